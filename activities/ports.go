@@ -1,0 +1,63 @@
+// Package activities holds the thin adapters by which workflows reach the world,
+// and the ports that they need: Phone, Journal and Directory.
+package activities
+
+import (
+	"context"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/id"
+)
+
+// Phone is a telephony node as a call needs it; *telephony.Node satisfies it. All
+// methods are idempotent: an effect that has begun already is attached to.
+type Phone interface {
+	// Ring rings the targets and returns how it ended; see call.Ring. A ring whose
+	// offer has begun already, or ended in the last minutes, is attached to.
+	// fault.NotFound: the customer's leg is not (any longer) on this node.
+	Ring(ctx context.Context, ref call.Ref, r call.Ring) (call.RingEnded, error)
+	// Cancel takes a ring back; a ring that is over is a success.
+	Cancel(ctx context.Context, ref call.Ref, c call.Cancel) error
+	// Treat lets a leg hear something; fault.NotFound if the leg is gone.
+	Treat(ctx context.Context, ref call.Ref, t call.Treat) error
+	// Drop ends a leg; a leg that is gone is a success.
+	Drop(ctx context.Context, ref call.Ref, d call.Drop) error
+}
+
+// Saved is the answer of Journal.SaveAgent.
+type Saved struct {
+	// Reserved is the offer that the agent's presence row holds: made earlier by
+	// another transaction, or by this one. Nil if none, or if the session knows it.
+	Reserved *agent.Offer
+	// Matched is set when this very transaction (or its first execution, when this
+	// is a repetition) matched the agent: the call must be told.
+	Matched *call.Matched
+}
+
+// Placed is the answer of Journal.Place: exactly one of the two is set.
+type Placed struct {
+	Matched *call.Matched
+	Waiting *call.Waiting
+}
+
+// Journal is where sessions and calls are written; *db.DB satisfies it. All
+// methods are idempotent; older versions never overwrite newer ones.
+type Journal interface {
+	// SaveAgent writes presence, view and event of a session and matches it, in one
+	// transaction; see agent.Save.
+	SaveAgent(ctx context.Context, s agent.Save) (Saved, error)
+	// Place puts a call into line and matches it, in one transaction; see call.Place.
+	Place(ctx context.Context, ref call.Ref, p call.Place) (Placed, error)
+	// SaveCall writes view and event of a call; see call.Save.
+	SaveCall(ctx context.Context, ref call.Ref, s call.Save) error
+	// CloseCall writes the record of an ended call; see call.Close.
+	CloseCall(ctx context.Context, ref call.Ref, c call.Close) error
+	// CallState returns the state that the call was opened with, to start its
+	// workflow from; fault.NotFound if there is no such open call.
+	CallState(ctx context.Context, ref call.Ref) (call.State, error)
+	// CallsOf lists the open calls carried by a node's boots other than alive.
+	CallsOf(ctx context.Context, n id.Node, alive string) ([]call.Ref, error)
+	// LoseNode marks the node's registrations and registry row as gone.
+	LoseNode(ctx context.Context, n id.Node, boot string) error
+}

@@ -1,0 +1,38 @@
+// Package dispatch delivers: commands and facts become Temporal starts, signals
+// and updates. It also runs the opening, the first steps of a call before its
+// workflow exists.
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/device"
+	"holdfast/domain/id"
+)
+
+// Ledger is what the opening and the sign-in need of the database; *db.DB satisfies it.
+type Ledger interface {
+	// Route looks a number up in a tenant (cached, invalidated by events). Kind
+	// ToNobody if there is none.
+	Route(ctx context.Context, t id.Tenant, number string) (call.Route, error)
+	// Open writes the call's row and, when s owes a Place, runs it and applies its
+	// answer to s, all in one transaction. It returns the state reached and the
+	// effects of that last step (besides those s already owes). A call that is open
+	// already returns fault.Conflict with code "already_open" and the stored state.
+	Open(ctx context.Context, at time.Time, s call.State) (call.State, []call.Effect, error)
+	// Advance overwrites the stored state of a call that has no workflow yet.
+	Advance(ctx context.Context, s call.State) error
+	// Started marks that the call's workflow exists.
+	Started(ctx context.Context, ref call.Ref) error
+	// Orphans lists open calls older than age whose workflow was never marked started.
+	Orphans(ctx context.Context, age time.Duration) ([]call.State, error)
+	// Profile reads the agent's directory entry for the sign-in, with the devices of
+	// it that are reachable now. fault.NotFound if there is no such agent.
+	Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.Device, error)
+	// SaveRegistration writes (or, with Expires in the past, removes) a registration
+	// and returns whether the device is reachable now and whose it is.
+	SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reachable bool, err error)
+}

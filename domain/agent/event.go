@@ -1,0 +1,189 @@
+package agent
+
+import (
+	"time"
+
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+)
+
+// Event is something that happens to an agent session: a command (a person asks,
+// may be refused) or a fact (it happened, may be late, is never refused).
+type Event interface {
+	// Kind is the event's stable name: Temporal update or signal name, golden file row.
+	Kind() Kind
+}
+
+// Kind names an event.
+type Kind string
+
+// The commands: Temporal Updates, checked by Check.
+const (
+	KindSignIn   Kind = "sign_in"
+	KindReady    Kind = "ready"
+	KindNotReady Kind = "not_ready"
+	KindCheckIn  Kind = "check_in"
+	KindCheckOut Kind = "check_out"
+	KindBind     Kind = "bind"
+	KindWrapUp   Kind = "wrap_up"
+	KindSignOut  Kind = "sign_out"
+	KindTouch    Kind = "terminal" // a terminal shows it is alive, or leaves
+)
+
+// The facts: Temporal Signals and deadlines.
+const (
+	KindOffered        Kind = "offered"
+	KindOfferEnded     Kind = "offer_ended"
+	KindEstablished    Kind = "established"
+	KindCallStarted    Kind = "call_started"
+	KindCallEnded      Kind = "call_ended"
+	KindDeviceChanged  Kind = "device_changed"
+	KindProfileChanged Kind = "profile_changed"
+	KindLeaseExpired   Kind = "lease_expired"   // deadline of Reserved
+	KindWrapUpElapsed  Kind = "wrap_up_elapsed" // deadline of WorkingAfterCall
+	KindCheckDue       Kind = "check_due"       // deadline of Busy: does the call still live?
+	KindIdleElapsed    Kind = "idle_elapsed"    // policy idle_logout
+	KindDone           Kind = "done"            // an effect was carried out
+	KindFailed         Kind = "failed"          // an effect failed for good
+)
+
+// Actor says who gave a command.
+type Actor struct {
+	User   string `json:"by"`               // user name; "system" for our own
+	Forced bool   `json:"forced,omitempty"` // a supervisor commands another's session
+	Key    string `json:"key,omitempty"`    // Idempotency-Key
+}
+
+type (
+	// SignIn attaches a terminal to the session (a new session starts by New, then SignIn).
+	SignIn struct {
+		Actor
+		Terminal  id.Terminal   `json:"terminal_id,omitempty"`
+		Interface string        `json:"interface"`
+		Addresses []leg.Address `json:"addresses,omitempty"` // the chosen device; empty = all of the profile
+		Reachable []id.Device   `json:"reachable"`           // what the registrations say now
+		Initial   Status        `json:"initial_state,omitempty"`
+	}
+	// GoReady asks for Ready (SEED-68, SEED-69).
+	GoReady struct{ Actor }
+	// GoNotReady asks for NotReady with a reason (SEED-70).
+	GoNotReady struct {
+		Actor
+		Reason Reason `json:"reason,omitempty"`
+	}
+	// CheckIn joins queues (SEED-58); no queues = all of the profile's.
+	CheckIn struct {
+		Actor
+		Queues []id.Queue `json:"queues,omitempty"`
+	}
+	// CheckOut leaves queues (SEED-59); no queues = all.
+	CheckOut struct {
+		Actor
+		Queues []id.Queue `json:"queues,omitempty"`
+	}
+	// Bind chooses the addresses of the session (SEED-55); refused while one is in use.
+	Bind struct {
+		Actor
+		Interface string        `json:"interface,omitempty"`
+		Mode      string        `json:"mode,omitempty"`
+		Addresses []leg.Address `json:"addresses"`
+		Reachable []id.Device   `json:"reachable"`
+	}
+	// WrapUp finishes or extends wrap-up.
+	WrapUp struct {
+		Actor
+		Action string        `json:"action"` // finish or extend
+		By     time.Duration `json:"by_ms,omitempty"`
+	}
+	// SignOut ends the session, at once or (Reserved, Busy, WorkingAfterCall) as pending.
+	SignOut struct {
+		Actor
+		Reason Reason `json:"reason,omitempty"`
+	}
+	// Touch is a sign of life, or the leaving, of a terminal.
+	Touch struct {
+		Actor
+		Terminal id.Terminal `json:"terminal_id"`
+		Gone     bool        `json:"gone,omitempty"`
+	}
+
+	// Offered happens when a match reserved this agent for a call.
+	Offered struct{ Offer Offer }
+	// OfferEnded happens when an offer ended without this agent getting the call.
+	OfferEnded struct {
+		Offer id.Offer  `json:"offer"`
+		Cause leg.Cause `json:"cause"` // no_answer, rejected, busy, unreachable, rescinded, abandoned …
+	}
+	// Established happens when the agent's leg is connected with the other party.
+	Established struct {
+		Call  id.Call       `json:"call"`
+		Offer id.Offer      `json:"offer,omitempty"`
+		Class leg.CallClass `json:"class"`
+		From  string        `json:"from"`
+	}
+	// CallStarted happens when the agent's own device dials, or a direct call rings it.
+	CallStarted struct {
+		Call  id.Call       `json:"call"`
+		Class leg.CallClass `json:"class"`
+		From  string        `json:"from"`
+	}
+	// CallEnded happens when the agent's part in a call is over.
+	CallEnded struct {
+		Call  id.Call       `json:"call"`
+		Class leg.CallClass `json:"class"`
+		Cause leg.Cause     `json:"cause"`
+		Spoke bool          `json:"spoke"` // the agent was connected: wrap-up only then
+	}
+	// DeviceChanged happens when a device's registration appears or goes.
+	DeviceChanged struct {
+		Device    id.Device `json:"device"`
+		Reachable bool      `json:"reachable"`
+	}
+	// ProfileChanged happens when the directory's entry of the agent changed.
+	ProfileChanged struct{ Profile Profile }
+	// LeaseExpired happens when an offer's lease ran out and nobody reported its end.
+	LeaseExpired struct{ Offer id.Offer }
+	// WrapUpElapsed happens when wrap-up time is over (SEED-98, SEED-99).
+	WrapUpElapsed struct{ Call id.Call }
+	// CheckDue happens when a Busy agent's call must be asked for a sign of life.
+	CheckDue struct{ Call id.Call }
+	// IdleElapsed happens when no terminal showed life for the policy idle_logout.
+	IdleElapsed struct{}
+	// Done happens when effect Seq was carried out.
+	Done struct {
+		Seq int `json:"seq"`
+		// Reserved is set by Save when the presence row was already reserved, or was
+		// matched by this very Save: the agent has this offer.
+		Reserved *Offer `json:"reserved,omitempty"`
+	}
+	// Failed happens when effect Seq failed for good; Gone says that its object does not exist.
+	Failed struct {
+		Seq   int    `json:"seq"`
+		Error string `json:"error"`
+		Gone  bool   `json:"gone,omitempty"`
+	}
+)
+
+// Kind implements Event.
+func (SignIn) Kind() Kind         { return KindSignIn }
+func (GoReady) Kind() Kind        { return KindReady }
+func (GoNotReady) Kind() Kind     { return KindNotReady }
+func (CheckIn) Kind() Kind        { return KindCheckIn }
+func (CheckOut) Kind() Kind       { return KindCheckOut }
+func (Bind) Kind() Kind           { return KindBind }
+func (WrapUp) Kind() Kind         { return KindWrapUp }
+func (SignOut) Kind() Kind        { return KindSignOut }
+func (Touch) Kind() Kind          { return KindTouch }
+func (Offered) Kind() Kind        { return KindOffered }
+func (OfferEnded) Kind() Kind     { return KindOfferEnded }
+func (Established) Kind() Kind    { return KindEstablished }
+func (CallStarted) Kind() Kind    { return KindCallStarted }
+func (CallEnded) Kind() Kind      { return KindCallEnded }
+func (DeviceChanged) Kind() Kind  { return KindDeviceChanged }
+func (ProfileChanged) Kind() Kind { return KindProfileChanged }
+func (LeaseExpired) Kind() Kind   { return KindLeaseExpired }
+func (WrapUpElapsed) Kind() Kind  { return KindWrapUpElapsed }
+func (CheckDue) Kind() Kind       { return KindCheckDue }
+func (IdleElapsed) Kind() Kind    { return KindIdleElapsed }
+func (Done) Kind() Kind           { return KindDone }
+func (Failed) Kind() Kind         { return KindFailed }

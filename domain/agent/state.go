@@ -1,0 +1,138 @@
+// Package agent is the pure state machine of one agent session, from sign-in to
+// sign-out: which state the agent is in, what a person may ask now, what follows.
+// It reads no clock and does no I/O: every event carries its time, everything the
+// world must do is returned as an effect.
+package agent
+
+import (
+	"time"
+
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+)
+
+// Status is the agent state of vocabulary.md (CSTA ECMA-269 agentState, with
+// Reserved added for an outstanding offer).
+type Status string
+
+// The agent states.
+const (
+	LoggedOff        Status = "LoggedOff"
+	NotReady         Status = "NotReady"
+	Ready            Status = "Ready"
+	Reserved         Status = "Reserved"
+	Busy             Status = "Busy"
+	WorkingAfterCall Status = "WorkingAfterCall"
+)
+
+// Reason says why an agent is NotReady (or was signed out): the system's codes
+// below, or one of the tenant's.
+type Reason string
+
+// The system's reasons.
+const (
+	ReasonLogin      Reason = "LOGIN"       // just signed in
+	ReasonRONA       Reason = "RONA"        // an offer ran out unanswered
+	ReasonRejected   Reason = "REJECTED"    // the agent declined an offer
+	ReasonDeviceLost Reason = "DEVICE_LOST" // no address of the binding is reachable
+	ReasonForced     Reason = "FORCED"      // a supervisor did it
+	ReasonMissedCall Reason = "MISSED_CALL" // a direct call was not answered
+	ReasonIdle       Reason = "IDLE"        // no sign of life from any terminal (SEED-57)
+)
+
+// Profile is what the directory says of the agent, taken at sign-in and renewed
+// by ProfileChanged.
+type Profile struct {
+	Name        string        `json:"name"`
+	Team        id.Team       `json:"team,omitempty"`
+	WrapUp      time.Duration `json:"wrap_up"` // SEED-95: 0 = no wrap-up
+	Queues      []Membership  `json:"queues"`  // the memberships the agent may check in to
+	Addresses   []leg.Address `json:"addresses"`
+	RingMethod  string        `json:"ring_method"` // all, linear, single
+	OnNoAnswer  Follow        `json:"on_no_answer"`
+	OnReject    Follow        `json:"on_reject"`
+	EarlyExit   bool          `json:"wrap_up_early_exit"` // policy wrapup_early_exit
+	IdleLogout  time.Duration `json:"idle_logout"`        // policy idle_logout, 0 = never
+	TerminalGap time.Duration `json:"terminal_grace"`     // policy terminal_grace
+}
+
+// Follow says what an unanswered or rejected offer does to the agent.
+type Follow string
+
+// The follow-ups.
+const (
+	FollowNotReady Follow = "not_ready" // default
+	FollowStay     Follow = "stay"
+)
+
+// Membership is one queue of the agent.
+type Membership struct {
+	Queue     id.Queue `json:"queue"`
+	CheckedIn bool     `json:"checked_in"`
+	Static    bool     `json:"static,omitempty"`  // never checked out automatically (SEED-62)
+	Penalty   int      `json:"penalty,omitempty"` // lower is asked first
+}
+
+// Offer is a call presented to this agent, with its lease.
+type Offer struct {
+	ID       id.Offer          `json:"id"`
+	Call     id.Call           `json:"call"`
+	Class    leg.CallClass     `json:"class"`
+	Queue    id.Queue          `json:"queue,omitempty"`
+	From     string            `json:"from"` // the customer's number (SEED-75)
+	Data     map[string]string `json:"data,omitempty"`
+	At       time.Time         `json:"at"`
+	Deadline time.Time         `json:"deadline"` // the lease; see State.Deadline
+}
+
+// Pending is a state asked for while it cannot be taken yet (CSTA pendingAgentState, SEED-97).
+type Pending struct {
+	Status Status `json:"state"` // NotReady, LoggedOff or Ready
+	Reason Reason `json:"reason,omitempty"`
+	By     string `json:"by"` // who asked: a user name, or "system"
+}
+
+// Binding says on which addresses the running session is reached.
+type Binding struct {
+	Interface string        `json:"interface"` // web, phone or mobile
+	Mode      string        `json:"mode"`      // fixed, self_adapting, dynamic or hot_desk
+	Addresses []leg.Address `json:"addresses"`
+	Reachable []id.Device   `json:"reachable"` // the devices of Addresses that are reachable now
+}
+
+// Terminal is one open client of the session.
+type Terminal struct {
+	ID   id.Terminal `json:"id"`
+	Seen time.Time   `json:"seen"`
+}
+
+// State is everything an agent session knows. It is the workflow's input: opening,
+// continuing-as-new and recovering start from it. Fields are only ever added.
+type State struct {
+	Tenant     id.Tenant     `json:"tenant"`
+	Agent      id.Agent      `json:"agent"`
+	User       id.User       `json:"user"`
+	Profile    Profile       `json:"profile"`
+	Status     Status        `json:"state"`
+	Reason     Reason        `json:"reason,omitempty"`
+	Since      time.Time     `json:"since"`
+	Pending    *Pending      `json:"pending,omitempty"`
+	Offer      *Offer        `json:"offer,omitempty"`   // while Reserved
+	Call       id.Call       `json:"call,omitempty"`    // while Busy or WorkingAfterCall
+	Class      leg.CallClass `json:"class,omitempty"`   // of Call
+	CallFrom   string        `json:"from,omitempty"`    // the other party of Call
+	Until      time.Time     `json:"until,omitzero"`    // end of wrap-up
+	CheckAt    time.Time     `json:"check_at,omitzero"` // while Busy: when to ask whether the call still lives
+	Members    []Membership  `json:"members"`
+	Binding    Binding       `json:"binding"`
+	Terminals  []Terminal    `json:"terminals,omitempty"`
+	SignedIn   time.Time     `json:"signed_in"`
+	Seen       time.Time     `json:"seen"`                  // last sign of life from any terminal
+	ReadyAt    time.Time     `json:"ready_at,omitzero"`     // when Ready began: longest idle counts from here
+	EndedCalls []id.Call     `json:"ended_calls,omitempty"` // the last few calls that ended, to know a late fact as late
+	Commands   []string      `json:"commands,omitempty"`    // idempotency keys of the last 32 accepted commands
+	Late       int           `json:"late,omitempty"`        // late or doubled facts, counted, never fatal
+	Seq        int           `json:"seq"`                   // number of the last effect issued
+	Owed       []Effect      `json:"owed,omitempty"`        // effects the world still owes an answer: see Outstanding
+	Version    int64         `json:"version"`               // counts accepted events
+}

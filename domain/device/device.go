@@ -1,0 +1,69 @@
+// Package device holds the words about what rings and what calls are carried by:
+// devices with their credentials and registrations, trunks, and nodes.
+package device
+
+import (
+	"net/netip"
+	"time"
+
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+)
+
+// Device is something that rings (SEED-21, SEED-22).
+type Device struct {
+	Tenant id.Tenant `json:"tenant"`
+	Name   id.Device `json:"name"` // user part of the address-of-record for sip and webrtc
+	Kind   leg.Kind  `json:"kind"`
+	Agent  id.Agent  `json:"agent,omitempty"`  // owner, if it is an agent's
+	Number string    `json:"number,omitempty"` // external: the number to dial (E.164)
+}
+
+// Credentials are the digest secrets of a SIP user: H(A1) per algorithm, never the password.
+type Credentials struct {
+	Tenant id.Tenant `json:"tenant"`
+	User   string    `json:"user"`
+	Device id.Device `json:"device,omitempty"` // set for a device
+	Agent  id.Agent  `json:"agent,omitempty"`  // the device's owner
+	Trunk  string    `json:"trunk,omitempty"`  // set for a trunk
+	MD5    string    `json:"-"`                // hex of MD5(user:realm:password)
+	SHA256 string    `json:"-"`                // hex of SHA-256(user:realm:password), RFC 8760
+}
+
+// Trunk is a carrier connection. Calls from its addresses, or with its credentials, are its.
+type Trunk struct {
+	Tenant    id.Tenant      `json:"tenant"`
+	Name      string         `json:"name"`
+	Addresses []netip.Prefix `json:"addresses"`           // from these source addresses
+	Host      string         `json:"host,omitempty"`      // outbound: where INVITEs go, host[:port]
+	Transport string         `json:"transport,omitempty"` // udp or tcp
+	User      string         `json:"user,omitempty"`
+	Limit     int            `json:"limit,omitempty"` // concurrent calls, 0 = no limit
+}
+
+// Registration is one contact of a device, as the registrar keeps it (RFC 3261 §10, RFC 5626).
+type Registration struct {
+	Tenant    id.Tenant `json:"tenant"`
+	Device    id.Device `json:"device"`
+	Agent     id.Agent  `json:"agent,omitempty"`
+	Contact   string    `json:"contact"`   // URI as registered
+	Instance  string    `json:"instance"`  // +sip.instance;reg-id, or the contact: what makes it the same binding
+	Transport string    `json:"transport"` // udp, tcp, ws …
+	Flow      string    `json:"flow"`      // ip:port that the REGISTER came from; requests go there
+	Node      id.Node   `json:"node"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	CallID    string    `json:"call_id"`
+	CSeq      uint32    `json:"cseq"`
+	Expires   time.Time `json:"expires"`
+}
+
+// Node is one telephony process in the registry.
+type Node struct {
+	Name    id.Node   `json:"name"`
+	Boot    string    `json:"boot"`    // random per process start
+	Address string    `json:"address"` // SIP host:port that peers reach it by
+	Started time.Time `json:"started"`
+	Seen    time.Time `json:"seen"`
+	Calls   int       `json:"calls"`
+	Drain   bool      `json:"drain,omitempty"`
+}

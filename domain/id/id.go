@@ -1,0 +1,76 @@
+// Package id names the things of a contact center. Every id is a readable,
+// immutable natural key inside its tenant, so that the same word stands in Go,
+// JSON, SQL and the Temporal Web UI, and nothing has to be looked up to be read.
+package id
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strings"
+)
+
+// Tenant is the domain of a tenant, e.g. "demo.localhost" (SEED-66). It never changes.
+type Tenant string
+
+// Agent is an agent's number, unique inside a tenant, e.g. "1001" (SEED-39).
+type Agent string
+
+// User is a user's sign-in name, unique inside a tenant.
+type User string
+
+// Queue is a queue's name, unique inside a tenant, e.g. "support".
+type Queue string
+
+// Team is a team's name, unique inside a tenant.
+type Team string
+
+// Device is a device's name, unique inside a tenant; for a SIP device it is the
+// user part of its address-of-record.
+type Device string
+
+// Call is one conversation with all its legs; see NewCall.
+type Call string
+
+// Leg is one SIP dialog of a call, unique inside its call: "customer", "agent-1", …
+type Leg string
+
+// Offer is one presentation of a call to one agent: "<call>/<n>", n counting from 1.
+type Offer string
+
+// Node is one telephony process, e.g. "node-1".
+type Node string
+
+// Terminal is one open client of an agent session.
+type Terminal string
+
+var callEncoding = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
+
+// NewCall derives a call's id from the Call-ID and From tag of its first INVITE,
+// so that a retransmission, however late and to whichever node, opens nothing twice.
+// The result is 20 characters without vowels' confusion, no caller number and no "/".
+func NewCall(sipCallID, fromTag string) Call {
+	sum := sha256.Sum256([]byte(sipCallID + "\x00" + fromTag))
+	return Call(callEncoding.EncodeToString(sum[:])[:20])
+}
+
+// NewOffer names the n-th offer of a call.
+func NewOffer(c Call, n int) Offer { return Offer(fmt.Sprintf("%s/%d", c, n)) }
+
+// Call returns the call that the offer presents.
+func (o Offer) Call() Call {
+	c, _, _ := strings.Cut(string(o), "/")
+	return Call(c)
+}
+
+// AgentWorkflow is the Temporal workflow id of an agent's session: "agent:<tenant>:<number>".
+func AgentWorkflow(t Tenant, a Agent) string { return fmt.Sprintf("agent:%s:%s", t, a) }
+
+// CallWorkflow is the Temporal workflow id of a call: "call:<tenant>:<id>".
+func CallWorkflow(t Tenant, c Call) string { return fmt.Sprintf("call:%s:%s", t, c) }
+
+// NodeWorkflow is the Temporal workflow id of a node's guard: "node:<node>".
+func NodeWorkflow(n Node) string { return fmt.Sprintf("node:%s", n) }
+
+// NodeTaskQueue is the Temporal task queue of a node's phone activities: "telephony:<node>".
+func NodeTaskQueue(n Node) string { return fmt.Sprintf("telephony:%s", n) }

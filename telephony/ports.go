@@ -1,0 +1,37 @@
+package telephony
+
+import (
+	"context"
+
+	"holdfast/domain/call"
+	"holdfast/domain/device"
+	"holdfast/domain/id"
+)
+
+// Handler is told what happens on the node; *dispatch.Dispatcher satisfies it.
+type Handler interface {
+	// Incoming opens a call; its effects come back through the node's methods
+	// (Ring, Treat, Drop …), some of them before Incoming returns. An error refuses
+	// the INVITE: fault.NotFound 404, Forbidden 403, Unavailable 503, TooMany 486/503.
+	Incoming(ctx context.Context, in call.Incoming) error
+	// Report delivers a fact about a call. It returns at once; delivery is retried
+	// until it is taken, in order per call.
+	Report(ref call.Ref, e call.Event)
+	// Registered happens when a device's registration appeared, was refreshed or
+	// went (Expires in the past).
+	Registered(ctx context.Context, r device.Registration) error
+}
+
+// Directory is what the node looks up; *db.DB satisfies it.
+type Directory interface {
+	// Tenants lists the tenants' domains that this node serves (realms).
+	Tenants(ctx context.Context) ([]id.Tenant, error)
+	// Credentials returns the digest secrets of a SIP user of a tenant; fault.NotFound.
+	Credentials(ctx context.Context, t id.Tenant, user string) (device.Credentials, error)
+	// Trunks lists all trunks, to recognise them by address.
+	Trunks(ctx context.Context) ([]device.Trunk, error)
+	// Registrations lists the live registrations of a device.
+	Registrations(ctx context.Context, t id.Tenant, d id.Device) ([]device.Registration, error)
+	// Beat writes the node's row of the registry.
+	Beat(ctx context.Context, n device.Node) error
+}
