@@ -8,6 +8,7 @@ import (
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/id"
+	"holdfast/domain/record"
 )
 
 // Phone is a telephony node as a call needs it; *telephony.Node satisfies it. All
@@ -25,30 +26,14 @@ type Phone interface {
 	Drop(ctx context.Context, ref call.Ref, d call.Drop) error
 }
 
-// Saved is the answer of Journal.SaveAgent.
-type Saved struct {
-	// Reserved is the offer that the agent's presence row holds: made earlier by
-	// another transaction, or by this one. Nil if none, or if the session knows it.
-	Reserved *agent.Offer
-	// Matched is set when this very transaction (or its first execution, when this
-	// is a repetition) matched the agent: the call must be told.
-	Matched *call.Matched
-}
-
-// Placed is the answer of Journal.Place: exactly one of the two is set.
-type Placed struct {
-	Matched *call.Matched
-	Waiting *call.Waiting
-}
-
 // Journal is where sessions and calls are written; *db.DB satisfies it. All
 // methods are idempotent; older versions never overwrite newer ones.
 type Journal interface {
 	// SaveAgent writes presence, view and event of a session and matches it, in one
 	// transaction; see agent.Save.
-	SaveAgent(ctx context.Context, s agent.Save) (Saved, error)
+	SaveAgent(ctx context.Context, s agent.Save) (record.Saved, error)
 	// Place puts a call into line and matches it, in one transaction; see call.Place.
-	Place(ctx context.Context, ref call.Ref, p call.Place) (Placed, error)
+	Place(ctx context.Context, ref call.Ref, p call.Place) (record.Placed, error)
 	// SaveCall writes view and event of a call; see call.Save.
 	SaveCall(ctx context.Context, ref call.Ref, s call.Save) error
 	// CloseCall writes the record of an ended call; see call.Close.

@@ -4,15 +4,13 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
-	"holdfast/domain/device"
 	"holdfast/domain/event"
 	"holdfast/domain/id"
+	"holdfast/domain/record"
 )
 
 // Commands carries what people ask to sessions and calls; *dispatch.Dispatcher satisfies it.
@@ -35,74 +33,19 @@ type Reader interface {
 	// User reads an account; fault.NotFound also for an unknown tenant.
 	User(ctx context.Context, t id.Tenant, name id.User) (account.User, error)
 	// Devices lists the devices that an agent may choose, with their reachability.
-	Devices(ctx context.Context, ref agent.Ref) ([]DeviceStatus, error)
+	Devices(ctx context.Context, ref agent.Ref) ([]record.DeviceStatus, error)
 	// Calls lists calls, newest first.
-	Calls(ctx context.Context, t id.Tenant, q CallQuery) ([]call.View, string, error)
+	Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]call.View, string, error)
 	// Call reads one call; fault.NotFound.
 	Call(ctx context.Context, ref call.Ref) (call.View, error)
 	// Timeline lists everything that happened to a call, in order.
-	Timeline(ctx context.Context, ref call.Ref) ([]TimelineEntry, error)
-	// QueueLive is a queue's situation now.
-	QueueLive(ctx context.Context, t id.Tenant, q id.Queue) (QueueLive, error)
+	Timeline(ctx context.Context, ref call.Ref) ([]record.TimelineEntry, error)
+	// record.QueueLive is a queue's situation now.
+	QueueLive(ctx context.Context, t id.Tenant, q id.Queue) (record.QueueLive, error)
 	// Presence lists the sessions' views of a tenant.
 	Presence(ctx context.Context, t id.Tenant) ([]agent.View, error)
 	// Events lists the tenant's events after seq, oldest first, at most limit.
 	Events(ctx context.Context, t id.Tenant, after int64, limit int) ([]event.Event, error)
-	// Idempotent stores the answer of a mutation under its key, or returns the stored one.
-	Audit(ctx context.Context, a AuditEntry) error
-}
-
-// DeviceStatus is a device with its present reachability.
-type DeviceStatus struct {
-	device.Device
-	Reachable bool   `json:"reachable"`
-	UserAgent string `json:"user_agent,omitempty"`
-}
-
-// CallQuery filters and pages a list of calls.
-type CallQuery struct {
-	Queue  id.Queue
-	Agent  id.Agent
-	Phase  call.Phase
-	Live   *bool
-	Since  time.Time
-	Until  time.Time
-	Limit  int
-	Cursor string
-}
-
-// TimelineEntry is one line of a call's time line.
-type TimelineEntry struct {
-	At       time.Time       `json:"at"`
-	Kind     string          `json:"kind"`     // past participle, or "Decision"
-	Sentence string          `json:"sentence"` // for people
-	Detail   json.RawMessage `json:"detail,omitempty"`
-}
-
-// QueueLive is a queue now: who waits, who serves.
-type QueueLive struct {
-	Queue   id.Queue      `json:"queue"`
-	Waiting []WaitingCall `json:"waiting"`
-	Agents  []agent.View  `json:"agents"`
-}
-
-// WaitingCall is one place in line.
-type WaitingCall struct {
-	Call     id.Call   `json:"call"`
-	From     string    `json:"from"`
-	QueuedAt time.Time `json:"queued_at"`
-	Position int       `json:"position"`
-	Offering bool      `json:"offering"`
-}
-
-// AuditEntry is one line of the audit trail (SEED-4).
-type AuditEntry struct {
-	Tenant id.Tenant       `json:"tenant"`
-	User   id.User         `json:"user"`
-	At     time.Time       `json:"at"`
-	Action string          `json:"action"`
-	Object string          `json:"object"`
-	Detail json.RawMessage `json:"detail,omitempty"`
-	Source string          `json:"source"`
-	Result string          `json:"result"`
+	// Audit appends a line to the audit trail (SEED-4).
+	Audit(ctx context.Context, a record.AuditEntry) error
 }

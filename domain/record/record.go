@@ -1,0 +1,84 @@
+// Package record holds what the records are asked and what they answer: the words
+// that the database and its readers on other floors share.
+package record
+
+import (
+	"encoding/json"
+	"time"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/device"
+	"holdfast/domain/id"
+)
+
+// Saved is the answer of saving a session (agent.Save).
+type Saved struct {
+	// Reserved is the offer that the agent's presence row holds: made earlier by
+	// another transaction, or by this one. Nil if none, or if the session knows it.
+	Reserved *agent.Offer
+	// Matched is set when this very transaction (or its first execution, when this
+	// is a repetition) matched the agent: the call must be told.
+	Matched *call.Matched
+}
+
+// Placed is the answer of placing a call (call.Place): exactly one of the two is set.
+type Placed struct {
+	Matched *call.Matched
+	Waiting *call.Waiting
+}
+
+// DeviceStatus is a device with its present reachability.
+type DeviceStatus struct {
+	device.Device
+	Reachable bool   `json:"reachable"`
+	UserAgent string `json:"user_agent,omitempty"`
+}
+
+// CallQuery filters and pages a list of calls.
+type CallQuery struct {
+	Queue  id.Queue
+	Agent  id.Agent
+	Phase  call.Phase
+	Live   *bool
+	Since  time.Time
+	Until  time.Time
+	Limit  int
+	Cursor string
+}
+
+// TimelineEntry is one line of a call's time line.
+type TimelineEntry struct {
+	At       time.Time       `json:"at"`
+	Kind     string          `json:"kind"`     // past participle, or "Decision"
+	Sentence string          `json:"sentence"` // for people
+	Detail   json.RawMessage `json:"detail,omitempty"`
+}
+
+// QueueLive is a queue now: who waits, who serves.
+type QueueLive struct {
+	Queue   id.Queue      `json:"queue"`
+	Waiting []WaitingCall `json:"waiting"`
+	Agents  []agent.View  `json:"agents"`
+}
+
+// WaitingCall is one place in line.
+type WaitingCall struct {
+	Call     id.Call   `json:"call"`
+	From     string    `json:"from"`
+	QueuedAt time.Time `json:"queued_at"`
+	Position int       `json:"position"`
+	Offering bool      `json:"offering"`
+}
+
+// AuditEntry is one line of the audit trail (SEED-4).
+type AuditEntry struct {
+	Tenant id.Tenant       `json:"tenant"`
+	User   id.User         `json:"user"`
+	At     time.Time       `json:"at"`
+	Action string          `json:"action"`
+	Object string          `json:"object"`
+	Detail json.RawMessage `json:"detail,omitempty"`
+	Source string          `json:"source"`
+	Result string          `json:"result"`
+}
