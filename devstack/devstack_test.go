@@ -1,0 +1,85 @@
+package devstack
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAssignColumns_NewNamespace_EveryAttributeHasItsColumn(t *testing.T) {
+	t.Parallel()
+	got, err := assignColumns(nil, SearchAttributes)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{
+		"Keyword01": "CCTenant", "Keyword02": "CCQueue", "Keyword03": "CCAgent",
+		"Keyword04": "CCAgentState", "Keyword05": "CCCallPhase", "Keyword06": "CCDirection",
+	}, got)
+}
+
+func TestAssignColumns_LaterBuildKnowsMore_OldColumnsStayWhatTheyWere(t *testing.T) {
+	t.Parallel()
+	have := map[string]string{"Keyword02": "CCTenant", "Keyword01": "Somebody"}
+	got, err := assignColumns(have, []string{"CCTenant", "CCQueue"})
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"Keyword01": "Somebody", "Keyword02": "CCTenant", "Keyword03": "CCQueue"}, got)
+	require.Len(t, have, 2, "the given map is left alone")
+}
+
+func TestAssignColumns_AllColumnsUsed_SaysWhichAttributeFoundNone(t *testing.T) {
+	t.Parallel()
+	have := map[string]string{}
+	for n := 1; n <= columns; n++ {
+		have[column(n)] = fmt.Sprint("Attribute", n)
+	}
+	_, err := assignColumns(have, []string{"CCTenant"})
+	require.ErrorContains(t, err, "CCTenant")
+}
+
+func TestReserve_PortChosen_NobodyElseGetsItYetOurServerListensOnIt(t *testing.T) {
+	t.Parallel()
+	r, err := reserve("127.0.0.1", 0, "")
+	require.NoError(t, err)
+	defer r.release()
+	addr := fmt.Sprintf("127.0.0.1:%d", r.Port)
+	listener, err := net.Listen("tcp", addr)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, listener.Close()) }()
+}
+
+func TestReserve_SomebodyListens_SaysTheAddressAndTheFlag(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, listener.Close()) }()
+	_, err = reserve("127.0.0.1", listener.Addr().(*net.TCPAddr).Port, "ui-port")
+	var taken *PortTakenError
+	require.ErrorAs(t, err, &taken)
+	require.Equal(t, listener.Addr().String()+
+		" is in use by another program; stop it or choose another port with --ui-port", err.Error())
+}
+
+func TestConfig_WrongSettings_EachRefusedByName(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, Defaults().Validate())
+	for want, spoil := range map[string]func(*Config){
+		"postgres-addr":       func(c *Config) { c.PostgresAddr = "localhost" },
+		"postgres-user":       func(c *Config) { c.PostgresUser = "" },
+		"database":            func(c *Config) { c.Database = `x"; DROP` },
+		"visibility-database": func(c *Config) { c.VisibilityDatabase = "" },
+		"two databases":       func(c *Config) { c.VisibilityDatabase = c.Database },
+		"ip":                  func(c *Config) { c.IP = "here" },
+		"frontend-port":       func(c *Config) { c.FrontendPort = -1 },
+		"ui-port":             func(c *Config) { c.UIPort = 65536 },
+		"namespace":           func(c *Config) { c.Namespace = "" },
+		"retention":           func(c *Config) { c.Retention = 0 },
+		"shards":              func(c *Config) { c.Shards = 0 },
+		"connections":         func(c *Config) { c.Connections = 1 },
+		"log-level":           func(c *Config) { c.LogLevel = "loud" },
+	} {
+		c := Defaults()
+		spoil(&c)
+		require.ErrorContains(t, c.Validate(), want)
+	}
+}
