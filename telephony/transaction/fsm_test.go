@@ -3,6 +3,7 @@ package transaction
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,10 +76,16 @@ func (r *recorder) Request(tx *Server) {
 	r.mu.Lock()
 	r.txs = append(r.txs, tx)
 	r.log = append(r.log, string(tx.Request().Method))
+	f := r.onRequest
 	r.mu.Unlock()
-	if r.onRequest != nil {
-		r.onRequest(tx)
+	if f != nil {
+		f(tx)
 	}
+}
+func (r *recorder) handle(f func(tx *Server)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.onRequest = f
 }
 func (r *recorder) Ack(*sip.Request, Flow)              { r.note("ack") }
 func (r *recorder) Cancelled(_ *Server, _ *sip.Request) { r.note("cancelled") }
@@ -91,6 +98,13 @@ func (r *recorder) events() []string {
 	l := r.log
 	r.log = nil
 	return l
+}
+
+// heardAll reports that exactly these were heard since the last events.
+func (r *recorder) heardAll(want ...string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Equal(r.log, want)
 }
 func (r *recorder) tx(i int) *Server {
 	r.mu.Lock()
@@ -159,7 +173,7 @@ func TestServer_InviteWithoutAnswer_Gets100AndRepeatsAreAbsorbed(t *testing.T) {
 func TestServer_RejectedAtOnce_No100IsSent(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		r.onRequest = func(tx *Server) { _ = tx.Reject(403) }
+		r.handle(func(tx *Server) { _ = tx.Reject(403) })
 		w := tap("UDP")
 		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
 		require.Equal(t, []string{"SIP/2.0 403 Forbidden"}, w.lines())
@@ -301,7 +315,7 @@ func TestServer_SameRequestByAnotherWay_482(t *testing.T) {
 func TestServer_CredentialsWithSameCSeq_AreNotTakenForALoop(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		r.onRequest = func(tx *Server) { _ = tx.Reject(401) }
+		r.handle(func(tx *Server) { _ = tx.Reject(401) })
 		w := tap("UDP")
 		inject(l, w, request("REGISTER", "z9hG4bK1", "1", ""))
 		inject(l, w, request("REGISTER", "z9hG4bK2", "1", ""))
