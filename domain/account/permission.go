@@ -1,0 +1,37 @@
+package account
+
+import "slices"
+
+// The permissions. Each endpoint of the API names the one that it asks for
+// (SEED-109, SEED-110).
+const (
+	SessionUse      Permission = "session:use"      // sign in as agent and command one's own session (SEED-5)
+	CallsRead       Permission = "calls:read"       // one's own calls
+	CallsReadAll    Permission = "calls:read_all"   // every call of the tenant
+	CallsHangUp     Permission = "calls:hang_up"    // end one's own call
+	CallsDisconnect Permission = "calls:disconnect" // end a subordinate's call (SEED-13)
+	CallsMonitor    Permission = "calls:monitor"    // listen to a subordinate's call (SEED-10)
+	QueuesRead      Permission = "queues:read"      // who waits, who serves
+	PresenceRead    Permission = "presence:read"    // the sessions of one's teams (SEED-101)
+	AgentsCommand   Permission = "agents:command"   // command a subordinate's session (SEED-104)
+	TeamsAll        Permission = "teams:all"        // every agent of the tenant counts as one's own teams'
+	OpsTemporal     Permission = "ops:temporal"     // links into the Temporal Web UI
+)
+
+// builtIn are the permissions of the built-in roles.
+var builtIn = map[Role][]Permission{
+	BusinessAdmin: {CallsRead, CallsReadAll, CallsDisconnect, QueuesRead, PresenceRead, AgentsCommand, TeamsAll},
+	ITAdmin:       {CallsRead, CallsReadAll, QueuesRead, PresenceRead, TeamsAll, OpsTemporal},
+	Supervisor: {SessionUse, CallsRead, CallsReadAll, CallsHangUp, CallsDisconnect, CallsMonitor,
+		QueuesRead, PresenceRead, AgentsCommand},
+	Regular: {SessionUse, CallsRead, CallsHangUp},
+}
+
+// BuiltIn lists the built-in roles, most powerful over others first.
+func BuiltIn() []Role { return []Role{BusinessAdmin, ITAdmin, Supervisor, Regular} }
+
+// Permissions returns what a built-in role may do, nil for any other role.
+func (r Role) Permissions() []Permission { return slices.Clone(builtIn[r]) }
+
+// Agent reports whether the role makes its user an agent (SEED-6).
+func (r Role) Agent() bool { return slices.Contains(builtIn[r], SessionUse) }
