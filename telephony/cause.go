@@ -1,0 +1,129 @@
+package telephony
+
+import (
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/leg"
+)
+
+// why is a cause as SIP says it: the final response of an INVITE that was not answered, and the Reason header
+// (RFC 3326) of the BYE or CANCEL.
+type why struct {
+	code     int    // final response to an unanswered INVITE
+	protocol string // SIP or Q.850
+	cause    int    // of that protocol
+	text     string
+}
+
+const (
+	bySIP  = "SIP"
+	byQ850 = "Q.850"
+)
+
+// whys is the table cause → SIP. Q.850 numbers are those of ITU-T Q.850 table 1.
+var whys = map[leg.Cause]why{
+	leg.Hangup:        {480, byQ850, 16, "Normal call clearing"},
+	leg.Abandoned:     {487, byQ850, 16, "The caller hung up"},
+	leg.NoAnswer:      {480, byQ850, 19, "No answer"},
+	leg.Rejected:      {603, byQ850, 21, "Call rejected"},
+	leg.Busy:          {486, byQ850, 17, "User busy"},
+	leg.Unreachable:   {480, byQ850, 20, "Subscriber absent"},
+	leg.ElsewhereWon:  {480, bySIP, 200, "Call completed elsewhere"},
+	leg.Rescinded:     {480, bySIP, 487, "Offer taken back"},
+	leg.NoCommonCodec: {488, bySIP, 488, "Not Acceptable Here"},
+	leg.MediaTimeout:  {480, byQ850, 27, "Media timeout"},
+	leg.NodeLost:      {503, byQ850, 41, "Temporary failure"},
+	leg.SessionExpiry: {480, bySIP, 408, "Session expired"},
+	leg.AckMissing:    {480, bySIP, 408, "ACK missing"},
+	leg.Forced:        {480, byQ850, 16, "Ended by the platform"},
+	leg.MaxWait:       {480, byQ850, 19, "Waited too long"},
+	leg.MaxDuration:   {480, byQ850, 16, "Longest duration reached"},
+	leg.NoRoute:       {404, byQ850, 1, "Unallocated number"},
+	leg.Overload:      {503, byQ850, 42, "Congestion"},
+	leg.Failed:        {500, byQ850, 41, "Temporary failure"},
+}
+
+// whyOf is the SIP side of a cause; an unknown one counts as failed.
+func whyOf(c leg.Cause) why {
+	if w, ok := whys[c]; ok {
+		return w
+	}
+	return whys[leg.Failed]
+}
+
+// outcomeOf says how a rung phone's final response counts. rang tells that it had rung before; person, that a
+// person's device was rung and not a carrier: then 480 means "do not disturb" or "decline".
+func outcomeOf(code int, rang, person bool) call.Outcome {
+	switch code {
+	case 486, 600:
+		return call.RingBusy
+	case 403, 603, 607, 608:
+		return call.RingRejected
+	case 480:
+		if rang || person {
+			return call.RingRejected
+		}
+		return call.RingUnreachable
+	case 404, 408, 410, 430, 503, 504, 604:
+		return call.RingUnreachable
+	}
+	return call.RingFailed
+}
+
+// causeOf is the cause of a leg whose ring ended with o.
+func causeOf(o call.Outcome) leg.Cause {
+	switch o {
+	case call.RingNoAnswer:
+		return leg.NoAnswer
+	case call.RingRejected:
+		return leg.Rejected
+	case call.RingBusy:
+		return leg.Busy
+	case call.RingUnreachable:
+		return leg.Unreachable
+	case call.RingRescinded:
+		return leg.Rescinded
+	}
+	return leg.Failed
+}
+
+// rank orders the outcomes of several phones: the highest is the ring's. What a person did counts more than what a
+// network said (RFC 3261 §16.7 step 6 chooses alike).
+func rank(o call.Outcome) int {
+	switch o {
+	case call.RingAnswered:
+		return 7
+	case call.RingRescinded:
+		return 6
+	case call.RingRejected:
+		return 5
+	case call.RingBusy:
+		return 4
+	case call.RingNoAnswer:
+		return 3
+	case call.RingFailed:
+		return 2
+	case call.RingUnreachable:
+		return 1
+	}
+	return 0
+}
+
+// codeOf is the final response for a call that the Handler refused.
+func codeOf(err error) int {
+	switch fault.KindOf(err) {
+	case fault.Invalid:
+		return 400
+	case fault.Unauthenticated, fault.Forbidden:
+		return 403
+	case fault.NotFound:
+		return 404
+	case fault.Conflict:
+		return 480
+	case fault.TooMany:
+		return 486
+	case fault.Unavailable:
+		return 503
+	}
+	return 500
+}
