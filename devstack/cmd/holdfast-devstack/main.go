@@ -1,7 +1,8 @@
 // Command holdfast-devstack runs a Temporal service with its Web UI in one
 // process, on a Postgres that already runs. It prints one line of JSON on
 // standard output when it is ready, logs on standard error, and stops in order
-// on SIGINT, SIGTERM or, with -die-with-parent, at the end of standard input.
+// on SIGINT and SIGTERM. With -die-with-parent it ends at once at the end of
+// standard input.
 //
 // Exit codes: 0 stopped as asked, 1 failed, 2 something that the user can
 // change (a flag, a port in use, Postgres out of reach).
@@ -37,6 +38,14 @@ func main() {
 	}
 }
 
+// endWithParent ends the process at once when the parent's end of the pipe is
+// closed, most likely because the parent was killed: whoever starts next wants
+// the ports, and Temporal loses nothing by it.
+func endWithParent() {
+	_, _ = io.Copy(io.Discard, os.Stdin) // an error is an end, too
+	os.Exit(0)
+}
+
 // usageError is something that the user can change.
 type usageError struct{ error }
 
@@ -59,10 +68,7 @@ func run(args []string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	if dieWithParent {
-		go func() {
-			_, _ = io.Copy(io.Discard, os.Stdin) // any end of the pipe is the parent's end
-			cancel()
-		}()
+		go endWithParent()
 	}
 	stack, err := devstack.Start(ctx, config, os.Stderr)
 	if err != nil {
@@ -105,7 +111,7 @@ func parse(args []string) (devstack.Config, bool, error) {
 	flags.IntVar(&c.Shards, "shards", c.Shards, "history shards of a new database")
 	flags.IntVar(&c.Connections, "connections", c.Connections, "Postgres connections per service")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
-	flags.BoolVar(&dieWithParent, "die-with-parent", false, "stop when standard input ends")
+	flags.BoolVar(&dieWithParent, "die-with-parent", false, "end at once when standard input ends")
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "Temporal with its Web UI on a Postgres that runs.\n"+
 			"Each flag may be given as %s…, e.g. %sFRONTEND_PORT.\n\n", environmentPrefix, environmentPrefix)
