@@ -8,7 +8,7 @@ const (
 	SessionUse      Permission = "session:use"      // sign in as agent and command one's own session (SEED-5)
 	CallsRead       Permission = "calls:read"       // one's own calls
 	CallsReadAll    Permission = "calls:read_all"   // every call of the tenant
-	CallsHangUp     Permission = "calls:hang_up"    // end one's own call
+	CallsHangUp     Permission = "calls:hang_up"    // end a call; another's needs calls:disconnect as well
 	CallsDisconnect Permission = "calls:disconnect" // end a subordinate's call (SEED-13)
 	CallsMonitor    Permission = "calls:monitor"    // listen to a subordinate's call (SEED-10)
 	QueuesRead      Permission = "queues:read"      // who waits, who serves
@@ -20,7 +20,7 @@ const (
 
 // builtIn are the permissions of the built-in roles.
 var builtIn = map[Role][]Permission{
-	BusinessAdmin: {CallsRead, CallsReadAll, CallsDisconnect, QueuesRead, PresenceRead, AgentsCommand, TeamsAll},
+	BusinessAdmin: {CallsRead, CallsReadAll, CallsHangUp, CallsDisconnect, QueuesRead, PresenceRead, AgentsCommand, TeamsAll},
 	ITAdmin:       {CallsRead, CallsReadAll, QueuesRead, PresenceRead, TeamsAll, OpsTemporal},
 	Supervisor: {SessionUse, CallsRead, CallsReadAll, CallsHangUp, CallsDisconnect, CallsMonitor,
 		QueuesRead, PresenceRead, AgentsCommand},

@@ -16,6 +16,7 @@ type Effect struct {
 	Save   *Save   `json:"save,omitempty"`
 	Verify *Verify `json:"verify,omitempty"`
 	Refuse *Refuse `json:"refuse,omitempty"`
+	Tries  int     `json:"tries,omitempty"` // how often it has failed before
 }
 
 // Save writes the session's presence row and view in one transaction and, when the
@@ -35,11 +36,12 @@ type Presence struct {
 	Status    Status        `json:"state"`
 	Available bool          `json:"available"` // Ready, nothing pending, some address reachable
 	ReadyAt   time.Time     `json:"ready_at,omitzero"`
-	Queues    []Membership  `json:"queues"` // checked in
-	Addresses []leg.Address `json:"addresses"`
+	Queues    []Membership  `json:"queues"`    // checked in
+	Addresses []leg.Address `json:"addresses"` // the reachable ones of the binding, in its order
 	Method    string        `json:"ring_method"`
 	Offer     id.Offer      `json:"offer,omitempty"`   // the offer this session knows of (Reserved), else empty
 	Release   []id.Offer    `json:"release,omitempty"` // offers that this session knows to be over
+	Calls     int           `json:"calls,omitempty"`   // queue calls taken since sign-in, for queue.FewestCalls
 	Gone      bool          `json:"gone,omitempty"`    // signed out: delete the row
 	Version   int64         `json:"version"`
 }

@@ -43,6 +43,8 @@ const (
 	KindWrapUpElapsed  Kind = "wrap_up_elapsed" // deadline of WorkingAfterCall
 	KindCheckDue       Kind = "check_due"       // deadline of Busy: does the call still live?
 	KindIdleElapsed    Kind = "idle_elapsed"    // policy idle_logout
+	KindTerminalsGone  Kind = "terminals_gone"  // policy terminal_grace
+	KindStuck          Kind = "stuck"           // deadline of a failed effect: issue it again
 	KindDone           Kind = "done"            // an effect was carried out
 	KindFailed         Kind = "failed"          // an effect failed for good
 )
@@ -149,6 +151,11 @@ type (
 	CheckDue struct{ Call id.Call }
 	// IdleElapsed happens when no terminal showed life for the policy idle_logout.
 	IdleElapsed struct{}
+	// TerminalsGone happens when the last terminal was closed and none came back
+	// within the policy terminal_grace (SEED-100).
+	TerminalsGone struct{}
+	// Stuck happens when an effect that failed is due to be issued again.
+	Stuck struct{}
 	// Done happens when effect Seq was carried out.
 	Done struct {
 		Seq int `json:"seq"`
@@ -185,5 +192,7 @@ func (LeaseExpired) Kind() Kind   { return KindLeaseExpired }
 func (WrapUpElapsed) Kind() Kind  { return KindWrapUpElapsed }
 func (CheckDue) Kind() Kind       { return KindCheckDue }
 func (IdleElapsed) Kind() Kind    { return KindIdleElapsed }
+func (TerminalsGone) Kind() Kind  { return KindTerminalsGone }
+func (Stuck) Kind() Kind          { return KindStuck }
 func (Done) Kind() Kind           { return KindDone }
 func (Failed) Kind() Kind         { return KindFailed }

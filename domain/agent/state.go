@@ -38,6 +38,7 @@ const (
 	ReasonForced     Reason = "FORCED"      // a supervisor did it
 	ReasonMissedCall Reason = "MISSED_CALL" // a direct call was not answered
 	ReasonIdle       Reason = "IDLE"        // no sign of life from any terminal (SEED-57)
+	ReasonClosed     Reason = "CLOSED"      // the last terminal was closed, and none came in time (SEED-100)
 )
 
 // Profile is what the directory says of the agent, taken at sign-in and renewed
@@ -51,9 +52,10 @@ type Profile struct {
 	RingMethod  string        `json:"ring_method"` // all, linear, single
 	OnNoAnswer  Follow        `json:"on_no_answer"`
 	OnReject    Follow        `json:"on_reject"`
-	EarlyExit   bool          `json:"wrap_up_early_exit"` // policy wrapup_early_exit
-	IdleLogout  time.Duration `json:"idle_logout"`        // policy idle_logout, 0 = never
-	TerminalGap time.Duration `json:"terminal_grace"`     // policy terminal_grace
+	EarlyExit   bool          `json:"wrap_up_early_exit"`     // policy wrapup_early_exit
+	IdleLogout  time.Duration `json:"idle_logout"`            // policy idle_logout, 0 = never
+	TerminalGap time.Duration `json:"terminal_grace"`         // policy terminal_grace
+	Mode        string        `json:"binding_mode,omitempty"` // fixed: the agent cannot change its addresses (SEED-53)
 }
 
 // Follow says what an unanswered or rejected offer does to the agent.
@@ -106,6 +108,21 @@ type Terminal struct {
 	Seen time.Time   `json:"seen"`
 }
 
+// Line is a call that the agent has besides the one in State.Call: a second call
+// on the same phone.
+type Line struct {
+	Call  id.Call       `json:"call"`
+	Class leg.CallClass `json:"class"`
+	From  string        `json:"from,omitempty"`
+}
+
+// Wrap is wrap-up that begins, or goes on, when the agent's present calls are over.
+type Wrap struct {
+	Call id.Call       `json:"call"`
+	From string        `json:"from,omitempty"`
+	For  time.Duration `json:"for"`
+}
+
 // State is everything an agent session knows. It is the workflow's input: opening,
 // continuing-as-new and recovering start from it. Fields are only ever added.
 type State struct {
@@ -134,5 +151,17 @@ type State struct {
 	Late       int           `json:"late,omitempty"`        // late or doubled facts, counted, never fatal
 	Seq        int           `json:"seq"`                   // number of the last effect issued
 	Owed       []Effect      `json:"owed,omitempty"`        // effects the world still owes an answer: see Outstanding
-	Version    int64         `json:"version"`               // counts accepted events
+	Version    int64         `json:"version"`               // counts the changes that others may see
+
+	Prior       Status        `json:"prior,omitempty"`        // while Busy: the state to return to, Ready or NotReady
+	PriorReason Reason        `json:"prior_reason,omitempty"` // of Prior NotReady
+	Also        []Line        `json:"also,omitempty"`         // while Busy: further calls
+	Wrap        *Wrap         `json:"wrap,omitempty"`         // while Busy: wrap-up that is still due
+	Extended    time.Duration `json:"extended,omitempty"`     // by how much this wrap-up was extended
+	EndedOffers []id.Offer    `json:"ended_offers,omitempty"` // the last few offers that ended or were taken: see Presence.Release
+	Misses      int           `json:"misses,omitempty"`       // offers in a row that this agent did not take
+	Taken       int           `json:"taken,omitempty"`        // queue calls taken since sign-in
+	Orphaned    time.Time     `json:"orphaned,omitzero"`      // when the last terminal was closed
+	RetryAt     time.Time     `json:"retry_at,omitzero"`      // when to issue again what failed
+	Left        bool          `json:"left,omitempty"`         // signed out, or never came: see Over
 }

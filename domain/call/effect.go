@@ -22,6 +22,7 @@ type Effect struct {
 	Tell   *Tell   `json:"tell,omitempty"`
 	Save   *Save   `json:"save,omitempty"`
 	Close  *Close  `json:"close,omitempty"`
+	Tries  int     `json:"tries,omitempty"` // how often it has failed before
 }
 
 // Place puts the call into its queue's line (at QueuedAt, so a call that returns

@@ -124,6 +124,11 @@ type State struct {
 	Seq        int               `json:"seq"`
 	Owed       []Effect          `json:"owed,omitempty"` // see Outstanding
 	Version    int64             `json:"version"`
+
+	Trunk   string    `json:"trunk,omitempty"`   // came from this trunk
+	Started bool      `json:"started,omitempty"` // direct call: the called agent's session was told call_started
+	StuckAt time.Time `json:"stuck_at,omitzero"` // while Ended: when to issue again what is still owed
+	RetryAt time.Time `json:"retry_at,omitzero"` // when to issue again what failed
 }
 
 // Segment is a stretch of a call's life as the record shows it.

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -61,6 +62,16 @@ func NewOffer(c Call, n int) Offer { return Offer(fmt.Sprintf("%s/%d", c, n)) }
 func (o Offer) Call() Call {
 	c, _, _ := strings.Cut(string(o), "/")
 	return Call(c)
+}
+
+// N returns which of its call's offers it is, counting from 1; 0 if o was not made by NewOffer.
+func (o Offer) N() int {
+	_, n, _ := strings.Cut(string(o), "/")
+	i, err := strconv.Atoi(n)
+	if err != nil {
+		return 0
+	}
+	return i
 }
 
 // AgentWorkflow is the Temporal workflow id of an agent's session: "agent:<tenant>:<number>".

@@ -1,0 +1,80 @@
+package agent
+
+import (
+	"reflect"
+	"slices"
+
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+)
+
+// View is what others may see now.
+func (s State) View() View {
+	v := View{
+		Tenant: s.Tenant, Agent: s.Agent, User: s.User, Name: s.Profile.Name, Team: s.Profile.Team,
+		State: s.Status, Reason: s.Reason, Since: s.Since, Pending: s.Pending, Offer: s.Offer,
+		CallIDs: s.calls(), CallClass: s.Class, Memberships: notNil(s.Members), Binding: s.Binding,
+		Devices: notNil(s.Binding.Reachable), Terminals: []id.Terminal{}, Version: s.Version,
+	}
+	for _, t := range s.Terminals {
+		v.Terminals = append(v.Terminals, t.ID)
+	}
+	if s.Status == WorkingAfterCall {
+		v.WrapUpUntil = s.Until
+	}
+	return v
+}
+
+// calls are the agent's calls now; in wrap-up, the call that is worked on.
+func (s State) calls() []id.Call {
+	calls := []id.Call{}
+	if s.Call != "" {
+		calls = append(calls, s.Call)
+	}
+	for _, l := range s.Also {
+		calls = append(calls, l.Call)
+	}
+	return calls
+}
+
+// presence is the row by which the match knows the agent.
+func (s State) presence() Presence {
+	p := Presence{
+		Tenant: s.Tenant, Agent: s.Agent, Status: s.Status, Available: s.available(), ReadyAt: s.ReadyAt,
+		Queues: []Membership{}, Addresses: []leg.Address{}, Method: s.Profile.RingMethod,
+		Release: s.EndedOffers, Calls: s.Taken, Gone: s.Status == LoggedOff, Version: s.Version,
+	}
+	if s.Offer != nil {
+		p.Offer = s.Offer.ID
+	}
+	for _, m := range s.Members {
+		if m.CheckedIn && s.Status != LoggedOff {
+			p.Queues = append(p.Queues, m)
+		}
+	}
+	for _, a := range s.Binding.Addresses {
+		if s.canRing(a) {
+			p.Addresses = append(p.Addresses, a)
+		}
+	}
+	return p
+}
+
+// available reports whether a match may choose the agent.
+func (s State) available() bool { return s.Status == Ready && s.Pending == nil && s.reachable() }
+
+// saveIfChanged emits a Save when others may see a difference to before.
+func (n *step) saveIfChanged(before State) {
+	if reflect.DeepEqual(n.View(), before.View()) && reflect.DeepEqual(n.presence(), before.presence()) {
+		return
+	}
+	n.Version++
+	n.emit(Effect{Save: &Save{Presence: n.presence(), View: n.View()}})
+}
+
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return slices.Clip(list)
+}
