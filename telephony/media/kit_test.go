@@ -113,7 +113,7 @@ type phone struct {
 	t         *testing.T
 	rtp, rtcp *net.UDPConn
 	codec     Codec
-	rtp_      rtp.Header
+	head      rtp.Header // of the next packet
 	voice     *tone.Generator
 	buf       [2048]byte
 }
@@ -123,7 +123,7 @@ func newPhone(t *testing.T, codec Codec, freq float64) *phone {
 	t.Helper()
 	p := &phone{t: t, codec: codec, voice: tone.New(freq)}
 	p.rtp, p.rtcp = listen(t, "127.0.0.1"), listen(t, "127.0.0.1")
-	p.rtp_ = rtp.Header{Version: 2, PayloadType: codec.PT, SequenceNumber: 100, Timestamp: 5000, SSRC: 0xA0000000 + uint32(freq)}
+	p.head = rtp.Header{Version: 2, PayloadType: codec.PT, SequenceNumber: 100, Timestamp: 5000, SSRC: 0xA0000000 + uint32(freq)}
 	return p
 }
 
@@ -161,8 +161,6 @@ func (r *rig) pair(a, b *phone) (*Stream, *Stream) {
 	return sa, sb
 }
 
-func portOf(s *Stream) netip.AddrPort { return s.Addr() }
-
 // say sends the next 20 ms of the phone's voice.
 func (p *phone) say(to *Stream) rtp.Header {
 	p.t.Helper()
@@ -172,11 +170,11 @@ func (p *phone) say(to *Stream) rtp.Header {
 	} else {
 		p.voice.Ulaw(frame)
 	}
-	h := p.rtp_
+	h := p.head
 	p.sendFrom(p.rtp, to, &rtp.Packet{Header: h, Payload: frame})
-	p.rtp_.SequenceNumber++
-	p.rtp_.Timestamp += 160
-	p.rtp_.Marker = false
+	p.head.SequenceNumber++
+	p.head.Timestamp += 160
+	p.head.Marker = false
 	return h
 }
 
@@ -185,7 +183,7 @@ func (p *phone) sendFrom(c *net.UDPConn, to *Stream, pkt *rtp.Packet) {
 	p.t.Helper()
 	b, err := pkt.Marshal()
 	require.NoError(p.t, err)
-	_, err = c.WriteToUDPAddrPort(b, portOf(to))
+	_, err = c.WriteToUDPAddrPort(b, to.Addr())
 	require.NoError(p.t, err)
 }
 
@@ -245,4 +243,36 @@ func talk(from *phone, via *Stream, to *phone, n int) (pcm []int16, heard []*rtp
 		heard = append(heard, pkt)
 	}
 	return pcm, heard
+}
+
+// sayFrom is say from another socket of the phone.
+func (p *phone) sayFrom(c *net.UDPConn, to *Stream) {
+	p.t.Helper()
+	old := p.rtp
+	p.rtp = c
+	p.say(to)
+	p.rtp = old
+}
+
+// hears says which of the frequencies are in the next n packets.
+func (p *phone) hears(n int, freqs ...float64) []bool {
+	p.t.Helper()
+	pcm := p.listenTo(n)
+	var list []bool
+	for _, f := range freqs {
+		list = append(list, tone.Heard(pcm, f))
+	}
+	return list
+}
+
+// requireContinuous checks what a receiver wants of one stream: one SSRC,
+// numbers without a gap, timestamps that never go back into audio already sent.
+func requireContinuous(t *testing.T, packets []*rtp.Packet) {
+	t.Helper()
+	for i := 1; i < len(packets); i++ {
+		last, now := packets[i-1], packets[i]
+		require.Equal(t, last.SSRC, now.SSRC, "packet %d", i)
+		require.Equal(t, last.SequenceNumber+1, now.SequenceNumber, "packet %d", i)
+		require.GreaterOrEqual(t, int32(now.Timestamp-last.Timestamp), int32(len(last.Payload)), "packet %d", i)
+	}
 }
