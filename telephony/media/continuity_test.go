@@ -80,7 +80,7 @@ func TestContinuity_SourceRestarts_IsHiddenFromPartner(t *testing.T) {
 	require.EqualValues(t, 77, r.stats(sa).In.SSRC)
 
 	a.head.SequenceNumber, a.head.Timestamp = 20000, 99 // the same source begins again
-	a.say(sa)                                            // one packet may be a stray
+	a.say(sa)                                           // one packet may be a stray
 	_, voice = talk(a, sa, b, 3)
 	require.True(t, voice[0].Marker)
 	requireContinuous(t, append(all, voice...))

@@ -36,7 +36,8 @@ func (sh *shard) play(l *leg, c *Clip) error {
 	l.play = playing{kind: c.kind, pt: pl.pt, codec: pl.id, list: l.play.list, source: playSource | sh.plays}
 	sh.legs.side(l.slot).clip = c
 	if c.kind == playAlong {
-		l.play.pos = int32(sh.now / int64(tick) * int64(tickSamples) % int64(c.samples))
+		// By ticks, not by the clock: a late tick must not bring listeners apart.
+		l.play.pos = int32(sh.ticks * int64(tickSamples) % int64(c.samples))
 	}
 	return nil
 }

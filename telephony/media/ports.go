@@ -83,6 +83,8 @@ func (p *ports) open() (portPair, error) {
 // chooses; half of all tries find an odd port.
 const anyTries = 200
 
+// openAny lets the system propose a port and then asks for it by number: a port
+// that the system chose is lost when its socket is disconnected from a peer.
 func (p *ports) openAny() (portPair, error) {
 	for range anyTries {
 		fd, err := openSocket(p.bind, 0)
@@ -90,14 +92,17 @@ func (p *ports) openAny() (portPair, error) {
 			return portPair{}, outOf(err)
 		}
 		port, err := localPort(fd)
-		if err == nil && port&1 == 0 && port < 65535 {
-			rtcp, err := openSocket(p.bind, port+1)
-			if err == nil {
-				pair := portPair{port, fd, rtcp}
-				return pair, p.use(pair)
-			}
-		}
 		_ = unix.Close(fd) // never used: nothing to lose
+		if err != nil || port&1 == 1 {
+			continue
+		}
+		pair, err := bindPair(p.bind, port)
+		if err == nil {
+			return pair, p.use(pair)
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return portPair{}, outOf(err)
+		}
 	}
 	return portPair{}, ErrNoPorts
 }

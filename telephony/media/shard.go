@@ -251,6 +251,7 @@ func (sh *shard) arm() {
 		// turn.
 		phase := int64(tick) * int64(sh.index) / int64(len(sh.engine.shards)+1)
 		sh.nextTick = (sh.engine.clock.now()/int64(tick)+1)*int64(tick) + phase
+		sh.ticks = sh.nextTick/int64(tick) - 1
 		spec.Value = unix.NsecToTimespec(sh.engine.clock.mono + sh.nextTick)
 		spec.Interval = unix.NsecToTimespec(int64(tick))
 	}
@@ -279,6 +280,7 @@ func (sh *shard) onTimer() {
 	}
 	for range run {
 		sh.ticks++
+		sh.counts.Ticks++
 		sh.playAll()
 		sh.sweep()
 	}

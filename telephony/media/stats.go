@@ -153,7 +153,6 @@ func (e *Engine) Stats() (EngineStats, error) {
 		err := sh.do(func() error {
 			c := sh.counts
 			c.Streams, c.Playing = sh.legs.n, len(sh.playing)
-			c.Ticks = uint64(sh.ticks) - c.TicksMissed
 			c.TickLateP99, c.TickLateMax = sh.late.quantile(0.99), time.Duration(sh.late.worst)
 			st.Shards = append(st.Shards, c)
 			return nil
