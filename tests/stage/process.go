@@ -1,0 +1,190 @@
+package stage
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// Process is one role of Holdfast as a process.
+type Process struct {
+	Name   string
+	binary string
+	env    []string
+	dir    string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{}
+	log  *os.File
+}
+
+// ready is the line that a role prints when it serves.
+type ready struct {
+	Ready bool `json:"ready"`
+}
+
+// Start runs the role and returns when it says that it is ready.
+func (p *Process) Start(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	log, err := os.OpenFile(filepath.Join(p.dir, p.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(p.binary, p.Name)
+	cmd.Env, cmd.Stderr = p.env, log
+	// The role must not outlive the test, whatever ends it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	started := make(chan error, 1)
+	done := make(chan struct{})
+	go func() { // Pdeathsig follows the thread that forked: keep it
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		started <- cmd.Start()
+		<-done
+	}()
+	if err := <-started; err != nil {
+		close(done)
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	serving := make(chan struct{})
+	go func() {
+		watch(out, log, serving)
+		_ = cmd.Wait() // how it ended stands in its log
+		_ = log.Close()
+		close(done)
+	}()
+	p.cmd, p.done, p.log = cmd, done, log
+	select {
+	case <-serving:
+		return nil
+	case <-done:
+		return fmt.Errorf("%s ended instead of serving:\n%s", p.Name, p.tail())
+	case <-ctx.Done():
+		return fmt.Errorf("%s is not ready: %w\n%s", p.Name, ctx.Err(), p.tail())
+	}
+}
+
+// watch copies the role's output to its log and closes serving at its ready line.
+func watch(out io.Reader, log io.Writer, serving chan struct{}) {
+	lines := bufio.NewScanner(out)
+	told := false
+	for lines.Scan() {
+		fmt.Fprintln(log, lines.Text())
+		var r ready
+		if !told && json.Unmarshal(lines.Bytes(), &r) == nil && r.Ready {
+			told = true
+			close(serving)
+		}
+	}
+}
+
+// Kill ends the role by SIGKILL and waits until it is gone.
+func (p *Process) Kill() { p.signal(syscall.SIGKILL) }
+
+// Stop ends the role in order.
+func (p *Process) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	cmd, done := p.cmd, p.done
+	p.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		p.Kill()
+		return fmt.Errorf("%s did not stop in order: %w\n%s", p.Name, ctx.Err(), p.tail())
+	}
+}
+
+func (p *Process) signal(s syscall.Signal) {
+	p.mu.Lock()
+	cmd, done := p.cmd, p.done
+	p.mu.Unlock()
+	if cmd != nil {
+		_ = cmd.Process.Signal(s) // it may have ended by itself
+		<-done
+	}
+}
+
+// Restart kills the role and starts it again on its ports.
+func (p *Process) Restart(ctx context.Context) error {
+	p.Kill()
+	return p.Start(ctx)
+}
+
+// PID is the process id.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
+// tail is the end of the role's log.
+func (p *Process) tail() string {
+	b, err := os.ReadFile(filepath.Join(p.dir, p.Name+".log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-4000):])
+}
+
+func (s *Stage) command(ctx context.Context, env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.binary, args...)
+	cmd.Env = env
+	return cmd
+}
+
+// Holdfast runs a command of the binary against this stage.
+func (s *Stage) Holdfast(ctx context.Context, args ...string) (string, error) {
+	out, err := s.command(ctx, s.Worker.env, args...).CombinedOutput()
+	return string(out), err
+}
+
+var built struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// build compiles cmd/holdfast once per test process, with the race detector if the
+// tests have it.
+func build(ctx context.Context) (string, error) {
+	built.Do(func() {
+		dir, err := os.MkdirTemp("", "holdfast-")
+		if err != nil {
+			built.err = err
+			return
+		}
+		built.path = filepath.Join(dir, "holdfast")
+		args := []string{"build", "-o", built.path}
+		if raceEnabled {
+			args = append(args, "-race")
+		}
+		out, err := exec.CommandContext(ctx, "go", append(args, "holdfast/cmd/holdfast")...).CombinedOutput()
+		if err != nil {
+			built.err = errors.Join(fmt.Errorf("build holdfast: %w", err), errors.New(string(out)))
+		}
+	})
+	return built.path, built.err
+}
