@@ -49,3 +49,12 @@ type Reader interface {
 	// Audit appends a line to the audit trail (SEED-4).
 	Audit(ctx context.Context, a record.AuditEntry) error
 }
+
+// Feed is the process's follower of the event log; *feed.Follower satisfies it.
+type Feed interface {
+	// Subscribe delivers the tenant's events with a Seq above from, in order. The
+	// channel is closed when the reader falls behind or the feed ends: start again
+	// from a snapshot. stop ends the subscription; it is safe twice.
+	// fault.Unavailable: the feed does not follow the log (yet).
+	Subscribe(t id.Tenant) (from int64, events <-chan event.Event, stop func(), err error)
+}

@@ -1,0 +1,233 @@
+package httpapi
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"holdfast/domain/account"
+	"holdfast/domain/call"
+	"holdfast/domain/event"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+const (
+	// maxBacklog is how many missed events a stream catches up with; beyond it
+	// starts from a snapshot, which is shorter by then.
+	maxBacklog = 1000
+	// maxStreamsPerUser bounds the open streams of one user: tabs, programs.
+	maxStreamsPerUser = 16
+	// queueDelay is how long changes of a queue are collected before it is shown anew.
+	queueDelay = 200 * time.Millisecond
+	// streamWrite is how long a client may take to take one message.
+	streamWrite = 10 * time.Second
+)
+
+type eventsInput struct {
+	LastEventID line `header:"Last-Event-ID" maxLength:"32" doc:"The id of the last message received: the stream goes on behind it."`
+}
+
+// snapshotView is the first message of a stream that does not resume.
+type snapshotView struct {
+	Session  *sessionView   `json:"session,omitempty" doc:"One's own, if signed in as agent."`
+	Calls    []callView     `json:"calls" doc:"Live calls: one's own, or all with calls:read_all and queues:read."`
+	Presence []presenceView `json:"presence" doc:"With presence:read: the sessions of one's teams."`
+	Queues   []queueView    `json:"queues" doc:"With queues:read."`
+}
+
+func (a *API) registerEvents() {
+	register(a, "events", a.events)
+	describeEvents(a.huma)
+}
+
+// describeEvents tells the reference what the stream's messages carry.
+func describeEvents(api huma.API) {
+	op := api.OpenAPI().Paths["/v1/events"].Get
+	op.Description = "Messages have `event`, `id` and `data`. The first is `snapshot` (unless the stream resumes behind `Last-Event-ID`), " +
+		"then `session` (one's own), `call`, `presence` and `queue` follow, each a whole view: one with a version not above the last seen is old. " +
+		"Comments keep a quiet stream alive. A reader that falls behind is disconnected; so is everybody when the access token expires. Connect again with `Last-Event-ID`."
+	schemas := api.OpenAPI().Components.Schemas
+	var messages []*huma.Schema
+	for _, v := range []any{snapshotView{}, sessionView{}, callView{}, presenceView{}, queueView{}} {
+		messages = append(messages, huma.SchemaFromType(schemas, typeOf(v)))
+	}
+	op.Responses["200"] = &huma.Response{
+		Description: "A stream of messages; the schema is that of their data.",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{OneOf: messages}}},
+	}
+}
+
+// events opens a stream. What it needs is read before the first byte is sent, so
+// that a failure is an answer like any other.
+func (a *API) events(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	p := personOf(ctx)
+	release, err := a.streams.open(personID{p.Tenant, p.Name})
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{api: a, person: p, versions: map[event.Stream]int64{}, calls: map[id.Call]bool{}, dirty: map[id.Queue]int64{}, release: release}
+	if err := s.prepare(ctx, in.LastEventID.clean()); err != nil {
+		s.close()
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) { s.serve(hc) }}, nil
+}
+
+// stream is one client's stream of events.
+type stream struct {
+	api    *API
+	person person
+	live   <-chan event.Event
+	stop   func()
+	after  int64 // events up to it are known to the client
+
+	snapshot *snapshotView // to be sent first, if any
+	backlog  []event.Event // to be sent first otherwise
+	versions map[event.Stream]int64
+	calls    map[id.Call]bool // shown while they were the person's own: their leaving is shown too
+	dirty    map[id.Queue]int64
+	release  func()
+}
+
+func (s *stream) close() {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.release()
+}
+
+// prepare subscribes first and reads then: what happens in between arrives twice,
+// never not at all.
+func (s *stream) prepare(ctx context.Context, last string) error {
+	from, live, stop, err := s.api.config.Feed.Subscribe(s.person.Tenant)
+	if err != nil {
+		return unavailable("follow events", err)
+	}
+	s.live, s.stop, s.after = live, stop, from
+	if after, err := strconv.ParseInt(last, 10, 64); err == nil && after >= 0 {
+		if after >= from {
+			s.after = after
+			return nil
+		}
+		missed, err := s.api.config.Reader.Events(ctx, s.person.Tenant, after, maxBacklog)
+		if err != nil {
+			return unavailable("read events", err)
+		}
+		if len(missed) < maxBacklog {
+			// What lies above from comes by the subscription, in the safe order.
+			s.backlog = slices.DeleteFunc(missed, func(e event.Event) bool { return e.Seq > from })
+			s.after = after
+			return nil
+		}
+	}
+	s.snapshot, err = s.read(ctx)
+	return err
+}
+
+// messages are what an event means to this client.
+func (s *stream) messages(e event.Event) []message {
+	if e.Seq <= s.after {
+		return nil
+	}
+	s.after = e.Seq
+	if e.Version != 0 && e.Version <= s.versions[e.Stream] {
+		return nil // older than what the snapshot showed
+	}
+	if e.Version != 0 {
+		s.versions[e.Stream] = e.Version
+	}
+	r := s.api.rendered.of(e)
+	switch {
+	case r.agent != nil:
+		return s.ofAgent(e, r)
+	case r.call != nil:
+		return s.ofCall(e, r)
+	}
+	return nil
+}
+
+func (s *stream) ofAgent(e event.Event, r *rendering) []message {
+	var m []message
+	if r.agent.Agent == s.person.Agent {
+		m = append(m, message{id: e.Seq, event: "session", data: r.session})
+	}
+	if s.person.watches(r.agent.Team) {
+		m = append(m, message{id: e.Seq, event: "presence", data: r.presence})
+	}
+	for _, q := range r.agent.Memberships {
+		s.touch(q.Queue, e.Seq)
+	}
+	return m
+}
+
+func (s *stream) ofCall(e event.Event, r *rendering) []message {
+	s.touch(r.call.Queue, e.Seq)
+	own := has(*r.call, s.person.Agent)
+	known := s.calls[r.call.ID]
+	if own && r.call.Phase != call.Ended {
+		s.calls[r.call.ID] = true
+	} else {
+		delete(s.calls, r.call.ID)
+	}
+	if !own && !known && !s.seesAllCalls() {
+		return nil
+	}
+	return []message{{id: e.Seq, event: "call", data: r.view}}
+}
+
+func (s *stream) seesAllCalls() bool {
+	return s.person.May(account.CallsReadAll) && s.person.May(account.QueuesRead)
+}
+
+// touch notes that a queue must be shown anew.
+func (s *stream) touch(q id.Queue, seq int64) {
+	if q != "" && s.person.May(account.QueuesRead) {
+		s.dirty[q] = seq
+	}
+}
+
+// streams counts the open streams.
+type streams struct {
+	most int
+	mu   sync.Mutex
+	all  int
+	of   map[personID]int
+}
+
+func newStreams(most int) *streams { return &streams{most: most, of: map[personID]int{}} }
+
+// open admits a stream; release must be called once it ended, and is safe twice.
+func (s *streams) open(who personID) (release func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[who] >= maxStreamsPerUser {
+		return nil, slowDown(10*time.Second, "too_many_streams", "You have %d event streams open already; close one.", maxStreamsPerUser)
+	}
+	if s.all >= s.most {
+		return nil, &fault.Error{Kind: fault.Unavailable, Code: "too_many_streams", Sentence: "This server holds as many event streams as it may; try again in a moment."}
+	}
+	s.all++
+	s.of[who]++
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.all--
+			if s.of[who]--; s.of[who] == 0 {
+				delete(s.of, who)
+			}
+		})
+	}, nil
+}
+
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all
+}

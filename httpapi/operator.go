@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"holdfast/web"
+)
+
+// checkTimeout bounds each check of /readyz.
+const checkTimeout = time.Second
+
+// Check is one thing that the process needs.
+type Check struct {
+	Name string                      // as /readyz names it: database, temporal …
+	Run  func(context.Context) error // nil: it is there
+}
+
+type healthView struct {
+	Status string `json:"status" example:"ok"`
+}
+
+type healthOutput struct{ Body healthView }
+
+type readyView struct {
+	Status  string   `json:"status" enum:"ready,not_ready"`
+	Missing []string `json:"missing" doc:"What is away: database, temporal, …"`
+}
+
+type readyOutput struct {
+	Status     int
+	RetryAfter string `header:"Retry-After"`
+	Body       readyView
+}
+
+func (a *API) registerOperator() {
+	register(a, "healthz", func(context.Context, *struct{}) (*healthOutput, error) {
+		return &healthOutput{Body: healthView{Status: "ok"}}, nil
+	})
+	register(a, "readyz", a.ready)
+	a.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "holdfast_event_streams", Help: "Open event streams.",
+	}, func() float64 { return float64(a.streams.count()) }))
+	a.plain("metrics", "text/plain", gin.WrapH(promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{})))
+	reference := sync.OnceValues(func() ([]byte, error) { return renderReference(a.huma.OpenAPI()) })
+	document := sync.OnceValues(a.OpenAPI)
+	a.plain("openapi", "application/openapi+json", serve("application/openapi+json", document))
+	a.plain("docs", "text/html", serve("text/html; charset=utf-8", reference))
+	a.plain("page", "text/html", gin.WrapH(web.Handler(web.Index{Version: a.config.Version, TemporalUI: a.config.TemporalUI})))
+}
+
+// plain serves a route whose answer is no JSON of ours.
+func (a *API) plain(name, mediaType string, h gin.HandlerFunc) {
+	op := a.operation(name, reflect.TypeFor[struct{}]())
+	op.Errors = nil
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: http.StatusText(http.StatusOK),
+		Content:     map[string]*huma.MediaType{mediaType: {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}
+	a.huma.OpenAPI().AddOperation(&op)
+	a.gin.Handle(op.Method, op.Path, h)
+}
+
+// serve answers with a document that is made once.
+func serve(mediaType string, document func() ([]byte, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		b, err := document()
+		if err != nil {
+			writeProblem(c.Writer, problemOf(err))
+			return
+		}
+		c.Data(http.StatusOK, mediaType, b)
+	}
+}
+
+// ready runs all checks at once and names those that fail.
+func (a *API) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	failed := make([]error, len(a.config.Checks))
+	var wait sync.WaitGroup
+	for i, c := range a.config.Checks {
+		wait.Go(func() { failed[i] = c.Run(ctx) })
+	}
+	wait.Wait()
+	out := &readyOutput{Status: http.StatusOK, Body: readyView{Status: "ready", Missing: []string{}}}
+	for i, err := range failed {
+		if err != nil {
+			a.log.Debug("A check failed.", "check", a.config.Checks[i].Name, "err", err)
+			out.Body.Missing = append(out.Body.Missing, a.config.Checks[i].Name)
+		}
+	}
+	if len(out.Body.Missing) > 0 {
+		out.Status, out.RetryAfter, out.Body.Status = http.StatusServiceUnavailable, "2", "not_ready"
+	}
+	return out, nil
+}

@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast/domain/account"
+	"holdfast/domain/agent"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+const (
+	// rightsLife is how long a user's rights are believed before they are read
+	// again: a disabled user is out after at most this long.
+	rightsLife = 5 * time.Second
+	// maxPersons bounds the memory of the cache of rights.
+	maxPersons = 10_000
+)
+
+// person is who is signed in, as the context of a request carries it.
+type person struct {
+	account.User
+	expires time.Time // of the access token
+	address string
+}
+
+type personKey struct{}
+
+func withPerson(ctx context.Context, p person) context.Context {
+	return context.WithValue(ctx, personKey{}, p)
+}
+
+// personOf returns who is signed in; routes that everyone may use have nobody.
+func personOf(ctx context.Context) person {
+	p, _ := ctx.Value(personKey{}).(person)
+	return p
+}
+
+// ref names the person's own agent session. A user without agent is refused every
+// call-handling operation (SEED-5).
+func (p person) ref() (agent.Ref, error) {
+	if p.Agent == "" {
+		return agent.Ref{}, forbidden("no_agent", "Your account has no agent: it can't handle calls.")
+	}
+	return agent.Ref{Tenant: p.Tenant, Agent: p.Agent}, nil
+}
+
+// watches reports whether the person may see sessions of team (SEED-101).
+func (p person) watches(team id.Team) bool {
+	return p.May(account.PresenceRead) && p.leads(team)
+}
+
+// leads reports whether agents of team are the person's subordinates.
+func (p person) leads(team id.Team) bool {
+	return p.May(account.TeamsAll) || team != "" && slices.Contains(p.Teams, team)
+}
+
+type personID struct {
+	tenant id.Tenant
+	name   id.User
+}
+
+type rights struct {
+	user account.User
+	read time.Time
+}
+
+// persons knows who is behind a token: rights are the user's present ones (SEED-3),
+// never those of the time of signing in.
+type persons struct {
+	reader Reader
+	tokens *tokens
+	now    func() time.Time
+
+	mu    sync.Mutex
+	known map[personID]rights
+}
+
+func newPersons(r Reader, t *tokens, now func() time.Time) *persons {
+	return &persons{reader: r, tokens: t, now: now, known: map[personID]rights{}}
+}
+
+// identify returns who sent the Authorization header; fault.Unauthenticated if nobody
+// we know, fault.Unavailable if that can't be found out now.
+func (s *persons) identify(ctx context.Context, header string) (person, error) {
+	scheme, token, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return person{}, &fault.Error{Kind: fault.Unauthenticated, Op: "identify", Sentence: "Send the access token as Authorization: Bearer."}
+	}
+	c, err := s.tokens.verify(strings.TrimSpace(token), forAccess)
+	if err != nil {
+		return person{}, err
+	}
+	u, err := s.user(ctx, personID{c.Tenant, id.User(c.Subject)})
+	if err != nil {
+		return person{}, err
+	}
+	return person{User: u, expires: c.ExpiresAt.Time}, nil
+}
+
+// user returns the present rights of a user; fault.Unauthenticated when it is gone or disabled.
+func (s *persons) user(ctx context.Context, who personID) (account.User, error) {
+	now := s.now()
+	s.mu.Lock()
+	r, ok := s.known[who]
+	s.mu.Unlock()
+	if !ok || now.Sub(r.read) > rightsLife {
+		u, err := s.reader.User(ctx, who.tenant, who.name)
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return account.User{}, unavailable("read account", err)
+		}
+		if err != nil {
+			u = account.User{Disabled: true}
+		}
+		r = rights{u, now}
+		s.remember(who, r)
+	}
+	if r.user.Disabled {
+		return account.User{}, &fault.Error{Kind: fault.Unauthenticated, Op: "identify", Sentence: "This account is no longer in use."}
+	}
+	return r.user, nil
+}
+
+func (s *persons) remember(who personID, r rights) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= maxPersons {
+		clear(s.known) // all are read again: costs a moment, bounds the memory
+	}
+	s.known[who] = r
+}
+
+// unavailable makes a failure of something we stand on one, unless it has a kind already.
+func unavailable(op string, err error) error {
+	if k := fault.KindOf(err); k != fault.Internal {
+		return err
+	}
+	return fault.E(fault.Unavailable, op, err)
+}

@@ -1,0 +1,91 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+
+	"holdfast/domain/fault"
+)
+
+// maxBody bounds the body of a request in bytes: no request of this API needs more.
+const maxBody = 64 << 10
+
+// register serves the route of that name by h. Validation, authorization and the
+// form of refusals are the same for all.
+func register[I, O any](a *API, name string, h func(context.Context, *I) (*O, error)) {
+	huma.Register(a.huma, a.operation(name, reflect.TypeFor[I]()), func(ctx context.Context, in *I) (*O, error) {
+		out, err := h(ctx, in)
+		if err != nil {
+			return nil, a.refusal(ctx, name, err)
+		}
+		return out, nil
+	})
+}
+
+// operation describes a route for the reference, with the refusals that it may give.
+func (a *API) operation(name string, input reflect.Type) huma.Operation {
+	tag, r := routeNamed(name)
+	op := huma.Operation{
+		OperationID: r.name, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{tag},
+		DefaultStatus: r.status, MaxBodyBytes: maxBody, Errors: []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+		Extensions: map[string]any{"x-access": string(r.access)},
+	}
+	if r.access != everyone {
+		op.Security = []map[string][]string{{"bearer": {}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized)
+	}
+	if p, ok := r.access.permission(); ok {
+		op.Description = "Needs the permission `" + string(p) + "`."
+		op.Errors = append(op.Errors, http.StatusForbidden, http.StatusNotFound)
+	}
+	if _, mutation := input.FieldByName("IdempotencyKey"); mutation {
+		op.Errors = append(op.Errors, http.StatusConflict)
+	}
+	return op
+}
+
+// refusal turns an error into its answer, and tells the operator what the client is not told.
+func (a *API) refusal(ctx context.Context, name string, err error) error {
+	p := problemOf(err)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		// The client left: nobody reads the answer.
+	case p.Status == http.StatusInternalServerError:
+		a.log.Error("A request failed by our own defect.", "route", name, "err", err)
+	case p.Status == http.StatusServiceUnavailable:
+		a.log.Warn("A request could not be served.", "route", name, "err", err)
+	}
+	return p
+}
+
+// authorize lets a request pass if its route's access allows it.
+func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
+	r, ok := a.byName[ctx.Operation().OperationID]
+	if !ok {
+		r.access = "nobody:may" // an operation outside the table is closed
+	}
+	if r.access == everyone {
+		next(ctx)
+		return
+	}
+	g := humagin.Unwrap(ctx)
+	p, err := a.persons.identify(ctx.Context(), ctx.Header("Authorization"))
+	if err != nil {
+		writeProblem(g.Writer, problemOf(err))
+		return
+	}
+	p.address = g.ClientIP()
+	g.Set(logUser, string(p.Name))
+	if permission, ok := r.access.permission(); ok && !p.May(permission) {
+		writeProblem(g.Writer, problemOf(&fault.Error{
+			Kind: fault.Forbidden, Sentence: "You need the permission " + string(permission) + " for this.",
+		}))
+		return
+	}
+	next(huma.WithContext(ctx, withPerson(ctx.Context(), p)))
+}

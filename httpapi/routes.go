@@ -1,0 +1,98 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"holdfast/domain/account"
+)
+
+// access says who may use a route: everyone, whoever is signed in, or who holds a permission.
+type access string
+
+const (
+	everyone access = "everyone"
+	signedIn access = "signed in"
+)
+
+// permission returns what the route asks for besides being signed in, if anything.
+func (a access) permission() (account.Permission, bool) {
+	return account.Permission(a), a != everyone && a != signedIn
+}
+
+func may(p account.Permission) access { return access(p) }
+
+// route is one endpoint of the API.
+type route struct {
+	name    string // operation id
+	method  string
+	path    string
+	access  access
+	summary string
+	status  int // of success; 0: 200
+}
+
+// The groups in which the reference shows the routes.
+const (
+	tagSignIn   = "Sign in"
+	tagSession  = "Agent session"
+	tagCalls    = "Calls"
+	tagWatch    = "Supervision"
+	tagOperator = "Operation"
+)
+
+// routes is every endpoint with who may use it (SEED-109, SEED-110). What is not
+// here is not served; a test compares it with what the router knows.
+var routes = map[string][]route{
+	tagSignIn: {
+		{"login", http.MethodPost, "/v1/auth/login", everyone, "Sign in with tenant, user name and password", 0},
+		{"refresh", http.MethodPost, "/v1/auth/refresh", everyone, "Get a new access token by the refresh cookie", 0},
+		{"logout", http.MethodPost, "/v1/auth/logout", everyone, "Give the refresh cookie up", http.StatusNoContent},
+		{"me", http.MethodGet, "/v1/me", signedIn, "Who am I, what may I do, which devices may I choose", 0},
+	},
+	tagSession: {
+		{"sign-in", http.MethodPost, "/v1/agent-session", may(account.SessionUse), "Sign in as agent, or attach a terminal to the running session", http.StatusCreated},
+		{"get-session", http.MethodGet, "/v1/agent-session", may(account.SessionUse), "View one's own session", 0},
+		{"sign-out", http.MethodDelete, "/v1/agent-session", may(account.SessionUse), "Sign out, at once or when the call in hand is over", 0},
+		{"ready", http.MethodPost, "/v1/agent-session/ready", may(account.SessionUse), "Ask for queue calls", 0},
+		{"not-ready", http.MethodPost, "/v1/agent-session/not-ready", may(account.SessionUse), "Ask for no queue calls", 0},
+		{"check-in", http.MethodPost, "/v1/agent-session/check-in", may(account.SessionUse), "Join queues", 0},
+		{"check-out", http.MethodPost, "/v1/agent-session/check-out", may(account.SessionUse), "Leave queues", 0},
+		{"binding", http.MethodPost, "/v1/agent-session/binding", may(account.SessionUse), "Choose the devices of the session", 0},
+		{"wrap-up", http.MethodPost, "/v1/agent-session/wrap-up", may(account.SessionUse), "Finish or extend wrap-up", 0},
+		{"terminal", http.MethodPost, "/v1/agent-session/terminal", may(account.SessionUse), "Show that a terminal is alive, or leaves", 0},
+	},
+	tagCalls: {
+		{"list-calls", http.MethodGet, "/v1/calls", may(account.CallsRead), "List live and past calls, newest first", 0},
+		{"get-call", http.MethodGet, "/v1/calls/{id}", may(account.CallsRead), "View a call", 0},
+		{"get-timeline", http.MethodGet, "/v1/calls/{id}/timeline", may(account.CallsRead), "Everything that happened to a call, in order", 0},
+		{"hang-up", http.MethodPost, "/v1/calls/{id}/hang-up", may(account.CallsHangUp), "End a call", 0},
+	},
+	tagWatch: {
+		{"get-queue-live", http.MethodGet, "/v1/queues/{id}/live", may(account.QueuesRead), "Who waits in a queue, who serves it", 0},
+		{"list-presence", http.MethodGet, "/v1/presence", may(account.PresenceRead), "The sessions of one's teams", 0},
+		{"events", http.MethodGet, "/v1/events", signedIn, "Follow sessions, calls and queues (server-sent events)", 0},
+		{"force-ready", http.MethodPost, "/v1/agents/{id}/session/ready", may(account.AgentsCommand), "Make a subordinate Ready", 0},
+		{"force-not-ready", http.MethodPost, "/v1/agents/{id}/session/not-ready", may(account.AgentsCommand), "Make a subordinate NotReady", 0},
+		{"force-sign-out", http.MethodPost, "/v1/agents/{id}/session/sign-out", may(account.AgentsCommand), "Sign a subordinate out", 0},
+	},
+	tagOperator: {
+		{"healthz", http.MethodGet, "/healthz", everyone, "Does the process live", 0},
+		{"readyz", http.MethodGet, "/readyz", everyone, "Does it have what it needs; names what is missing", 0},
+		{"metrics", http.MethodGet, "/metrics", everyone, "Prometheus metrics", 0},
+		{"openapi", http.MethodGet, "/openapi.json", everyone, "This description (OpenAPI 3.1)", 0},
+		{"docs", http.MethodGet, "/docs", everyone, "The reference for people", 0},
+		{"page", http.MethodGet, "/", everyone, "What runs here", 0},
+	},
+}
+
+// routeNamed finds a route; it panics if there is none: a handler without a route is our defect.
+func routeNamed(name string) (tag string, r route) {
+	for tag, group := range routes {
+		for _, r := range group {
+			if r.name == name {
+				return tag, r
+			}
+		}
+	}
+	panic("httpapi: no route is named " + name)
+}

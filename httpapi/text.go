@@ -1,0 +1,33 @@
+package httpapi
+
+import (
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// linePattern is text without control characters: CR, LF and NUL would end or split
+// a SIP header that the value may come to stand in.
+const linePattern = `^[^\x00-\x1f\x7f]*$`
+
+// maxLine bounds every text of a request that has no tighter bound of its own, in characters.
+const maxLine = 255
+
+// line is text on one line. Every text of a request is a line, a closed set or a
+// password: a test holds the request types to that.
+type line string
+
+// Schema implements huma.SchemaProvider.
+func (line) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:               huma.TypeString,
+		Pattern:            linePattern,
+		PatternDescription: "text on one line, without control characters",
+		MaxLength:          ptr(maxLine),
+	}
+}
+
+// clean returns the line without the spaces around it.
+func (l line) clean() string { return strings.TrimSpace(string(l)) }
+
+func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,121 @@
+package httpapi
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"holdfast/domain/account"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// The lives of tokens. An access token is short, because it can't be taken back
+// (rights are looked up anew, see persons); a refresh token spans a working day.
+const (
+	accessLife  = 15 * time.Minute
+	refreshLife = 12 * time.Hour
+	clockSkew   = 5 * time.Second // between the processes that issue and verify
+	issuer      = "holdfast"
+)
+
+// purpose keeps the two kinds of token apart: it is the token's audience (RFC 7519 §4.1.3).
+type purpose string
+
+const (
+	forAccess  purpose = "access"
+	forRefresh purpose = "refresh"
+)
+
+// claims is what a token says.
+type claims struct {
+	jwt.RegisteredClaims
+	Tenant id.Tenant `json:"tenant"`
+	// Password is a fingerprint of the password's hash: a changed password ends all
+	// refresh tokens given for the old one.
+	Password string `json:"pwd,omitempty"`
+}
+
+// tokens issues and verifies tokens: JWT signed with Ed25519 (RFC 8037 EdDSA).
+type tokens struct {
+	key  ed25519.PrivateKey
+	kid  string
+	keys map[string]ed25519.PublicKey // by kid
+	now  func() time.Time
+}
+
+// newTokens signs with the first key; the others still verify, so that keys can be rotated.
+func newTokens(keys []ed25519.PrivateKey, now func() time.Time) (*tokens, error) {
+	if len(keys) == 0 {
+		return nil, fault.E(fault.Invalid, "start the API", fmt.Errorf("no key to sign access tokens with"))
+	}
+	t := &tokens{key: keys[0], keys: map[string]ed25519.PublicKey{}, now: now}
+	for i, k := range keys {
+		if len(k) != ed25519.PrivateKeySize {
+			return nil, fault.E(fault.Invalid, "start the API", fmt.Errorf("token key %d has %d bytes, want %d", i+1, len(k), ed25519.PrivateKeySize))
+		}
+		public := k.Public().(ed25519.PublicKey)
+		t.keys[keyID(public)] = public
+	}
+	t.kid = keyID(t.key.Public().(ed25519.PublicKey))
+	return t, nil
+}
+
+func keyID(k ed25519.PublicKey) string {
+	sum := sha256.Sum256(k)
+	return base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+// fingerprint tells one password hash from another without telling what it is.
+func fingerprint(u account.User) string {
+	sum := sha256.Sum256([]byte("holdfast refresh\x00" + u.PasswordHash))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// issue signs a token for u.
+func (t *tokens) issue(u account.User, p purpose, life time.Duration) (string, error) {
+	now := t.now()
+	c := claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: issuer, Subject: string(u.Name), Audience: jwt.ClaimStrings{string(p)}, ID: rand.Text(),
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
+		},
+		Tenant: u.Tenant,
+	}
+	if p == forRefresh {
+		c.Password = fingerprint(u)
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
+	token.Header["kid"] = t.kid
+	signed, err := token.SignedString(t.key)
+	return signed, fault.E(fault.Internal, "sign token", err)
+}
+
+// verify reads a token of purpose p; fault.Unauthenticated for anything else.
+func (t *tokens) verify(token string, p purpose) (claims, error) {
+	var c claims
+	_, err := jwt.ParseWithClaims(token, &c, t.keyOf,
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithIssuer(issuer), jwt.WithAudience(string(p)),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(clockSkew), jwt.WithTimeFunc(t.now))
+	if err != nil {
+		return claims{}, fault.E(fault.Unauthenticated, "verify token", err)
+	}
+	if c.Subject == "" || c.Tenant == "" {
+		return claims{}, fault.E(fault.Unauthenticated, "verify token", fmt.Errorf("token names nobody"))
+	}
+	return c, nil
+}
+
+func (t *tokens) keyOf(token *jwt.Token) (any, error) {
+	kid, _ := token.Header["kid"].(string)
+	key, ok := t.keys[kid]
+	if !ok {
+		return nil, fmt.Errorf("unknown key %q", kid)
+	}
+	return key, nil
+}

@@ -1,0 +1,207 @@
+package httpapi
+
+import (
+	"slices"
+	"time"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/domain/record"
+)
+
+// sessionView is an agent session as clients see it. The names are fixed by the
+// interface; the domain's may change without them.
+type sessionView struct {
+	Agent       id.Agent         `json:"agent" doc:"The agent's number." example:"1001"`
+	State       agent.Status     `json:"state" enum:"LoggedOff,NotReady,Ready,Reserved,Busy,WorkingAfterCall"`
+	Reason      agent.Reason     `json:"reason,omitempty" doc:"Why NotReady or LoggedOff." example:"LOGIN"`
+	Since       time.Time        `json:"since" doc:"When the state began."`
+	Pending     *pendingView     `json:"pending,omitempty" doc:"The state asked for while it can't be taken yet."`
+	Offer       *offerView       `json:"offer,omitempty" doc:"The call that is presented now."`
+	CallIDs     []id.Call        `json:"call_ids"`
+	Memberships []membershipView `json:"memberships"`
+	Binding     bindingView      `json:"binding"`
+	Devices     []id.Device      `json:"devices" doc:"The devices of the binding that are reachable now."`
+	Terminals   []id.Terminal    `json:"terminals"`
+	WrapUpUntil *time.Time       `json:"wrap_up_until,omitempty"`
+	Version     int64            `json:"version" doc:"Counts the accepted events: a higher version is newer."`
+}
+
+type pendingView struct {
+	State  agent.Status `json:"state" enum:"NotReady,LoggedOff,Ready"`
+	Reason agent.Reason `json:"reason,omitempty"`
+	By     string       `json:"by" doc:"Who asked: a user name, or system."`
+}
+
+type offerView struct {
+	ID       id.Offer          `json:"id"`
+	CallID   id.Call           `json:"call_id"`
+	Class    leg.CallClass     `json:"class"`
+	Queue    id.Queue          `json:"queue,omitempty"`
+	From     string            `json:"from" doc:"The caller's number."`
+	Data     map[string]string `json:"attached_data,omitempty"`
+	At       time.Time         `json:"at"`
+	Deadline time.Time         `json:"deadline" doc:"When the offer runs out."`
+}
+
+type membershipView struct {
+	Queue     id.Queue `json:"queue"`
+	CheckedIn bool     `json:"checked_in"`
+	Static    bool     `json:"static,omitempty" doc:"Never checked out automatically."`
+	Penalty   int      `json:"penalty,omitempty" doc:"Lower is asked first."`
+}
+
+type bindingView struct {
+	Interface string        `json:"interface" enum:"web,phone,mobile"`
+	Mode      string        `json:"mode" enum:"fixed,self_adapting,dynamic,hot_desk"`
+	Addresses []addressView `json:"addresses"`
+}
+
+type addressView struct {
+	Device id.Device `json:"device"`
+	Kind   leg.Kind  `json:"kind" enum:"sip,webrtc,external"`
+	Number string    `json:"number,omitempty" doc:"Of an external device."`
+}
+
+// presenceView is a session as a supervisor sees it.
+type presenceView struct {
+	sessionView
+	User id.User `json:"user"`
+	Name string  `json:"name"`
+	Team id.Team `json:"team,omitempty"`
+}
+
+// callView is a call as clients see it.
+type callView struct {
+	ID          id.Call           `json:"id"`
+	Class       leg.CallClass     `json:"class" enum:"inbound_queue,inbound_direct,internal,outbound_manual,outbound_campaign,consult"`
+	Direction   call.Direction    `json:"direction" enum:"inbound,outbound,internal"`
+	Phase       call.Phase        `json:"phase" enum:"Arriving,InFlow,Queued,Offering,Talking,Ended"`
+	Queue       id.Queue          `json:"queue,omitempty"`
+	From        string            `json:"from"`
+	To          string            `json:"to"`
+	Agent       id.Agent          `json:"agent,omitempty" doc:"To whom it is offered, or who talks."`
+	Legs        []legView         `json:"legs"`
+	Data        map[string]string `json:"attached_data"`
+	Recording   string            `json:"recording"`
+	Since       time.Time         `json:"since" doc:"When the phase began."`
+	QueuedAt    *time.Time        `json:"queued_at,omitempty"`
+	Cause       leg.Cause         `json:"cause,omitempty" doc:"Why it ended."`
+	Version     int64             `json:"version" doc:"Counts the accepted events: a higher version is newer."`
+	TemporalURL string            `json:"temporal_url,omitempty" doc:"The call's workflow, for those with ops:temporal."`
+}
+
+type legView struct {
+	ID         id.Leg     `json:"id"`
+	Role       leg.Role   `json:"role" enum:"customer,agent,external,supervisor"`
+	Party      string     `json:"party"`
+	State      leg.State  `json:"state" enum:"ringing,up,ended"`
+	Held       bool       `json:"held"`
+	Muted      bool       `json:"muted"`
+	Device     id.Device  `json:"device"`
+	AnsweredAt *time.Time `json:"answered_at,omitempty"`
+	EndedAt    *time.Time `json:"ended_at,omitempty"`
+	Cause      leg.Cause  `json:"cause,omitempty"`
+}
+
+// queueView is a queue now.
+type queueView struct {
+	Queue   id.Queue       `json:"queue"`
+	Waiting []waitingView  `json:"waiting" doc:"First in line first."`
+	Agents  []presenceView `json:"agents" doc:"The sessions that are checked in."`
+}
+
+type waitingView struct {
+	CallID   id.Call   `json:"call_id"`
+	From     string    `json:"from"`
+	QueuedAt time.Time `json:"queued_at"`
+	WaitMS   int64     `json:"wait_ms"`
+	Position int       `json:"position"`
+	Offering bool      `json:"offering" doc:"It rings somebody now."`
+}
+
+func sessionOf(v agent.View) sessionView {
+	s := sessionView{
+		Agent: v.Agent, State: v.State, Reason: v.Reason, Since: v.Since.UTC(), CallIDs: list(v.CallIDs),
+		Memberships: []membershipView{}, Devices: list(v.Devices), Terminals: list(v.Terminals),
+		WrapUpUntil: moment(v.WrapUpUntil), Version: v.Version,
+		Binding: bindingView{Interface: v.Binding.Interface, Mode: v.Binding.Mode, Addresses: []addressView{}},
+	}
+	for _, m := range v.Memberships {
+		s.Memberships = append(s.Memberships, membershipView(m))
+	}
+	for _, a := range v.Binding.Addresses {
+		s.Binding.Addresses = append(s.Binding.Addresses, addressView{Device: a.Device, Kind: a.Kind, Number: a.URI})
+	}
+	if p := v.Pending; p != nil {
+		s.Pending = &pendingView{State: p.Status, Reason: p.Reason, By: p.By}
+	}
+	if o := v.Offer; o != nil {
+		s.Offer = &offerView{
+			ID: o.ID, CallID: o.Call, Class: o.Class, Queue: o.Queue, From: o.From, Data: o.Data,
+			At: o.At.UTC(), Deadline: o.Deadline.UTC(),
+		}
+	}
+	return s
+}
+
+func presenceOf(v agent.View) presenceView {
+	return presenceView{sessionView: sessionOf(v), User: v.User, Name: v.Name, Team: v.Team}
+}
+
+func callOf(v call.View) callView {
+	c := callView{
+		ID: v.ID, Class: v.Class, Direction: v.Direction, Phase: v.Phase, Queue: v.Queue, From: v.From, To: v.To,
+		Agent: v.Agent, Legs: []legView{}, Data: v.Data, Recording: v.Recording, Since: v.Since.UTC(),
+		QueuedAt: moment(v.QueuedAt), Cause: v.Cause, Version: v.Version,
+	}
+	if c.Data == nil {
+		c.Data = map[string]string{}
+	}
+	for _, l := range v.Legs {
+		c.Legs = append(c.Legs, legView{
+			ID: l.ID, Role: l.Role, Party: l.Party, State: l.State, Held: l.Held, Muted: l.Muted, Device: l.Device,
+			AnsweredAt: moment(l.AnsweredAt), EndedAt: moment(l.EndedAt), Cause: l.Cause,
+		})
+	}
+	return c
+}
+
+func queueOf(q record.QueueLive, now time.Time, visible func(agent.View) bool) queueView {
+	v := queueView{Queue: q.Queue, Waiting: []waitingView{}, Agents: []presenceView{}}
+	for _, w := range q.Waiting {
+		v.Waiting = append(v.Waiting, waitingView{
+			CallID: w.Call, From: w.From, QueuedAt: w.QueuedAt.UTC(), WaitMS: max(0, now.Sub(w.QueuedAt).Milliseconds()),
+			Position: w.Position, Offering: w.Offering,
+		})
+	}
+	for _, a := range q.Agents {
+		if visible(a) {
+			v.Agents = append(v.Agents, presenceOf(a))
+		}
+	}
+	return v
+}
+
+// has reports whether a took part in the call.
+func has(v call.View, a id.Agent) bool {
+	return a != "" && (v.Agent == a || slices.ContainsFunc(v.Legs, func(l leg.Leg) bool { return l.Agent == a }))
+}
+
+// moment is t, or nothing if t is zero.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return ptr(t.UTC())
+}
+
+// list is s, never null in JSON.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
