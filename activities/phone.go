@@ -1,0 +1,90 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// ringBeat is how often a ring shows that its node lives. Each beat is a billed
+// action, and most rings are answered before the first; the node's guard sees a
+// dead node sooner anyway.
+const ringBeat = 7 * time.Second
+
+// GuardBeat is how often a node shows its guard that it lives.
+const GuardBeat = 2 * time.Second
+
+// Node holds the activities of one telephony node, run on its own task queue.
+type Node struct {
+	Phone Phone
+	Name  id.Node
+	Boot  string // the node's run
+	// Stopping is closed when the node begins a clean stop; nil: never.
+	Stopping <-chan struct{}
+}
+
+// Ring rings the targets and returns how it ended.
+func (n *Node) Ring(ctx context.Context, ref call.Ref, r call.Ring) (call.RingEnded, error) {
+	done := make(chan struct{})
+	defer close(done)
+	go beat(ctx, done)
+	ended, err := n.Phone.Ring(ctx, ref, r)
+	return ended, Carry(err)
+}
+
+func beat(ctx context.Context, done <-chan struct{}) {
+	ticks := time.NewTicker(ringBeat)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			activity.RecordHeartbeat(ctx)
+		}
+	}
+}
+
+// Cancel takes a ring back.
+func (n *Node) Cancel(ctx context.Context, ref call.Ref, c call.Cancel) error {
+	return Carry(n.Phone.Cancel(ctx, ref, c))
+}
+
+// Treat lets a leg hear something.
+func (n *Node) Treat(ctx context.Context, ref call.Ref, t call.Treat) error {
+	return Carry(n.Phone.Treat(ctx, ref, t))
+}
+
+// Drop ends a leg.
+func (n *Node) Drop(ctx context.Context, ref call.Ref, d call.Drop) error {
+	return Carry(n.Phone.Drop(ctx, ref, d))
+}
+
+// Guard lasts as long as the node's run boot and beats meanwhile; each beat carries
+// the node's time. It returns nil at a clean stop and fault.NotFound when another
+// run of the node picked it up: then boot is dead.
+func (n *Node) Guard(ctx context.Context, boot string) error {
+	if boot != n.Boot {
+		return Carry(&fault.Error{Kind: fault.NotFound, Op: "guard node", Sentence: "The node has started anew."})
+	}
+	ticks := time.NewTicker(GuardBeat)
+	defer ticks.Stop()
+	activity.RecordHeartbeat(ctx, time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.Stopping:
+			return nil
+		case now := <-ticks.C:
+			activity.RecordHeartbeat(ctx, now)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+)
+
+// Records holds the activities of the shared task queue: what writes the journal
+// and what tells other workflows.
+type Records struct {
+	Journal Journal
+	Client  client.Client
+	// StartCall gives the options by which the workflow of a call is started; it
+	// stands on a higher floor.
+	StartCall func(call.State) client.StartWorkflowOptions
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+func (r *Records) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
+}
+
+// SaveAgent writes a session and matches it; see Journal.SaveAgent. When this very
+// transaction matched a call, the call has been told before SaveAgent returns.
+func (r *Records) SaveAgent(ctx context.Context, s agent.Save) (agent.Done, error) {
+	saved, err := r.Journal.SaveAgent(ctx, s)
+	if err != nil {
+		return agent.Done{}, Carry(err)
+	}
+	if saved.Matched != nil {
+		if err := r.tellMatched(ctx, s.Presence, *saved.Matched); err != nil {
+			return agent.Done{}, Carry(err)
+		}
+	}
+	return agent.Done{Reserved: saved.Reserved}, nil
+}
+
+// tellMatched signals the call that m reserved. A call whose workflow was never
+// started is started from its stored state; if the call is over, the session is
+// told that the offer is.
+func (r *Records) tellMatched(ctx context.Context, p agent.Presence, m call.Matched) error {
+	ref := call.Ref{Tenant: p.Tenant, Call: m.Offer.Call()}
+	session := id.AgentWorkflow(p.Tenant, p.Agent)
+	told, err := NewMessage(r.now(), string(call.KindMatched), m)
+	if err != nil {
+		return err
+	}
+	told.From = session
+	err = r.Client.SignalWorkflow(ctx, id.CallWorkflow(ref.Tenant, ref.Call), "", string(call.KindMatched), told)
+	if !missing(err) {
+		return unavailable("tell call of its match", err)
+	}
+	err = r.wake(ctx, ref, told)
+	if fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	over, err := NewMessage(r.now(), string(agent.KindOfferEnded), agent.OfferEnded{Offer: m.Offer, Cause: leg.Abandoned})
+	if err != nil {
+		return err
+	}
+	return unavailable("tell session that its offer is over", r.Client.SignalWorkflow(ctx, session, "", string(agent.KindOfferEnded), over))
+}
+
+// wake signals a call and starts its workflow from the stored state if it has none.
+// fault.NotFound: the call is over.
+func (r *Records) wake(ctx context.Context, ref call.Ref, m Message) error {
+	s, err := r.Journal.CallState(ctx, ref)
+	if err != nil {
+		return err
+	}
+	options := r.StartCall(s)
+	_, err = r.Client.SignalWithStartWorkflow(ctx, options.ID, m.Kind, m, options, "Call", s)
+	if over := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &over) {
+		return &fault.Error{Kind: fault.NotFound, Op: "wake call", Err: err}
+	}
+	return unavailable("wake call", err)
+}
+
+// Place puts a call into line and matches it; the answer is call.Matched or
+// call.Waiting.
+func (r *Records) Place(ctx context.Context, ref call.Ref, p call.Place) (Placed, error) {
+	placed, err := r.Journal.Place(ctx, ref, p)
+	return Placed(placed), Carry(err)
+}
+
+// SaveCall writes view and event of a call.
+func (r *Records) SaveCall(ctx context.Context, ref call.Ref, s call.Save) error {
+	return Carry(r.Journal.SaveCall(ctx, ref, s))
+}
+
+// CloseCall writes the record of an ended call.
+func (r *Records) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
+	return Carry(r.Journal.CloseCall(ctx, ref, c))
+}
+
+// Tell signals a workflow. fault.NotFound: it is over, or never was.
+func (r *Records) Tell(ctx context.Context, workflow string, m Message) error {
+	err := r.Client.SignalWorkflow(ctx, workflow, "", m.Kind, m)
+	if missing(err) {
+		return Carry(&fault.Error{Kind: fault.NotFound, Op: "tell " + workflow, Err: err})
+	}
+	return Carry(unavailable("tell "+workflow, err))
+}
+
+// Verify asks whether the call of v still lives and has the agent on it. The
+// answer is agent.Done if so; else the agent's part is over.
+func (r *Records) Verify(ctx context.Context, a agent.Ref, v agent.Verify) (alive bool, err error) {
+	workflow := id.CallWorkflow(a.Tenant, v.Call)
+	answer, err := r.Client.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
+		WorkflowID:           workflow,
+		QueryType:            QueryView,
+		QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
+	})
+	if missing(err) || err == nil && answer.QueryRejected != nil {
+		return false, nil
+	}
+	if err != nil {
+		return false, Carry(unavailable("ask call", err))
+	}
+	var view call.View
+	if err := answer.QueryResult.Get(&view); err != nil {
+		return false, Carry(fault.E(fault.Internal, "read call's answer", err))
+	}
+	return carries(view, a.Agent), nil
+}
+
+func carries(v call.View, a id.Agent) bool {
+	if v.Phase == call.Ended {
+		return false
+	}
+	if v.Agent == a {
+		return true
+	}
+	for _, l := range v.Legs {
+		if l.Agent == a && l.State != leg.Ended {
+			return true
+		}
+	}
+	return false
+}
+
+// LoseNode tells every open call that a lost boot of node carried: node_lost. Boots
+// other than alive are lost; with alive empty, all of them. Then the node's
+// registrations are marked as gone if no boot of it lives.
+func (r *Records) LoseNode(ctx context.Context, l Loss) (calls int, err error) {
+	refs, err := r.Journal.CallsOf(ctx, l.Node, l.Alive)
+	if err != nil {
+		return 0, Carry(err)
+	}
+	for _, ref := range refs {
+		if err := r.loseCall(ctx, l, ref); err != nil {
+			return calls, Carry(err)
+		}
+		calls++
+	}
+	if l.Boot == "" {
+		return calls, nil
+	}
+	return calls, Carry(r.Journal.LoseNode(ctx, l.Node, l.Boot))
+}
+
+func (r *Records) loseCall(ctx context.Context, l Loss, ref call.Ref) error {
+	lost := call.NodeLost{Node: l.Node, Boot: l.Boot}
+	s, err := r.Journal.CallState(ctx, ref)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil // closed meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if lost.Boot == "" {
+		lost.Boot = s.Boot
+	}
+	m, err := NewMessage(r.now(), string(call.KindNodeLost), lost)
+	if err != nil {
+		return err
+	}
+	err = r.Client.SignalWorkflow(ctx, id.CallWorkflow(ref.Tenant, ref.Call), "", m.Kind, m)
+	if !missing(err) {
+		return unavailable("tell call that its node is lost", err)
+	}
+	if err := r.wake(ctx, ref, m); fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	return nil
+}
+
+// missing reports whether err says that there is no such open workflow.
+func missing(err error) bool {
+	var gone *serviceerror.NotFound
+	return errors.As(err, &gone)
+}
+
+// unavailable marks a failure to reach Temporal as one that passes. Nil stays nil.
+func unavailable(op string, err error) error { return fault.E(fault.Unavailable, op, err) }

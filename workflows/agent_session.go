@@ -1,0 +1,144 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/activities"
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// AgentSession is one agent session from sign-in to sign-out. It is started by
+// Update-with-Start of agent.KindSignIn from agent.New, and continues as new from
+// the state reached. Its result is the last view.
+func AgentSession(ctx workflow.Context, s agent.State) (agent.View, error) {
+	d := &desk{}
+	l := &loop[agent.State, agent.Event, agent.Effect, agent.View]{
+		desk:  d,
+		story: agentStory{d},
+		state: s,
+		fresh: func(s agent.State) bool { return s.Status == agent.LoggedOff },
+		show: func(ctx workflow.Context, s agent.State) {
+			workflow.SetCurrentDetails(ctx, agentDetails(s))
+			upsertAttributes(ctx, agentWords(s))
+		},
+		again: func(ctx workflow.Context, s agent.State) error {
+			return workflow.NewContinueAsNewError(ctx, AgentSession, s)
+		},
+	}
+	return l.run(ctx)
+}
+
+// agentStory carries out the effects of a session.
+type agentStory struct{ *desk }
+
+// records names the activities of the shared task queue.
+var records *activities.Records
+
+func (agentStory) Messages() (commands, facts []string) {
+	return names(AgentCommands), names(AgentFacts)
+}
+
+func (agentStory) Decode(kind string, data []byte) (agent.Event, error) {
+	return agent.Decode(agent.Kind(kind), data)
+}
+
+func (agentStory) Number(f agent.Effect) int { return f.Seq }
+
+func (agentStory) Lane(f agent.Effect) bool { return f.Save != nil }
+
+// Join lets a Save replace one before it that has not begun: it holds all that the
+// older one was to write.
+func (agentStory) Join(_, newer agent.Effect) (agent.Effect, bool) { return newer, true }
+
+func (agentStory) Done(seq int) agent.Event { return agent.Done{Seq: seq} }
+
+func (agentStory) Close() agent.Event {
+	return agent.SignOut{Actor: agent.Actor{User: "operator", Forced: true}}
+}
+
+func (agentStory) Wake(s agent.State) wake {
+	at, event := s.Deadline()
+	if at.IsZero() {
+		return wake{}
+	}
+	w := wake{at: at, summary: "safety net: looks whether all is well"}
+	switch event.Kind() {
+	case agent.KindLeaseExpired:
+		w.slack = leaseSlack
+	case agent.KindCheckDue:
+		w.slack = checkSlack
+	case agent.KindWrapUpElapsed:
+		w.summary = "wrap-up ends at " + clock(at)
+	case agent.KindIdleElapsed:
+		w.slack, w.summary = idleSlack, "signs out if nobody gives a sign of life until "+clock(at)
+	case agent.KindTerminalsGone:
+		w.summary = "signs out if no window is opened again until " + clock(at)
+	case agent.KindStuck:
+		w.summary = "tries again what failed"
+	}
+	return w
+}
+
+func (a agentStory) Carry(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {
+	switch {
+	case f.Save != nil:
+		return a.save(ctx, f)
+	case f.Refuse != nil:
+		return a.refuse(ctx, s, f)
+	case f.Verify != nil:
+		return a.verify(ctx, s, f)
+	}
+	return agent.Failed{Seq: f.Seq, Error: "this build does not know the effect"}
+}
+
+func (a agentStory) save(ctx workflow.Context, f agent.Effect) agent.Event {
+	done := agent.Done{}
+	err := a.record(ctx, f.Words(), &done, records.SaveAgent, *f.Save)
+	done.Seq = f.Seq
+	return a.answer(done, f, err)
+}
+
+func (a agentStory) refuse(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {
+	to := id.CallWorkflow(s.Tenant, f.Refuse.Offer.Call())
+	m, err := note(ctx, string(call.KindOfferRefused), call.OfferRefused{Offer: f.Refuse.Offer, Cause: f.Refuse.Cause})
+	if err == nil {
+		err = a.record(ctx, f.Words(), nil, records.Tell, to, m)
+	}
+	return a.answer(agent.Done{Seq: f.Seq}, f, err)
+}
+
+func (a agentStory) verify(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {
+	alive := false
+	options := verifying(f.Words())
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), records.Verify, s.Ref(), *f.Verify).Get(ctx, &alive)
+	if err == nil && !alive {
+		return agent.Failed{Seq: f.Seq, Error: "the call is over", Gone: true}
+	}
+	return a.answer(agent.Done{Seq: f.Seq}, f, err)
+}
+
+func (agentStory) answer(done agent.Done, f agent.Effect, err error) agent.Event {
+	if err == nil {
+		return done
+	}
+	return agent.Failed{Seq: f.Seq, Error: err.Error(), Gone: activities.KindOf(err) == fault.NotFound}
+}
+
+// note wraps an event that this workflow tells another one.
+func note(ctx workflow.Context, kind string, event any) (Message, error) {
+	m, err := activities.NewMessage(workflow.Now(ctx), kind, event)
+	m.From = workflow.GetInfo(ctx).WorkflowExecution.ID
+	return m, err
+}
+
+// names turns kinds into the names of updates and signals.
+func names[K ~string](kinds []K) []string {
+	out := make([]string, len(kinds))
+	for i, k := range kinds {
+		out[i] = string(k)
+	}
+	return out
+}

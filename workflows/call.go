@@ -1,0 +1,199 @@
+package workflows
+
+import (
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/activities"
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// Call is one call from the state that the opening reached to the last record
+// written. Its result is the last view.
+func Call(ctx workflow.Context, s call.State) (call.View, error) {
+	d := &desk{}
+	l := &loop[call.State, call.Event, call.Effect, call.View]{
+		desk:  d,
+		story: callStory{d},
+		state: s,
+		fresh: func(call.State) bool { return false },
+		show: func(ctx workflow.Context, s call.State) {
+			workflow.SetCurrentDetails(ctx, callDetails(s))
+			upsertAttributes(ctx, callWords(s))
+		},
+		again: func(ctx workflow.Context, s call.State) error {
+			return workflow.NewContinueAsNewError(ctx, Call, s)
+		},
+	}
+	return l.run(ctx)
+}
+
+// callStory carries out the effects of a call.
+type callStory struct{ *desk }
+
+// phone names the activities of a telephony node.
+var phone *activities.Node
+
+func (callStory) Messages() (commands, facts []string) {
+	return names(CallCommands), names(CallFacts)
+}
+
+func (callStory) Decode(kind string, data []byte) (call.Event, error) {
+	return call.Decode(call.Kind(kind), data)
+}
+
+func (callStory) Number(f call.Effect) int { return f.Seq }
+
+// Lane keeps what the database is told in order: a call is placed before it is
+// taken out of the line again, and closed last.
+func (callStory) Lane(f call.Effect) bool { return f.Place != nil || f.Save != nil || f.Close != nil }
+
+// Join joins nothing: every Save of a call is a line of its time line.
+func (callStory) Join(_, newer call.Effect) (call.Effect, bool) { return newer, false }
+
+func (callStory) Done(seq int) call.Event { return call.Done{Seq: seq} }
+
+func (callStory) Close() call.Event { return call.HangUp{User: "operator"} }
+
+// Wake needs no alarm for what an activity under way will answer within its own
+// limits: the outcome of a ring, and after the end whatever is still owed.
+func (callStory) Wake(s call.State) wake {
+	at, event := s.Deadline()
+	if at.IsZero() {
+		return wake{}
+	}
+	w := wake{at: at}
+	switch event.Kind() {
+	case call.KindOfferOverdue:
+		if rings(s) {
+			return wake{}
+		}
+		w.summary = "the offer's outcome must have come by " + clock(at)
+	case call.KindWaitedOut:
+		w.summary = "the longest wait ends at " + clock(at)
+	case call.KindTalkedOut:
+		w.slack, w.summary = talkSlack, "the longest conversation ends at "+clock(at)
+	case call.KindStuck:
+		if s.Phase == call.Ended && s.RetryAt.IsZero() {
+			return wake{}
+		}
+		w.summary = "tries again what failed"
+	}
+	return w
+}
+
+func rings(s call.State) bool {
+	for _, f := range s.Owed {
+		if f.Ring != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (c callStory) Carry(ctx workflow.Context, s call.State, f call.Effect) call.Event {
+	switch {
+	case f.Place != nil:
+		return c.place(ctx, s, f)
+	case f.Save != nil:
+		return c.answer(f, c.record(ctx, f.Words(), nil, records.SaveCall, s.Ref(), *f.Save))
+	case f.Close != nil:
+		return c.answer(f, c.record(ctx, f.Words(), nil, records.CloseCall, s.Ref(), *f.Close))
+	case f.Ring != nil:
+		return c.ring(ctx, s, f)
+	case f.Cancel != nil:
+		return c.atNode(ctx, s, f, phone.Cancel, *f.Cancel)
+	case f.Treat != nil:
+		return c.atNode(ctx, s, f, phone.Treat, *f.Treat)
+	case f.Drop != nil:
+		return c.atNode(ctx, s, f, phone.Drop, *f.Drop)
+	case f.Tell != nil:
+		return c.tell(ctx, s, f)
+	}
+	return call.Failed{Seq: f.Seq, Error: "this build does not know the effect"}
+}
+
+func (c callStory) place(ctx workflow.Context, s call.State, f call.Effect) call.Event {
+	var placed activities.Placed
+	err := c.record(ctx, f.Words(), &placed, records.Place, s.Ref(), *f.Place)
+	switch {
+	case err == nil && placed.Matched != nil:
+		return *placed.Matched
+	case err == nil && placed.Waiting != nil:
+		return *placed.Waiting
+	case err == nil:
+		err = errors.New("the match gave no answer")
+	}
+	return c.answer(f, err)
+}
+
+func (c callStory) ring(ctx workflow.Context, s call.State, f call.Effect) call.Event {
+	ended := call.RingEnded{}
+	options := ringing(s.Node, f.Ring.Timeout, f.Words())
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), phone.Ring, s.Ref(), *f.Ring).Get(ctx, &ended)
+	if err != nil {
+		return c.answer(f, err)
+	}
+	return ended
+}
+
+func (c callStory) atNode(ctx workflow.Context, s call.State, f call.Effect, activity, arg any) call.Event {
+	options := workflow.WithActivityOptions(ctx, atNode(s.Node, f.Words()))
+	return c.answer(f, workflow.ExecuteActivity(options, activity, s.Ref(), arg).Get(ctx, nil))
+}
+
+// tell sends a session a fact. What goes along with a ring is left to Temporal, so
+// that the ring need not wait for it; all else happens at once in this process,
+// which spares Temporal two events and this workflow a task.
+func (c callStory) tell(ctx workflow.Context, s call.State, f call.Effect) call.Event {
+	t := *f.Tell
+	to := id.AgentWorkflow(s.Tenant, t.Agent)
+	if t.What == call.TellOffered && sender(ctx) == to {
+		return call.Done{Seq: f.Seq} // the session's own transaction made this match
+	}
+	kind, event := Told(t)
+	m, err := note(ctx, string(kind), event)
+	m.At = t.At
+	switch {
+	case err != nil:
+	case t.What == call.TellOffered || t.What == call.TellStarted:
+		err = workflow.SignalExternalWorkflow(ctx, to, "", m.Kind, m).Get(ctx, nil)
+	default:
+		err = c.record(ctx, f.Words(), nil, records.Tell, to, m)
+	}
+	return c.answer(f, err)
+}
+
+func (callStory) answer(f call.Effect, err error) call.Event {
+	if err == nil {
+		return call.Done{Seq: f.Seq}
+	}
+	var unknown *temporal.UnknownExternalWorkflowExecutionError
+	gone := activities.KindOf(err) == fault.NotFound || errors.As(err, &unknown)
+	return call.Failed{Seq: f.Seq, Error: err.Error(), Gone: gone}
+}
+
+// Told is the fact by which a session learns what t tells.
+func Told(t call.Tell) (agent.Kind, agent.Event) {
+	var e agent.Event
+	switch t.What {
+	case call.TellOffered:
+		e = agent.Offered{Offer: agent.Offer{
+			ID: t.Offer, Call: t.Call, Class: t.Class, Queue: t.Queue, From: t.From, Data: t.Data, At: t.At, Deadline: t.Deadline,
+		}}
+	case call.TellOfferEnded:
+		e = agent.OfferEnded{Offer: t.Offer, Cause: t.Cause}
+	case call.TellStarted:
+		e = agent.CallStarted{Call: t.Call, Class: t.Class, From: t.From}
+	case call.TellEstablished:
+		e = agent.Established{Call: t.Call, Offer: t.Offer, Class: t.Class, From: t.From}
+	default:
+		e = agent.CallEnded{Call: t.Call, Class: t.Class, Cause: t.Cause, Spoke: t.Spoke}
+	}
+	return e.Kind(), e
+}

@@ -1,0 +1,147 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/activities"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// Guarded is the state of a NodeGuard.
+type Guarded struct {
+	Node id.Node `json:"node"`
+	Boot string  `json:"boot,omitempty"` // the run that is watched; empty: none yet
+}
+
+// Booted says that a run of the node began.
+type Booted struct {
+	Boot string `json:"boot"`
+}
+
+// NodeGuard watches one telephony node: an activity that lasts as long as the
+// node's run beats on the node's own task queue. When a run dies, or a new one
+// begins, the calls of the dead one are told node_lost. It ends with a clean stop of
+// the node, or when its run is lost; the next run starts it anew.
+func NodeGuard(ctx workflow.Context, s Guarded) error {
+	g := &guard{ctx: ctx, Guarded: s, booted: workflow.GetSignalChannel(ctx, SignalBooted), pickup: guardReturn}
+	if g.Boot == "" {
+		g.listen()
+	}
+	for {
+		err := g.watch()
+		switch {
+		case err == nil && g.booted.Len() == 0:
+			return nil // a clean stop
+		case temporal.IsCanceledError(err) && ctx.Err() != nil:
+			return err
+		case err == nil, g.suspicious(err):
+		default:
+			if err := g.lose(activities.Loss{Node: g.Node, Boot: g.Boot}); err != nil {
+				return err
+			}
+			if g.booted.Len() == 0 {
+				return nil
+			}
+			g.listen()
+		}
+		if info := workflow.GetInfo(ctx); info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxEvents {
+			return workflow.NewContinueAsNewError(ctx, NodeGuard, g.Guarded)
+		}
+	}
+}
+
+type guard struct {
+	Guarded
+	ctx    workflow.Context
+	booted workflow.ReceiveChannel
+	pickup time.Duration // how soon the node must take its guard up
+}
+
+// listen waits for the next run of the node.
+func (g *guard) listen() {
+	var b Booted
+	g.booted.Receive(g.ctx, &b)
+	g.watchBoot(b.Boot)
+}
+
+func (g *guard) watchBoot(boot string) {
+	g.Boot, g.pickup = boot, guardReturn
+	workflow.SetCurrentDetails(g.ctx, "Watches boot "+g.Boot+" since "+clock(workflow.Now(g.ctx)))
+}
+
+// watch lasts as long as the watched run; it returns how that ended. When a new run
+// begins, it goes on with that one.
+func (g *guard) watch() error {
+	for {
+		ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(g.ctx, guarding(g.Node, g.pickup)))
+		life := workflow.ExecuteActivity(ctx, phone.Guard, g.Boot)
+		for replaced := false; !replaced; replaced = g.another() {
+			err := workflow.Await(g.ctx, func() bool { return life.IsReady() || g.booted.Len() > 0 })
+			if err == nil && life.IsReady() {
+				err = life.Get(g.ctx, nil)
+			}
+			if err != nil || life.IsReady() {
+				cancel()
+				return err
+			}
+		}
+		cancel()
+		if err := g.lose(activities.Loss{Node: g.Node, Alive: g.Boot}); err != nil {
+			return err
+		}
+	}
+}
+
+// another reports whether another run than the watched one began; then that one is
+// watched. A run that is told twice is no other.
+func (g *guard) another() bool {
+	var b Booted
+	for g.booted.ReceiveAsync(&b) {
+		if b.Boot != g.Boot {
+			g.watchBoot(b.Boot)
+			return true
+		}
+	}
+	return false
+}
+
+// suspicious reports whether the silence that ended the guard may have another
+// reason than the node's death; then the node may take its guard up again. If it
+// beat lately, the silence is checked once and briefly; if the timeout itself came
+// late, Temporal was away and the node gets the time to come back to it.
+func (g *guard) suspicious(err error) bool {
+	var silence *temporal.TimeoutError
+	if !errors.As(err, &silence) || silence.TimeoutType() != enumspb.TIMEOUT_TYPE_HEARTBEAT {
+		return false
+	}
+	g.pickup = guardPickup
+	var last time.Time
+	if silence.HasLastHeartbeatDetails() && silence.LastHeartbeatDetails(&last) == nil &&
+		workflow.Now(g.ctx).Sub(last) > guardSilence+guardLate {
+		g.pickup = guardReturn
+	}
+	return true
+}
+
+// lose tells the calls of a lost run, until that is done.
+func (g *guard) lose(l activities.Loss) error {
+	summary := "boot " + l.Boot + " is lost: tells its calls"
+	if l.Boot == "" {
+		summary = "boot " + l.Alive + " began: tells the calls of those before"
+	}
+	ctx := workflow.WithActivityOptions(g.ctx, recordSurely(summary))
+	err := workflow.ExecuteActivity(ctx, records.LoseNode, l).Get(ctx, nil)
+	if temporal.IsCanceledError(err) {
+		return err
+	}
+	if err != nil && activities.KindOf(err) != fault.NotFound {
+		workflow.GetLogger(g.ctx).Error("The loss of a node could not be told.", "node", g.Node, "err", err)
+	}
+	return nil
+}
