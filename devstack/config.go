@@ -34,6 +34,8 @@ type Config struct {
 	Headless bool
 	// MetricsAddr is host:port for Prometheus metrics; empty means none.
 	MetricsAddr string
+	// ProfilePort serves net/http/pprof on 127.0.0.1; 0 means not.
+	ProfilePort int
 
 	// Namespace is registered, with Retention and the search attributes, before
 	// the frontend opens.
@@ -91,7 +93,7 @@ func (c Config) Validate() error {
 	if net.ParseIP(c.IP) == nil {
 		return fmt.Errorf("ip %q is not an IP address", c.IP)
 	}
-	for flag, port := range map[string]int{"frontend-port": c.FrontendPort, "ui-port": c.UIPort} {
+	for flag, port := range map[string]int{"frontend-port": c.FrontendPort, "ui-port": c.UIPort, "profile-port": c.ProfilePort} {
 		if port < 0 || port > 65535 {
 			return fmt.Errorf("%s %d is not a port: 0 to 65535", flag, port)
 		}

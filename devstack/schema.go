@@ -19,6 +19,28 @@ import (
 	"go.temporal.io/server/tools/sql"
 )
 
+// PostgresError says that Postgres is out of reach or refuses us.
+type PostgresError struct {
+	Addr string
+	Err  error
+}
+
+func (e *PostgresError) Error() string {
+	var refused *pgconn.PgError
+	if errors.As(e.Err, &refused) {
+		return fmt.Sprintf("Postgres at %s refuses us: %s; see --postgres-user and the password", e.Addr, refused.Message)
+	}
+	cause := e.Err
+	var op *net.OpError
+	if errors.As(cause, &op) {
+		cause = op.Err
+	}
+	return fmt.Sprintf("Postgres at %s is out of reach: %v; start it, or name another with --postgres-addr", e.Addr, cause)
+}
+
+// Unwrap returns the cause.
+func (e *PostgresError) Unwrap() error { return e.Err }
+
 // postgresRetry is the pause between two attempts to reach Postgres.
 const postgresRetry = 100 * time.Millisecond
 
@@ -80,7 +102,7 @@ func (c Config) waitForPostgres(ctx context.Context, say io.Writer) (*pgx.Conn, 
 			return conn, nil
 		}
 		if !worthWaiting(err) || ctx.Err() != nil || time.Now().After(deadline) {
-			return nil, fmt.Errorf("postgres at %s cannot be used: %w", c.PostgresAddr, err)
+			return nil, &PostgresError{Addr: c.PostgresAddr, Err: err}
 		}
 		if !said {
 			_, _ = fmt.Fprintf(say, "waiting for Postgres at %s\n", c.PostgresAddr) // telling is best effort

@@ -40,7 +40,7 @@ type Stack struct {
 // Start prepares the databases, starts all services and returns when the
 // frontend answers and the namespace and its search attributes are usable.
 // Lines for a person go to say, as does the log. The error is a *PortTakenError
-// when a port is in use.
+// when a port is in use, a *PostgresError when Postgres is out of reach.
 func Start(ctx context.Context, c Config, say io.Writer) (_ *Stack, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -172,6 +172,7 @@ func (s *Stack) serverConfig() *config.Config {
 	for name, r := range s.reserved {
 		cfg.Services[string(name)] = config.Service{RPC: config.RPC{GRPCPort: r.Port, BindOnIP: s.bindIP(name)}}
 	}
+	cfg.Global.PProf = config.PProf{Host: loopback, Port: c.ProfilePort}
 	if c.MetricsAddr != "" {
 		cfg.Global.Metrics = &metrics.Config{Prometheus: &metrics.PrometheusConfig{ListenAddress: c.MetricsAddr}}
 	}

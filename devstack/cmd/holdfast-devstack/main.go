@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -27,7 +28,22 @@ import (
 // HOLDFAST_DEVSTACK_FRONTEND_PORT. A flag wins over its variable.
 const environmentPrefix = "HOLDFAST_DEVSTACK_"
 
+// The server makes much garbage per request and keeps little, so that with Go's
+// defaults it collects many times a second, which shows in the slowest requests:
+// one update at a time on two cores took 24 ms at p99 and takes 14 ms with these,
+// for 150 MB more memory.
+const (
+	garbagePercent = 300
+	softMemory     = 1 << 30 // bytes; above it memory counts more than time
+)
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemory)
+	}
 	err := run(os.Args[1:])
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
@@ -54,7 +70,8 @@ func (e usageError) Unwrap() error { return e.error }
 func exitCode(err error) int {
 	var usage usageError
 	var taken *devstack.PortTakenError
-	if errors.As(err, &usage) || errors.As(err, &taken) {
+	var away *devstack.PostgresError
+	if errors.As(err, &usage) || errors.As(err, &taken) || errors.As(err, &away) {
 		return 2
 	}
 	return 1
@@ -106,6 +123,7 @@ func parse(args []string) (devstack.Config, bool, error) {
 	flags.IntVar(&c.UIPort, "ui-port", c.UIPort, "`port` of the Web UI, 0 for a free one")
 	flags.BoolVar(&c.Headless, "headless", false, "no Web UI")
 	flags.StringVar(&c.MetricsAddr, "metrics-addr", "", "`host:port` for Prometheus metrics; none when empty")
+	flags.IntVar(&c.ProfilePort, "profile-port", 0, "`port` for Go profiles on 127.0.0.1; none when 0")
 	flags.StringVar(&c.Namespace, "namespace", c.Namespace, "`name` of the namespace to register")
 	flags.DurationVar(&c.Retention, "retention", c.Retention, "how long closed workflows stay readable")
 	flags.IntVar(&c.Shards, "shards", c.Shards, "history shards of a new database")
