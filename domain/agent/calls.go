@@ -12,6 +12,10 @@ import (
 // agent is not Busy for ever with a call whose end was lost.
 const checkEvery = 30 * time.Minute
 
+// maxCall is longer than any call can be (2 h of waiting and 12 h of talk): older
+// than that, and silent when asked, it is gone.
+const maxCall = 15 * time.Hour
+
 // has reports whether the call is one of the agent's now.
 func (s State) has(c id.Call) bool { return slices.Contains(s.calls(), c) }
 
@@ -33,7 +37,7 @@ func (n *step) established(e Established) {
 	if e.Offer != "" {
 		n.endOffer(e.Offer)
 	}
-	n.busy(Line{Call: e.Call, Class: e.Class, From: e.From})
+	n.busy(Line{Call: e.Call, Class: e.Class, From: e.From, At: n.at})
 	if wanted {
 		n.Pending = &Pending{Status: NotReady, Reason: reason, By: system}
 	}
@@ -51,7 +55,7 @@ func (n *step) callStarted(e CallStarted) {
 		n.late()
 		return
 	}
-	n.busy(Line{Call: e.Call, Class: e.Class, From: e.From})
+	n.busy(Line{Call: e.Call, Class: e.Class, From: e.From, At: n.at})
 }
 
 // busy takes a call from any state; what was offered meanwhile goes to the next
@@ -75,7 +79,7 @@ func (n *step) busy(l Line) {
 	}
 	extended := n.Extended
 	n.become(Busy, "")
-	n.Call, n.Class, n.CallFrom = l.Call, l.Class, l.From
+	n.Call, n.Class, n.CallFrom, n.CallAt = l.Call, l.Class, l.From, l.At
 	n.Prior, n.PriorReason, n.Wrap, n.Extended = prior, reason, wrap, extended
 	n.CheckAt = n.at.Add(checkEvery)
 }
@@ -131,21 +135,22 @@ func (n *step) hungUp(e CallEnded) {
 
 // drop removes a call; a further one takes the place of the first.
 func (n *step) drop(c id.Call) Line {
-	line := Line{Call: n.Call, Class: n.Class, From: n.CallFrom}
-	if n.Call == c {
-		next := Line{}
-		if len(n.Also) > 0 {
-			next, n.Also = n.Also[0], slices.Delete(n.Also, 0, 1)
-		}
-		n.Call, n.Class, n.CallFrom = next.Call, next.Class, next.From
-	} else {
-		i := slices.IndexFunc(n.Also, func(l Line) bool { return l.Call == c })
-		line, n.Also = n.Also[i], slices.Delete(n.Also, i, i+1)
+	lines := n.lines()
+	i := slices.IndexFunc(lines, func(l Line) bool { return l.Call == c })
+	gone := lines[i]
+	lines = append(slices.Delete(lines, i, i+1), Line{})
+	n.Call, n.Class, n.CallFrom, n.CallAt = lines[0].Call, lines[0].Class, lines[0].From, lines[0].At
+	n.Also = nil
+	if len(lines) > 2 {
+		n.Also = lines[1 : len(lines)-1]
 	}
-	if len(n.Also) == 0 {
-		n.Also = nil
-	}
-	return line
+	return gone
+}
+
+// lines are all calls of a Busy agent.
+func (s State) lines() []Line {
+	first := Line{Call: s.Call, Class: s.Class, From: s.CallFrom, At: s.CallAt}
+	return append([]Line{first}, s.Also...)
 }
 
 // wrapFor is the wrap-up that follows a call: only an inbound queue call that the
@@ -195,15 +200,20 @@ func (n *step) wrapUpElapsed(e WrapUpElapsed) {
 	n.rest(Ready, "", newIdle)
 }
 
-// checkDue asks whether the agent's calls still live.
+// checkDue asks whether the agent's calls still live. A call that is older than any
+// call can be and has not answered since the last time is gone.
 func (n *step) checkDue(e CheckDue) {
 	if n.Status != Busy || n.Call != e.Call || n.at.Before(n.CheckAt) {
 		n.late()
 		return
 	}
 	n.CheckAt = n.at.Add(checkEvery)
-	for _, c := range n.calls() {
-		n.answerVerify(c)
-		n.emit(Effect{Verify: &Verify{Call: c}})
+	for _, l := range n.lines() {
+		if n.asking(l.Call) && n.at.Sub(l.At) >= maxCall {
+			n.callEnded(CallEnded{Call: l.Call, Cause: leg.Failed})
+			continue
+		}
+		n.answerVerify(l.Call)
+		n.emit(Effect{Verify: &Verify{Call: l.Call}})
 	}
 }

@@ -47,7 +47,11 @@ func (s State) checkSignIn(e SignIn) *fault.Error {
 	default:
 		return fault.Refuse("initial_state", "A session cannot begin as %s: ask for NotReady or Ready.", e.Initial)
 	}
-	if s.Status != LoggedOff && len(e.Addresses) > 0 && !slices.Equal(e.Addresses, s.Binding.Addresses) {
+	bound := s.Binding.Addresses
+	if s.Status == LoggedOff {
+		bound = s.Profile.Addresses
+	}
+	if len(e.Addresses) > 0 && !slices.Equal(e.Addresses, bound) {
 		return s.checkRebind()
 	}
 	return nil
@@ -115,7 +119,7 @@ func (s State) checkWrapUp(e WrapUp) *fault.Error {
 	case e.Action == "finish" && !s.Profile.EarlyExit:
 		return fault.Refuse("wrap_up_running", "Wrap-up runs until %s and cannot be ended before: ask for Not Ready if you need a break then.", clock(s.Until))
 	case e.Action == "extend" && s.Extended >= maxExtension:
-		return fault.Refuse("wrap_up_limit", "Wrap-up was extended by %s already, and that is all there is: go Not Ready instead.", maxExtension)
+		return fault.Refuse("wrap_up_limit", "Wrap-up was extended by %.0f minutes already, and that is all there is: go Not Ready instead.", maxExtension.Minutes())
 	case e.Action != "finish" && e.Action != "extend":
 		return fault.Refuse("wrap_up_action", "Wrap-up can be finished or extended, not %q.", e.Action)
 	case e.By < 0:

@@ -15,7 +15,7 @@ func (n *step) become(st Status, r Reason) {
 		n.Offer = nil
 	}
 	if st != Busy {
-		n.CheckAt, n.Also, n.Wrap, n.Prior, n.PriorReason = time.Time{}, nil, nil, "", ""
+		n.CheckAt, n.CallAt, n.Also, n.Wrap, n.Prior, n.PriorReason = time.Time{}, time.Time{}, nil, nil, "", ""
 	}
 	if st != Busy && st != WorkingAfterCall {
 		n.Call, n.Class, n.CallFrom = "", "", ""
@@ -125,7 +125,7 @@ func (n *step) attach(e SignIn) {
 	n.loseDevice()
 }
 
-func (n *step) goReady() {
+func (n *step) goReady(e GoReady) {
 	switch n.Status {
 	case NotReady:
 		n.Misses = 0
@@ -133,7 +133,7 @@ func (n *step) goReady() {
 	case Busy:
 		n.Pending = nil
 		if n.Prior == NotReady && n.Wrap == nil {
-			n.Pending = &Pending{Status: Ready, By: string(n.User)}
+			n.Pending = &Pending{Status: Ready, By: e.User}
 		}
 	case Reserved, WorkingAfterCall:
 		n.Pending = nil // Ready follows anyway (SEED-98)

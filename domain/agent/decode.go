@@ -3,6 +3,8 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"holdfast/domain/fault"
 )
@@ -40,3 +42,6 @@ func as[E Event](data []byte) (Event, error) {
 	err := json.Unmarshal(data, &e)
 	return e, err
 }
+
+// Kinds lists the kinds of all events, sorted.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(decoders)) }

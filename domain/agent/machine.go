@@ -69,7 +69,7 @@ func (n *step) apply(e Event) {
 	case SignIn:
 		n.signIn(e)
 	case GoReady:
-		n.goReady()
+		n.goReady(e)
 	case GoNotReady:
 		n.goNotReady(e)
 	case CheckIn:

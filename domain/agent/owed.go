@@ -34,6 +34,11 @@ func (n *step) settle(which func(Effect) bool) {
 	}
 }
 
+// asking reports whether the question if call c lives is unanswered.
+func (s State) asking(c id.Call) bool {
+	return slices.ContainsFunc(s.Owed, func(o Effect) bool { return o.Verify != nil && o.Verify.Call == c })
+}
+
 // answerVerify strikes out the question whether call c lives.
 func (n *step) answerVerify(c id.Call) {
 	n.settle(func(o Effect) bool { return o.Verify != nil && o.Verify.Call == c })

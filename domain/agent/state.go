@@ -114,6 +114,7 @@ type Line struct {
 	Call  id.Call       `json:"call"`
 	Class leg.CallClass `json:"class"`
 	From  string        `json:"from,omitempty"`
+	At    time.Time     `json:"at"` // when it began
 }
 
 // Wrap is wrap-up that begins, or goes on, when the agent's present calls are over.
@@ -155,6 +156,7 @@ type State struct {
 
 	Prior       Status        `json:"prior,omitempty"`        // while Busy: the state to return to, Ready or NotReady
 	PriorReason Reason        `json:"prior_reason,omitempty"` // of Prior NotReady
+	CallAt      time.Time     `json:"call_at,omitzero"`       // while Busy: when Call began
 	Also        []Line        `json:"also,omitempty"`         // while Busy: further calls
 	Wrap        *Wrap         `json:"wrap,omitempty"`         // while Busy: wrap-up that is still due
 	Extended    time.Duration `json:"extended,omitempty"`     // by how much this wrap-up was extended

@@ -15,11 +15,15 @@ func clock(at time.Time) string { return at.UTC().Format("15:04:05") }
 // Describe says in one English sentence what the agent is doing, with numbers
 // masked: "Ready since 10:30:03", "Wrap-up of call c1 until 10:31:10, then Not ready (LUNCH)".
 func (s State) Describe() string {
-	d := s.describe()
-	if p := s.Pending; p != nil {
-		d += ", then " + Label(p.Status) + inBrackets(p.Reason)
+	return s.describe() + s.Pending.words()
+}
+
+// words is the pending state as the end of a sentence; nothing if there is none.
+func (p *Pending) words() string {
+	if p == nil {
+		return ""
 	}
-	return d
+	return ", then " + Label(p.Status) + inBrackets(p.Reason)
 }
 
 func (s State) describe() string {
@@ -32,7 +36,7 @@ func (s State) describe() string {
 	case Reserved:
 		return fmt.Sprintf("Offered call %s from %s since %s, until %s", s.Offer.Call, leg.Mask(s.Offer.From), clock(s.Since), clock(s.Offer.Deadline))
 	case Busy:
-		d := fmt.Sprintf("On call %s (%s with %s) since %s", s.Call, s.Class.Words(), leg.Mask(s.CallFrom), clock(s.Since))
+		d := fmt.Sprintf("On call %s (%s with %s) since %s", s.Call, s.Class.Words(), leg.Mask(s.CallFrom), clock(s.CallAt))
 		if n := len(s.Also); n > 0 {
 			d += fmt.Sprintf(" and %d more", n)
 		}
@@ -73,7 +77,7 @@ func (e Effect) Words() string {
 	case e.Save != nil && e.Save.Presence.Available:
 		return "Save " + Label(e.Save.View.State) + " and look for a waiting call"
 	case e.Save != nil:
-		return "Save " + Label(e.Save.View.State) + inBrackets(e.Save.View.Reason)
+		return "Save " + Label(e.Save.View.State) + inBrackets(e.Save.View.Reason) + e.Save.View.Pending.words()
 	case e.Verify != nil:
 		return fmt.Sprintf("Ask whether call %s still lives", e.Verify.Call)
 	case e.Refuse != nil:

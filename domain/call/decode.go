@@ -3,6 +3,8 @@ package call
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"holdfast/domain/fault"
 )
@@ -37,3 +39,6 @@ func as[E Event](data []byte) (Event, error) {
 	err := json.Unmarshal(data, &e)
 	return e, err
 }
+
+// Kinds lists the kinds of all events, sorted.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(decoders)) }

@@ -1,0 +1,192 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"holdfast/domain/agent"
+)
+
+// Whatever happens in whatever order, the state stays one that makes sense, the
+// receiver of Step is not touched, and the same step gives the same again.
+func TestStep_AnyEventsInAnyOrder_KeepTheStateSound(t *testing.T) {
+	t.Parallel()
+	cols := columns()
+	starts := variants()
+	rapid.Check(t, func(rt *rapid.T) {
+		s, at := rapid.SampledFrom(starts).Draw(rt, "start").reach(t)
+		for range rapid.IntRange(1, 40).Draw(rt, "length") {
+			e := rapid.SampledFrom(cols).Draw(rt, "event").make(s)
+			if due, d := s.Deadline(); e == nil || rapid.IntRange(0, 3).Draw(rt, "wait") == 0 && d != nil {
+				if d == nil {
+					continue
+				}
+				e, at = d, latest(at, due)
+			}
+			at = at.Add(time.Duration(rapid.IntRange(0, 5000).Draw(rt, "ms")) * time.Millisecond)
+			s = soundStep(t, s, at, e)
+			for _, o := range s.Outstanding() {
+				if rapid.IntRange(0, 2).Draw(rt, "answer") == 0 {
+					s = soundStep(t, s, at, agent.Done{Seq: o.Seq})
+				}
+			}
+		}
+	})
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func soundStep(t *testing.T, s agent.State, at time.Time, e agent.Event) agent.State {
+	before, err := json.Marshal(s)
+	require.NoError(t, err)
+	next, effects, err := s.Step(at, e)
+	require.Equal(t, s.Check(e), err)
+	again, effectsAgain, _ := s.Step(at, e)
+	require.Equal(t, next, again)
+	require.Equal(t, effects, effectsAgain)
+	after, _ := json.Marshal(s)
+	require.Equal(t, string(before), string(after), "%s changed its receiver", e.Kind())
+	sound(t, s, next, effects)
+	return next
+}
+
+// sound holds in every state.
+func sound(t *testing.T, before, s agent.State, effects []agent.Effect) {
+	require.Equal(t, s.Status == agent.Reserved, s.Offer != nil, "an offer is held exactly while Reserved")
+	require.Equal(t, s.Status == agent.Busy || s.Status == agent.WorkingAfterCall, s.Call != "", "a call is held exactly while Busy or in wrap-up")
+	if s.Status != agent.Busy {
+		require.Empty(t, s.Also)
+		require.Nil(t, s.Wrap)
+	}
+	switch s.Status {
+	case agent.Reserved, agent.Busy, agent.WorkingAfterCall:
+		_, due := s.Deadline()
+		require.NotNil(t, due, "%s has no end", s.Status)
+	case agent.Ready, agent.NotReady, agent.LoggedOff:
+		require.Nil(t, s.Pending, "nothing is pending in %s", s.Status)
+	}
+	saves := 0
+	for _, o := range s.Owed {
+		if o.Save != nil {
+			saves++
+			require.LessOrEqual(t, o.Save.Presence.Version, s.Version)
+			require.Equal(t, o.Save.Presence.Available, o.Save.View.State == agent.Ready && len(o.Save.Presence.Addresses) > 0)
+		}
+	}
+	require.LessOrEqual(t, saves, 1, "a Save supersedes those before it")
+	for _, e := range effects {
+		require.Contains(t, s.Owed, e, "what is emitted is owed")
+		require.Greater(t, e.Seq, before.Seq)
+	}
+}
+
+// From every state, with every further fact lost, the deadlines alone lead to a
+// state in which an agent may stay.
+func TestDeadlines_AllFactsLost_EveryStateIsLeft(t *testing.T) {
+	t.Parallel()
+	states := reached(t)
+	for _, v := range variants() {
+		s, at := v.reach(t)
+		states = append(states, s)
+		for _, c := range columns() {
+			if e := c.make(s); e != nil {
+				next, _, _ := s.Step(at, e)
+				states = append(states, next)
+			}
+		}
+	}
+	for _, s := range states {
+		s.Profile.IdleLogout = 0
+		end := followDeadlines(t, s)
+		require.Contains(t, []agent.Status{agent.NotReady, agent.Ready, agent.LoggedOff}, end.Status)
+		if end.Status == agent.LoggedOff {
+			require.True(t, end.Left)
+		}
+	}
+}
+
+// followDeadlines lets only time pass.
+func followDeadlines(t *testing.T, s agent.State) agent.State {
+	for range 100 {
+		at, e := s.Deadline()
+		if e == nil {
+			return s
+		}
+		next, _, err := s.Step(at, e)
+		require.NoError(t, err)
+		require.Equal(t, s.Late, next.Late, "%s is not late at its own time", e.Kind())
+		s = next
+	}
+	require.Fail(t, "the deadlines do not come to an end", "%s", s.Describe())
+	return s
+}
+
+// SEED-57: with idle_logout set, every state ends in LoggedOff.
+func TestDeadlines_IdleLogout_EndsEverySession(t *testing.T) {
+	t.Parallel()
+	for _, v := range variants() {
+		s, _ := v.reach(t)
+		s.Profile.IdleLogout = 8 * time.Hour
+		require.Equal(t, agent.LoggedOff, followDeadlines(t, s).Status, v.name)
+	}
+}
+
+func TestDecode_ReadsWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	s, _ := variants()[0].reach(t)
+	for _, c := range columns() {
+		e := c.make(s)
+		if e == nil {
+			continue
+		}
+		data, err := json.Marshal(e)
+		require.NoError(t, err)
+		got, err := agent.Decode(e.Kind(), data)
+		require.NoError(t, err)
+		require.EqualExportedValues(t, e, got)
+	}
+	_, err := agent.Decode("no_such", nil)
+	require.Error(t, err)
+	_, err = agent.Decode(agent.KindReady, []byte("{"))
+	require.Error(t, err)
+}
+
+// A session remembers 32 keys; the 33rd drops the oldest.
+func TestCommands_KeysAreForgottenOldestFirst(t *testing.T) {
+	t.Parallel()
+	s, at := variants()[2].reach(t)
+	touch := func(key string) {
+		next, _, err := s.Step(at, agent.Touch{Actor: agent.Actor{User: "ada", Key: key}, Terminal: "tab-1"})
+		require.NoError(t, err)
+		s = next
+	}
+	for i := range 40 {
+		touch(time.Duration(i).String())
+	}
+	require.Len(t, s.Commands, 32)
+	require.Equal(t, time.Duration(39).String(), s.Commands[31])
+}
+
+func TestWords_MaskNumbersAndNameEverything(t *testing.T) {
+	t.Parallel()
+	for _, v := range variants() {
+		s, _ := v.reach(t)
+		require.NotContains(t, s.Describe(), "1234567")
+		for _, c := range columns() {
+			if e := c.make(s); e != nil {
+				words := agent.Words(e)
+				require.NotContains(t, words, "1234567")
+				require.NotEqual(t, string(e.Kind()), words, "%s has no sentence", e.Kind())
+			}
+		}
+	}
+}
