@@ -4,15 +4,14 @@ import (
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
 	"holdfast/domain/leg"
+	"holdfast/telephony/headers"
 )
 
 // why is a cause as SIP says it: the final response of an INVITE that was not answered, and the Reason header
 // (RFC 3326) of the BYE or CANCEL.
 type why struct {
-	code     int    // final response to an unanswered INVITE
-	protocol string // SIP or Q.850
-	cause    int    // of that protocol
-	text     string
+	code   int // final response to an unanswered INVITE
+	reason headers.Reason
 }
 
 const (
@@ -22,25 +21,25 @@ const (
 
 // whys is the table cause → SIP. Q.850 numbers are those of ITU-T Q.850 table 1.
 var whys = map[leg.Cause]why{
-	leg.Hangup:        {480, byQ850, 16, "Normal call clearing"},
-	leg.Abandoned:     {487, byQ850, 16, "The caller hung up"},
-	leg.NoAnswer:      {480, byQ850, 19, "No answer"},
-	leg.Rejected:      {603, byQ850, 21, "Call rejected"},
-	leg.Busy:          {486, byQ850, 17, "User busy"},
-	leg.Unreachable:   {480, byQ850, 20, "Subscriber absent"},
-	leg.ElsewhereWon:  {480, bySIP, 200, "Call completed elsewhere"},
-	leg.Rescinded:     {480, bySIP, 487, "Offer taken back"},
-	leg.NoCommonCodec: {488, bySIP, 488, "Not Acceptable Here"},
-	leg.MediaTimeout:  {480, byQ850, 27, "Media timeout"},
-	leg.NodeLost:      {503, byQ850, 41, "Temporary failure"},
-	leg.SessionExpiry: {480, bySIP, 408, "Session expired"},
-	leg.AckMissing:    {480, bySIP, 408, "ACK missing"},
-	leg.Forced:        {480, byQ850, 16, "Ended by the platform"},
-	leg.MaxWait:       {480, byQ850, 19, "Waited too long"},
-	leg.MaxDuration:   {480, byQ850, 16, "Longest duration reached"},
-	leg.NoRoute:       {404, byQ850, 1, "Unallocated number"},
-	leg.Overload:      {503, byQ850, 42, "Congestion"},
-	leg.Failed:        {500, byQ850, 41, "Temporary failure"},
+	leg.Hangup:        {480, headers.Reason{Protocol: byQ850, Cause: 16, Text: "Normal call clearing"}},
+	leg.Abandoned:     {487, headers.Reason{Protocol: byQ850, Cause: 16, Text: "The caller hung up"}},
+	leg.NoAnswer:      {480, headers.Reason{Protocol: byQ850, Cause: 19, Text: "No answer"}},
+	leg.Rejected:      {603, headers.Reason{Protocol: byQ850, Cause: 21, Text: "Call rejected"}},
+	leg.Busy:          {486, headers.Reason{Protocol: byQ850, Cause: 17, Text: "User busy"}},
+	leg.Unreachable:   {480, headers.Reason{Protocol: byQ850, Cause: 20, Text: "Subscriber absent"}},
+	leg.ElsewhereWon:  {480, headers.AnsweredElsewhere},
+	leg.Rescinded:     {480, headers.Reason{Protocol: bySIP, Cause: 487, Text: "Offer taken back"}},
+	leg.NoCommonCodec: {488, headers.Reason{Protocol: bySIP, Cause: 488, Text: "Not Acceptable Here"}},
+	leg.MediaTimeout:  {480, headers.Reason{Protocol: byQ850, Cause: 27, Text: "Media timeout"}},
+	leg.NodeLost:      {503, headers.Reason{Protocol: byQ850, Cause: 41, Text: "Temporary failure"}},
+	leg.SessionExpiry: {480, headers.Reason{Protocol: bySIP, Cause: 408, Text: "Session expired"}},
+	leg.AckMissing:    {480, headers.Reason{Protocol: bySIP, Cause: 408, Text: "ACK missing"}},
+	leg.Forced:        {480, headers.Reason{Protocol: byQ850, Cause: 16, Text: "Ended by the platform"}},
+	leg.MaxWait:       {480, headers.Reason{Protocol: byQ850, Cause: 19, Text: "Waited too long"}},
+	leg.MaxDuration:   {480, headers.Reason{Protocol: byQ850, Cause: 16, Text: "Longest duration reached"}},
+	leg.NoRoute:       {404, headers.Reason{Protocol: byQ850, Cause: 1, Text: "Unallocated number"}},
+	leg.Overload:      {503, headers.Reason{Protocol: byQ850, Cause: 42, Text: "Congestion"}},
+	leg.Failed:        {500, headers.Reason{Protocol: byQ850, Cause: 41, Text: "Temporary failure"}},
 }
 
 // whyOf is the SIP side of a cause; an unknown one counts as failed.

@@ -122,3 +122,6 @@ func after(p phase, h happening) (t transition, ok bool) {
 	t, ok = transitions[p][h]
 	return t, ok
 }
+
+// lives reports that the leg takes part in the call: not over, nor waiting for its end.
+func (p phase) lives() bool { return p != leaving && p != parting && p != gone }

@@ -126,9 +126,9 @@ func TestCauses_EachHasAResponseAndAReason(t *testing.T) {
 		require.True(t, c.Valid())
 		w := whyOf(c)
 		require.True(t, w.code >= 400 && w.code < 700, "%s", c)
-		require.NotEmpty(t, w.text)
+		require.NotEmpty(t, w.reason.Text)
 	}
-	require.Equal(t, why{480, "SIP", 200, "Call completed elsewhere"}, whyOf(leg.ElsewhereWon)) // interfaces.md
+	require.Equal(t, `SIP;cause=200;text="Call completed elsewhere"`, whyOf(leg.ElsewhereWon).reason.String()) // interfaces.md
 	require.Equal(t, whyOf(leg.Failed), whyOf("no such cause"))
 }
 

@@ -1,0 +1,136 @@
+package telephony
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast/domain/device"
+	"holdfast/domain/id"
+)
+
+// carriersFresh is how old the list of trunks may be when an unknown address knocks: a trunk that was added just now
+// works at once, and a flood of strangers costs one look-up per second.
+const carriersFresh = time.Second
+
+// carriers is the node's view of the tenants and trunks, so that most INVITEs are recognised without a look-up.
+type carriers struct {
+	dir Directory
+	now func() time.Time
+
+	load sync.Mutex // one look-up at a time
+	mu   sync.RWMutex
+	read time.Time
+	list []device.Trunk
+	ours []id.Tenant
+}
+
+// refresh reads trunks and tenants if the view is older than age; on failure the old view stays.
+func (c *carriers) refresh(ctx context.Context, age time.Duration) error {
+	c.load.Lock()
+	defer c.load.Unlock()
+	c.mu.RLock()
+	fresh := !c.read.IsZero() && c.now().Sub(c.read) < age
+	c.mu.RUnlock()
+	if fresh {
+		return nil
+	}
+	tenants, err := c.dir.Tenants(ctx)
+	if err != nil {
+		return fmt.Errorf("read tenants: %w", err)
+	}
+	trunks, err := c.dir.Trunks(ctx)
+	if err != nil {
+		return fmt.Errorf("read trunks: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list, c.ours, c.read = trunks, tenants, c.now()
+	return nil
+}
+
+// from recognises a trunk by its address. Of several, the one of the called domain wins, then the narrowest.
+func (c *carriers) from(addr netip.Addr, host string) (device.Trunk, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	best, found, score := device.Trunk{}, false, -1
+	for _, t := range c.list {
+		for _, p := range t.Addresses {
+			if !p.Contains(addr.Unmap()) {
+				continue
+			}
+			s := p.Bits()
+			if strings.EqualFold(string(t.Tenant), host) {
+				s += 1000
+			}
+			if s > score {
+				best, found, score = t, true, s
+			}
+		}
+	}
+	return best, found
+}
+
+// named finds a trunk by its name.
+func (c *carriers) named(t id.Tenant, name string) (device.Trunk, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, k := range c.list {
+		if k.Tenant == t && k.Name == name {
+			return k, true
+		}
+	}
+	return device.Trunk{}, false
+}
+
+// outbound finds a trunk of the tenant by which calls can go out.
+func (c *carriers) outbound(t id.Tenant) (device.Trunk, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, k := range c.list {
+		if k.Tenant == t && k.Host != "" {
+			return k, true
+		}
+	}
+	return device.Trunk{}, false
+}
+
+// realm is the tenant whose domain a peer means: the first of the hosts that is one of ours, or the only tenant that
+// there is.
+func (c *carriers) realm(hosts ...string) (id.Tenant, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, h := range hosts {
+		for _, t := range c.ours {
+			if strings.EqualFold(string(t), h) {
+				return t, true
+			}
+		}
+	}
+	if len(c.ours) == 1 {
+		return c.ours[0], true
+	}
+	return "", false
+}
+
+// resolve finds the address of a trunk's host: ip, ip:port, name or name:port (A and AAAA records; 5060 without port).
+func resolve(ctx context.Context, host string) (netip.AddrPort, error) {
+	const sipPort = "5060"
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = strings.Trim(host, "[]"), sipPort
+	}
+	n, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("resolve %q: %w", host, err)
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("resolve %q: %w", host, err)
+	}
+	return netip.AddrPortFrom(ips[0].Unmap(), uint16(n)), nil
+}

@@ -1,0 +1,342 @@
+package telephony
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/telephony/dialog"
+	"holdfast/telephony/headers"
+	"holdfast/telephony/media"
+	"holdfast/telephony/transaction"
+)
+
+// caller is who sent an INVITE.
+type caller struct {
+	tenant id.Tenant
+	number string
+	trunk  string // a carrier's call …
+	limit  int
+	agent  id.Agent // … or one from a device
+	device id.Device
+}
+
+// refusal is the final response for an INVITE that opens no call.
+type refusal struct {
+	code    int
+	headers []sip.Header
+	err     error // for the log, may be nil
+}
+
+func refuse(code int, err error) *refusal { return &refusal{code: code, err: err} }
+
+// Error implements error.
+func (r *refusal) Error() string { return fmt.Sprintf("refused with %d: %v", r.code, r.err) }
+
+// errGaveUp says that the caller cancelled before its call was opened.
+var errGaveUp = errors.New("the caller gave up")
+
+// invite takes an INVITE outside of any dialog. It runs on the shard's goroutine: what may block is done elsewhere.
+func (n *Node) invite(tx *transaction.Server) {
+	req := tx.Request()
+	if r := n.unfit(req); r != nil {
+		n.refuse(tx, r)
+		return
+	}
+	select {
+	case n.slots <- struct{}{}:
+	default:
+		n.refuse(tx, refuse(sip.StatusServiceUnavailable, errors.New("too many callers at one time")))
+		return
+	}
+	n.index.open(tx)
+	started := n.start(func() {
+		defer func() { <-n.slots }()
+		n.openCall(tx)
+	})
+	if !started {
+		n.index.opened(tx)
+		<-n.slots
+		n.refuse(tx, refuse(sip.StatusServiceUnavailable, nil))
+	}
+}
+
+// unfit refuses what can be refused without looking anything up.
+func (n *Node) unfit(req *sip.Request) *refusal {
+	switch {
+	case n.draining.Load():
+		return refuse(sip.StatusServiceUnavailable, nil)
+	case req.MaxForwards() != nil && *req.MaxForwards() == 0:
+		return refuse(sip.StatusTooManyHops, nil)
+	}
+	if r := required(req); r != nil {
+		return r
+	}
+	if req.Recipient.Scheme != "sip" && req.Recipient.Scheme != "sips" && req.Recipient.Scheme != "tel" {
+		return refuse(416, nil)
+	}
+	if n.index.count() >= n.conf.MaxCalls {
+		return refuse(sip.StatusServiceUnavailable, errors.New("as many calls as allowed"))
+	}
+	return nil
+}
+
+// required refuses extensions that the peer requires and we don't have (RFC 3261 §8.2.2.3).
+func required(req *sip.Request) *refusal {
+	var unknown []string
+	for _, option := range headers.List(req, "Require") {
+		if !strings.EqualFold(option, "timer") {
+			unknown = append(unknown, option)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	h, err := headers.New("Unsupported", strings.Join(unknown, ", "))
+	if err != nil {
+		return refuse(sip.StatusBadRequest, err)
+	}
+	return &refusal{code: sip.StatusBadExtension, headers: []sip.Header{h}}
+}
+
+// refuse sends the final response of a refusal.
+func (n *Node) refuse(tx *transaction.Server, r *refusal) {
+	n.metrics.refused.WithLabelValues(strconv.Itoa(r.code)).Inc()
+	if r.err != nil {
+		n.log.Info("a caller was refused", "code", r.code, "from", tx.Flow().Remote, "err", r.err)
+	}
+	res := tx.NewResponse(r.code, "")
+	for _, h := range r.headers {
+		res.AppendHeader(h)
+	}
+	if r.code == sip.StatusServiceUnavailable {
+		res.AppendHeader(n.retryAfter())
+	}
+	n.respond(tx, res)
+}
+
+// respond answers; nobody is there to be told of a failure but the log.
+func (n *Node) respond(tx *transaction.Server, res *sip.Response) {
+	err := tx.Respond(res)
+	if err != nil && !errors.Is(err, transaction.ErrCancelled) && !errors.Is(err, transaction.ErrStopped) {
+		n.log.Info("a response could not be sent", "code", res.StatusCode, "to", tx.Flow().Remote, "err", err)
+	}
+}
+
+// openCall finds out who calls, makes the call and hands it to the Handler.
+func (n *Node) openCall(tx *transaction.Server) {
+	who, r := n.identify(n.life, tx)
+	var a *actor
+	if r == nil {
+		a, r = n.admit(tx, who)
+	}
+	gaveUp := n.index.opened(tx)
+	if r != nil {
+		n.refuse(tx, r)
+		return
+	}
+	if !n.start(a.run) {
+		a.box.post(func() { a.taken(errGaveUp) })
+		a.run() // it ends at once: nothing else may begin now
+		return
+	}
+	if gaveUp {
+		a.box.post(func() {
+			a.taken(errGaveUp)
+			a.step(a.customer, sawCancel, evidence{remote: true})
+		})
+		return
+	}
+	h := n.handler()
+	err := fault.E(fault.Unavailable, "open call", errors.New("the node has no handler yet"))
+	if h != nil {
+		err = h.Incoming(n.life, a.in)
+	}
+	a.box.post(func() { a.taken(err) })
+}
+
+// identify finds out whose call it is: a trunk's by its address, or by digest a trunk's or a device's. A device behind
+// a trunk's address is told by its registration.
+func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *refusal) {
+	req := tx.Request()
+	source, err := netip.ParseAddrPort(tx.Flow().Remote)
+	if err != nil {
+		return caller{}, refuse(sip.StatusForbidden, err)
+	}
+	signed := len(req.GetHeaders("Authorization")) > 0
+	if !signed && !n.isPhone(req, tx.Flow()) {
+		trunk, known := n.carriers.from(source.Addr(), req.Recipient.Host)
+		if !known {
+			if err := n.carriers.refresh(ctx, carriersFresh); err != nil {
+				n.log.Warn("the trunks could not be read", "err", err)
+			}
+			trunk, known = n.carriers.from(source.Addr(), req.Recipient.Host)
+		}
+		if known {
+			from := headers.Caller(req, true)
+			return caller{tenant: trunk.Tenant, number: shown(from), trunk: trunk.Name, limit: trunk.Limit}, nil
+		}
+	}
+	return n.authenticate(ctx, req, source.Addr())
+}
+
+// authenticate asks for and checks a digest. It tells strangers nothing: unknown users and wrong passwords get the same.
+func (n *Node) authenticate(ctx context.Context, req *sip.Request, source netip.Addr) (caller, *refusal) {
+	realm, user, r := n.verify(ctx, req, source)
+	if r != nil {
+		return caller{}, r
+	}
+	cred, err := n.secrets.of(ctx, realm, user)
+	if err != nil {
+		return caller{}, refuse(sip.StatusServiceUnavailable, err)
+	}
+	if cred.Trunk != "" {
+		trunk, _ := n.carriers.named(realm, cred.Trunk)
+		return caller{tenant: realm, number: shown(headers.Caller(req, true)), trunk: cred.Trunk, limit: trunk.Limit}, nil
+	}
+	number := string(cred.Agent)
+	if number == "" {
+		number = string(cred.Device)
+	}
+	return caller{tenant: realm, number: number, agent: cred.Agent, device: cred.Device}, nil
+}
+
+// verify checks the digest of a request; it returns the user, or the 401 or 403.
+func (n *Node) verify(ctx context.Context, req *sip.Request, source netip.Addr) (id.Tenant, string, *refusal) {
+	realm, known := n.carriers.realm(req.From().Address.Host, req.Recipient.Host)
+	if !known {
+		if err := n.carriers.refresh(ctx, carriersFresh); err != nil {
+			n.log.Warn("the tenants could not be read", "err", err)
+		}
+		realm, known = n.carriers.realm(req.From().Address.Host, req.Recipient.Host)
+	}
+	if !known {
+		realm = id.Tenant(req.From().Address.Host) // nobody's: all users are unknown there
+	}
+	result, err := n.digest.Check(ctx, req, string(realm), source)
+	switch {
+	case err != nil:
+		return "", "", refuse(sip.StatusServiceUnavailable, err)
+	case result.Banned:
+		n.metrics.banned.Inc()
+		return "", "", refuse(sip.StatusForbidden, nil)
+	case !result.OK:
+		r := &refusal{code: sip.StatusUnauthorized, headers: result.Challenge}
+		if result.Tried {
+			n.metrics.unauthorized.Inc()
+		}
+		return "", "", r
+	}
+	return realm, result.User, nil
+}
+
+// shown is a caller's number as it is told; empty numbers are anonymous.
+func shown(p headers.Party) string {
+	if p.Anonymous || p.Number == "" {
+		return anonymous
+	}
+	return p.Number
+}
+
+// admit makes the call's actor with its customer leg.
+func (n *Node) admit(tx *transaction.Server, who caller) (*actor, *refusal) {
+	req := tx.Request()
+	called := headers.Called(req)
+	data, dropped := headers.Attached(req)
+	if dropped > 0 {
+		n.log.Info("attached data of a caller was dropped", "pairs", dropped)
+	}
+	a := newActor(n, call.Incoming{
+		Tenant: who.tenant, Call: id.NewCall(string(*req.CallID()), req.From().Params.GetOr("tag", "")),
+		Node: n.conf.Name, Boot: n.conf.Boot, From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
+		Device: who.device, Data: data, At: n.now(),
+	})
+	if r := a.meet(tx, who.limit); r != nil {
+		if a.customer != nil {
+			a.silence(a.customer)
+		}
+		return nil, r
+	}
+	n.metrics.calls.Inc()
+	return a, nil
+}
+
+// meet makes the customer leg: its dialog, its audio, and what both may refuse.
+func (a *actor) meet(tx *transaction.Server, limit int) *refusal {
+	n, req := a.node, tx.Request()
+	d, err := dialog.FromInvite(req, tx.Flow(), tx.Tag(), n.contact(tx.Flow().Transport))
+	if err == nil {
+		_, err = d.Agree(req, n.conf.Sessions, n.now()) // agreed again when it is answered
+	}
+	if err != nil {
+		return refusedBy(err)
+	}
+	offer, err := description(req)
+	if err != nil {
+		return refuse(statusOf(err), err)
+	}
+	stream, err := n.engine.Open(string(a.ref.Call))
+	if err != nil {
+		if errors.Is(err, media.ErrNoPorts) {
+			return refuse(sip.StatusServiceUnavailable, err)
+		}
+		return refuse(sip.StatusInternalServerError, err)
+	}
+	l := &sipLeg{id: customerLeg, phase: arriving, dialog: d, server: tx, stream: stream, sound: newSound(stream.Addr(), "")}
+	l.update = headers.Has(req, "Allow", string(sip.UPDATE))
+	a.customer = l
+	if offer != nil {
+		if _, err := l.sound.answer(offer); err != nil {
+			return refuse(statusOf(err), err)
+		}
+	}
+	if a.in.Trunk != "" && !n.index.enter(trunkKey(a.in.Tenant, a.in.Trunk), limit) {
+		return refuse(sip.StatusBusyHere, errors.New("the trunk has as many calls as allowed"))
+	}
+	if !n.index.addCall(a) {
+		n.leaveTrunk(a)
+		return refuse(sip.StatusLoopDetected, errors.New("the call is open already"))
+	}
+	n.index.addStream(stream, owner{a, l})
+	n.index.addLeg(keyOf(d), owner{a, l})
+	return nil
+}
+
+// refusedBy turns an error of the dialog package into a refusal.
+func refusedBy(err error) *refusal {
+	var r *dialog.Reply
+	if errors.As(err, &r) {
+		return &refusal{code: r.Code, headers: r.Headers(), err: err}
+	}
+	return refuse(sip.StatusBadRequest, err)
+}
+
+func trunkKey(t id.Tenant, name string) string { return string(t) + "/" + name }
+
+// leaveTrunk gives back what enter took.
+func (n *Node) leaveTrunk(a *actor) {
+	if a.in.Trunk != "" {
+		n.index.leave(trunkKey(a.in.Tenant, a.in.Trunk))
+	}
+}
+
+// gaveUp takes the caller's CANCEL.
+func (n *Node) gaveUp(tx *transaction.Server) {
+	if n.index.cancelled(tx) {
+		return
+	}
+	o, found := n.index.leg(dialogKey{string(*tx.Request().CallID()), tx.Tag()})
+	if !found {
+		return
+	}
+	o.actor.box.post(func() { o.actor.step(o.leg, sawCancel, evidence{cause: leg.Abandoned, remote: true}) })
+}

@@ -1,0 +1,359 @@
+package telephony
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/domain/device"
+	"holdfast/telephony/digest"
+	"holdfast/telephony/media"
+	"holdfast/telephony/transaction"
+)
+
+// Node is one telephony process: it owns SIP sockets, RTP ports and the calls on them. Make it with New; Start opens
+// the sockets, Stop ends in order.
+type Node struct {
+	conf     Config
+	log      *slog.Logger
+	now      func() time.Time
+	dir      Directory
+	told     atomic.Pointer[Handler]
+	layer    *transaction.Layer
+	engine   *media.Engine
+	digest   *digest.Server
+	secrets  *secrets
+	carriers *carriers
+	phones   *phones
+	index    *index
+	metrics  *metrics
+
+	slots    chan struct{} // INVITEs that may be looked at at one time
+	draining atomic.Bool
+	life     context.Context // ends with Stop
+	end      context.CancelFunc
+	force    chan struct{} // closed when live calls have to end at once
+	started  time.Time
+	addrs    []net.Addr
+
+	mu    sync.Mutex // of Start and Stop
+	state nodeState
+
+	starting sync.Mutex
+	ending   bool
+	work     sync.WaitGroup
+}
+
+type nodeState uint8
+
+const (
+	made nodeState = iota
+	running
+	stopped
+)
+
+// New makes a node that does nothing yet. h may be nil if SetHandler follows before the first call; a call that comes
+// earlier is refused with 503.
+func New(conf Config, h Handler, dir Directory) (*Node, error) {
+	if err := conf.Validate(); err != nil {
+		return nil, fmt.Errorf("new telephony node: %w", err)
+	}
+	conf = conf.orDefault()
+	n := &Node{
+		conf: conf, log: conf.Log.With("node", string(conf.Name)), now: conf.Now, dir: dir, index: newIndex(),
+		metrics: newMetrics(), slots: make(chan struct{}, conf.Openings), force: make(chan struct{}),
+		carriers: &carriers{dir: dir, now: conf.Now}, secrets: newSecrets(dir, conf.Now),
+	}
+	n.life, n.end = context.WithCancel(context.Background())
+	if h != nil {
+		n.SetHandler(h)
+	}
+	var err error
+	key := []byte(rand.Text()) // nonces of another boot are answered with a fresh challenge
+	if n.digest, err = digest.NewServer(digest.Config{Store: n.secrets, Key: key, Now: conf.Now}); err != nil {
+		return nil, fmt.Errorf("new telephony node: %w", err)
+	}
+	if n.phones, err = newPhones(n); err != nil {
+		return nil, fmt.Errorf("new telephony node: %w", err)
+	}
+	n.metrics.node = n
+	return n, nil
+}
+
+// SetHandler sets who is told what happens: it and the node need each other, so that one comes later.
+func (n *Node) SetHandler(h Handler) { n.told.Store(&h) }
+
+func (n *Node) handler() Handler {
+	if h := n.told.Load(); h != nil {
+		return *h
+	}
+	return nil
+}
+
+// Start opens the sockets and serves them until Stop. It may be called once.
+func (n *Node) Start(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state != made {
+		return fmt.Errorf("start telephony node %s: it was started or stopped before", n.conf.Name)
+	}
+	if err := n.open(ctx); err != nil {
+		n.close()
+		n.state = stopped
+		return fmt.Errorf("start telephony node %s: %w", n.conf.Name, err)
+	}
+	n.state = running
+	n.started = n.now()
+	media.Music() // composed once, before a caller waits for it
+	if err := n.carriers.refresh(ctx, 0); err != nil {
+		n.log.Warn("the trunks could not be read yet", "err", err)
+	}
+	n.work.Go(n.keepHouse)
+	n.work.Go(func() { n.phones.reg.Run(n.life) })
+	n.work.Go(n.beatOn)
+	return nil
+}
+
+// open makes engine, transaction layer and sockets.
+func (n *Node) open(ctx context.Context) (err error) {
+	mc := n.conf.Media
+	mc.Events = n.heard
+	if mc.Log == nil {
+		mc.Log = n.log
+	}
+	if n.engine, err = media.New(mc); err != nil {
+		return err
+	}
+	n.layer, err = transaction.New(transaction.Config{
+		User: user{n}, Log: n.log, Timers: n.conf.Timers, RetryAfter: n.conf.RetryAfter, Trace: n.conf.Trace,
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range n.conf.Listen {
+		addr, err := n.layer.Listen(ctx, e)
+		if err != nil {
+			return err
+		}
+		n.addrs = append(n.addrs, addr)
+		n.log.Info("SIP socket is open", "transport", e.Transport, "addr", addr.String())
+	}
+	return nil
+}
+
+// Stop ends the node in order: new callers get 503, the registry says that the node drains, and live calls go on until
+// they end or ctx does; then they are ended with BYE. It is safe twice and before Start. It returns ctx's error if it
+// had to end calls.
+func (n *Node) Stop(ctx context.Context) error {
+	n.draining.Store(true)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state != running {
+		n.state = stopped
+		return nil
+	}
+	n.state = stopped
+	err := n.drain(ctx)
+	n.starting.Lock()
+	n.ending = true
+	n.starting.Unlock()
+	close(n.force)
+	n.end()
+	n.work.Wait()
+	n.close()
+	if err != nil {
+		return fmt.Errorf("stop telephony node %s: %w", n.conf.Name, err)
+	}
+	return nil
+}
+
+// drain waits for the end of the live calls.
+func (n *Node) drain(ctx context.Context) error {
+	n.beat(ctx)
+	const look = 50 * time.Millisecond
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for n.index.count() > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d calls had to be ended: %w", n.index.count(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// close frees what open made.
+func (n *Node) close() {
+	if n.layer != nil {
+		n.layer.Stop()
+	}
+	if n.engine != nil {
+		_ = n.engine.Close() // never fails
+	}
+}
+
+// Addrs are the SIP sockets, in the order of Config.Listen. They are known after Start.
+func (n *Node) Addrs() []net.Addr { return n.addrs }
+
+// Addr is host:port under which peers reach the node over a transport ("UDP", "TCP"), after Start.
+func (n *Node) Addr(transport string) string { return n.layer.SentBy(transport) }
+
+// Calls is the number of live calls.
+func (n *Node) Calls() int { return n.index.count() }
+
+// start runs f as one of the goroutines that Stop waits for; false when the node is stopping.
+func (n *Node) start(f func()) bool {
+	n.starting.Lock()
+	defer n.starting.Unlock()
+	if n.ending {
+		return false
+	}
+	n.work.Go(f)
+	return true
+}
+
+// forget takes a call that is over out of the index.
+func (n *Node) forget(a *actor) {
+	n.index.dropCall(a)
+	n.leaveTrunk(a)
+}
+
+// heard takes an event of the media engine.
+func (n *Node) heard(e media.Event) {
+	if e.Kind != media.Timeout {
+		return
+	}
+	o, found := n.index.stream(e.Stream)
+	if found {
+		o.actor.box.post(func() { o.actor.silent(o.leg) })
+	}
+}
+
+// keepHouse does what comes round: the view of the trunks, ended rings, expired registrations.
+func (n *Node) keepHouse() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-n.life.Done():
+			return
+		case <-ticker.C:
+		}
+		n.index.sweep(n.now())
+		n.phones.settle()
+		ctx, cancel := context.WithTimeout(n.life, n.conf.Refresh)
+		if err := n.carriers.refresh(ctx, n.conf.Refresh); err != nil && n.life.Err() == nil {
+			n.log.Warn("the trunks could not be read", "err", err)
+		}
+		cancel()
+	}
+}
+
+// beatOn writes the node's row of the registry, at once and then at each beat.
+func (n *Node) beatOn() {
+	ticker := time.NewTicker(n.conf.Beat)
+	defer ticker.Stop()
+	for {
+		n.beat(n.life)
+		select {
+		case <-n.life.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (n *Node) beat(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, n.conf.Beat)
+	defer cancel()
+	address := ""
+	if len(n.conf.Listen) > 0 {
+		address = n.Addr(n.conf.Listen[0].Transport)
+	}
+	err := n.dir.Beat(ctx, device.Node{
+		Name: n.conf.Name, Boot: n.conf.Boot, Address: address, Started: n.started, Seen: n.now(), Calls: n.Calls(),
+		Drain: n.draining.Load(),
+	})
+	if err != nil && n.life.Err() == nil {
+		n.log.Warn("the heartbeat could not be written", "err", err)
+	}
+}
+
+// musicOf is the clip of that name, else the default.
+func (n *Node) musicOf(name string) *media.Clip {
+	if c := n.conf.Music[name]; c != nil {
+		return c
+	}
+	if c := n.conf.Music[""]; c != nil {
+		return c
+	}
+	return media.Music()
+}
+
+// contact is our Contact URI for a peer on that transport.
+func (n *Node) contact(transport string) string {
+	by := n.layer.SentBy(transport)
+	if by == "" {
+		return "sip:holdfast@" + n.layer.SentBy("UDP")
+	}
+	if strings.EqualFold(transport, "UDP") {
+		return "sip:holdfast@" + by
+	}
+	return "sip:holdfast@" + by + ";transport=" + strings.ToLower(transport)
+}
+
+// allow are the methods that the node takes in a dialog.
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
+
+// product is what we call ourselves.
+const product = "Holdfast"
+
+// abilities are the headers of our INVITE and UPDATE that say what we can.
+func (n *Node) abilities() []sip.Header {
+	return []sip.Header{sip.NewHeader("Allow", allow), sip.NewHeader("Supported", "timer"), sip.NewHeader("User-Agent", product)}
+}
+
+// dress puts on a response what makes and refreshes a dialog.
+func (n *Node) dress(res *sip.Response, transport string) {
+	res.AppendHeader(sip.NewHeader("Contact", "<"+n.contact(transport)+">"))
+	res.AppendHeader(sip.NewHeader("Allow", allow))
+	res.AppendHeader(sip.NewHeader("Supported", "timer"))
+	res.AppendHeader(sip.NewHeader("Server", product))
+}
+
+// accepting is the 200 to an INVITE or UPDATE with a description, if body is not nil.
+func (n *Node) accepting(tx *transaction.Server, timer []sip.Header, body []byte) *sip.Response {
+	res := tx.NewResponse(sip.StatusOK, "")
+	n.dress(res, tx.Flow().Transport)
+	for _, h := range timer {
+		res.AppendHeader(h)
+	}
+	if body != nil {
+		res.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+	}
+	res.SetBody(body)
+	return res
+}
+
+// capabilities is the 200 to an OPTIONS.
+func (n *Node) capabilities(tx *transaction.Server) *sip.Response {
+	res := tx.NewResponse(sip.StatusOK, "")
+	n.dress(res, tx.Flow().Transport)
+	res.AppendHeader(sip.NewHeader("Accept", "application/sdp, application/dtmf-relay"))
+	return res
+}
+
+func (n *Node) retryAfter() sip.Header { return retryAfter(n.conf.RetryAfter) }
+
+func retryAfter(d time.Duration) sip.Header {
+	return sip.NewHeader("Retry-After", fmt.Sprint(int((d+time.Second-1)/time.Second)))
+}

@@ -1,0 +1,105 @@
+package telephony
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/leg"
+)
+
+// lookupTime bounds the search for contacts of one ring.
+const lookupTime = 5 * time.Second
+
+// Ring rings the order's targets and returns how it ended. It blocks until then, or until ctx ends: the ring goes on
+// without its caller, and a further Ring of the same offer attaches to it, also minutes after its end.
+//
+// Errors: fault.NotFound when the customer's leg is not on this node (any longer), fault.Conflict when it is connected
+// with somebody already, ctx's error.
+func (n *Node) Ring(ctx context.Context, ref call.Ref, order call.Ring) (call.RingEnded, error) {
+	k := offerKey{ref.Tenant, order.Offer}
+	r, fresh := n.index.takeRing(k, newRing(k, order))
+	if fresh {
+		n.begin(ctx, ref, r)
+	}
+	select {
+	case <-r.done:
+		return r.result, r.err
+	case <-ctx.Done():
+		return call.RingEnded{}, ctx.Err()
+	}
+}
+
+// begin starts the ring with the phones that are registered here, and looks for others meanwhile.
+func (n *Node) begin(ctx context.Context, ref call.Ref, r *ring) {
+	var err error
+	a := n.index.call(ref)
+	near := n.near(ref.Tenant, r)
+	live := a != nil && a.ask(func() {
+		if err = a.startRing(r); err == nil {
+			a.found(r, near, false)
+		}
+	})
+	if !live {
+		err = fault.E(fault.NotFound, "ring", fmt.Errorf("call %s is not on this node", ref.Call))
+	}
+	if err != nil {
+		n.index.dropRing(r.key, r)
+		r.finish(call.RingEnded{}, err, n.now())
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
+	defer cancel()
+	far := n.far(ctx, ref.Tenant, r)
+	a.box.post(func() { a.found(r, far, true) })
+}
+
+// Cancel takes a ring back: its phones get CANCEL with the cause, its waiters the outcome rescinded. A ring that is
+// over is a success; one that has not begun ends when it begins.
+func (n *Node) Cancel(_ context.Context, ref call.Ref, c call.Cancel) error {
+	k := offerKey{ref.Tenant, c.Offer}
+	a := n.index.call(ref)
+	if a == nil {
+		return nil
+	}
+	early := newRing(k, call.Ring{Offer: c.Offer})
+	r, fresh := n.index.takeRing(k, early)
+	if fresh {
+		r.finish(call.RingEnded{Offer: c.Offer, Outcome: call.RingRescinded}, nil, n.now())
+		return nil
+	}
+	a.ask(func() {
+		if a.ring == r {
+			cause := c.Cause
+			if cause == "" {
+				cause = leg.Rescinded
+			}
+			a.endRing(call.RingEnded{Outcome: call.RingRescinded}, cause)
+		}
+	})
+	return nil
+}
+
+// Treat lets a leg hear something: ringback answers the caller's INVITE with 180, music answers it and plays. It is
+// idempotent; an answered leg stays answered. fault.NotFound if the leg is gone.
+func (n *Node) Treat(_ context.Context, ref call.Ref, t call.Treat) error {
+	done := false
+	if a := n.index.call(ref); a != nil {
+		a.ask(func() { done = a.treatLeg(t) })
+	}
+	if !done {
+		return fault.E(fault.NotFound, "treat", fmt.Errorf("leg %s of call %s is gone", t.Leg, ref.Call))
+	}
+	return nil
+}
+
+// Drop ends a leg with a final response, CANCEL or BYE, as its state demands, and a Reason. The customer's leg takes
+// the connected one with it; without an agent the customer hears music again. A leg that is gone is a success.
+func (n *Node) Drop(_ context.Context, ref call.Ref, d call.Drop) error {
+	if a := n.index.call(ref); a != nil {
+		a.ask(func() { a.dropLeg(d) })
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package telephony
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/domain/device"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/telephony/registrar"
+	"holdfast/telephony/transaction"
+)
+
+// phones are the devices that are registered here.
+type phones struct {
+	n     *Node
+	reg   *registrar.Registrar
+	slots chan struct{} // REGISTERs that may be looked at at one time
+
+	mu   sync.Mutex
+	owed map[string]device.Registration // news that the Handler could not take yet, by AOR and binding
+}
+
+func newPhones(n *Node) (*phones, error) {
+	p := &phones{n: n, slots: make(chan struct{}, n.conf.Openings), owed: map[string]device.Registration{}}
+	var err error
+	p.reg, err = registrar.New(registrar.Config{
+		Policy: n.conf.Registrations, Store: noStore{}, Node: string(n.conf.Name), OnChange: p.changed, Log: n.log, Now: n.now,
+	})
+	return p, err
+}
+
+// noStore leaves the keeping to the Handler, which is told of each change: a registration counts here also while the
+// database is away.
+type noStore struct{}
+
+// SaveBindings implements registrar.Store.
+func (noStore) SaveBindings(context.Context, string, []registrar.Binding) error { return nil }
+
+// register takes a REGISTER; it may come on the shard's goroutine.
+func (n *Node) register(tx *transaction.Server) {
+	p := n.phones
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		n.refuse(tx, refuse(sip.StatusServiceUnavailable, errors.New("too many registrations at one time")))
+		return
+	}
+	started := n.start(func() {
+		defer func() { <-p.slots }()
+		code := p.register(n.life, tx)
+		n.metrics.registrations.WithLabelValues(strconv.Itoa(code)).Inc()
+	})
+	if !started {
+		<-p.slots
+		n.refuse(tx, refuse(sip.StatusServiceUnavailable, nil))
+	}
+}
+
+// register authenticates the sender and changes its bindings. It returns the status of its answer.
+func (p *phones) register(ctx context.Context, tx *transaction.Server) int {
+	req := tx.Request()
+	source, err := netip.ParseAddrPort(tx.Flow().Remote)
+	if err != nil {
+		return p.refuse(tx, refuse(sip.StatusForbidden, err))
+	}
+	realm, user, r := p.n.verify(ctx, req, source.Addr())
+	if r != nil {
+		return p.refuse(tx, r)
+	}
+	cred, err := p.n.secrets.of(ctx, realm, user)
+	if err != nil {
+		return p.refuse(tx, refuse(sip.StatusServiceUnavailable, err))
+	}
+	named, _, _ := strings.Cut(registrar.AOR(req.To().Address), "@")
+	if cred.Device == "" || named != user && named != string(cred.Device) {
+		return p.refuse(tx, refuse(sip.StatusForbidden, errors.New("a registration for somebody else")))
+	}
+	result, err := p.reg.Register(ctx, req, aorOf(realm, cred.Device), tx.Flow())
+	if err != nil {
+		return p.refuse(tx, refuse(sip.StatusInternalServerError, err))
+	}
+	if err := result.Send(tx); err != nil {
+		p.n.log.Info("a registration could not be answered", "device", user, "err", err)
+	}
+	return result.Code
+}
+
+func (p *phones) refuse(tx *transaction.Server, r *refusal) int {
+	p.n.refuse(tx, r)
+	return r.code
+}
+
+// aorOf is the address of record of a device.
+func aorOf(t id.Tenant, d id.Device) string { return string(d) + "@" + strings.ToLower(string(t)) }
+
+// changed tells the Handler of a change, before the phone is answered. What it can't take now is told again later.
+func (p *phones) changed(c registrar.Change) {
+	b := c.Binding
+	r := registrationOf(b)
+	switch c.Kind {
+	case registrar.Registered, registrar.Refreshed:
+	default:
+		if now := p.n.now(); r.Expires.After(now) {
+			r.Expires = now.Add(-time.Millisecond)
+		}
+	}
+	if cred, err := p.n.secrets.of(p.n.life, r.Tenant, string(r.Device)); err == nil {
+		r.Agent = cred.Agent
+	}
+	if c.Kind != registrar.Refreshed {
+		p.n.log.Info("a registration changed", "device", b.AOR, "change", string(c.Kind), "flow", b.Flow.String())
+	}
+	p.tell(b.AOR+" "+b.Key(), r)
+}
+
+func (p *phones) tell(key string, r device.Registration) {
+	err := errors.New("the node has no handler yet")
+	if h := p.n.handler(); h != nil {
+		err = h.Registered(p.n.life, r)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.owed, key)
+	if err != nil {
+		p.n.log.Warn("a registration could not be told", "device", string(r.Device), "err", err)
+		p.owed[key] = r
+	}
+}
+
+// settle tells again what is owed.
+func (p *phones) settle() {
+	p.mu.Lock()
+	owed := make(map[string]device.Registration, len(p.owed))
+	for k, r := range p.owed {
+		owed[k] = r
+	}
+	p.mu.Unlock()
+	for k, r := range owed {
+		if p.n.life.Err() == nil {
+			p.tell(k, r)
+		}
+	}
+}
+
+// flowClosed ends the registrations of a connection.
+func (p *phones) flowClosed(f transaction.Flow) {
+	p.n.start(func() {
+		if err := p.reg.FlowClosed(p.n.life, f); err != nil {
+			p.n.log.Warn("the registrations of a closed connection stay", "flow", f.String(), "err", err)
+		}
+	})
+}
+
+// registrationOf is a binding in the domain's words.
+func registrationOf(b registrar.Binding) device.Registration {
+	user, domain, _ := strings.Cut(b.AOR, "@")
+	return device.Registration{
+		Tenant: id.Tenant(domain), Device: id.Device(user), Contact: b.Contact, Instance: b.Key(),
+		Transport: strings.ToLower(b.Flow.Transport), Flow: b.Flow.Remote, Node: id.Node(b.Node), UserAgent: b.UserAgent,
+		CallID: b.CallID, CSeq: b.CSeq, Expires: b.ExpiresAt,
+	}
+}
+
+// isPhone reports that a request without credentials comes from a registered device, so that it has to show them, also
+// behind the address of a trunk.
+func (n *Node) isPhone(req *sip.Request, from transaction.Flow) bool {
+	aor := registrar.AOR(req.From().Address)
+	user, host, _ := strings.Cut(aor, "@")
+	realm, known := n.carriers.realm(host)
+	if aor == "" || !known {
+		return false
+	}
+	for _, b := range n.phones.reg.Lookup(aorOf(realm, id.Device(user))) {
+		if b.Flow.Transport == from.Transport && b.Flow.Remote == from.Remote {
+			return true
+		}
+	}
+	if !strings.EqualFold(string(realm), host) {
+		return false
+	}
+	cred, err := n.secrets.of(n.life, realm, user)
+	return err == nil && cred.Device != ""
+}
+
+// near lists the contacts of a ring's addresses that are registered here.
+func (n *Node) near(t id.Tenant, r *ring) [][]contact {
+	found := make([][]contact, len(r.addresses))
+	for i, ad := range r.addresses {
+		if ad.Kind == leg.PSTN {
+			continue
+		}
+		for _, b := range n.phones.reg.Lookup(aorOf(t, ad.Device)) {
+			if n.layer.Alive(b.Flow) {
+				found[i] = append(found[i], contact{
+					uri: b.Contact, to: toURI(t, ad.Device), flow: b.Flow, route: b.Path, instance: b.Key(),
+				})
+			}
+		}
+	}
+	return found
+}
+
+// far lists those that only the directory knows: registered at another node, or here before a restart; and numbers
+// behind a trunk.
+func (n *Node) far(ctx context.Context, t id.Tenant, r *ring) [][]contact {
+	found := make([][]contact, len(r.addresses))
+	for i, ad := range r.addresses {
+		if ad.Kind == leg.PSTN {
+			if c, err := n.carrier(ctx, t, ad.URI); err != nil {
+				n.log.Warn("a number can't be dialled", "tenant", string(t), "err", err)
+			} else {
+				found[i] = append(found[i], c)
+			}
+			continue
+		}
+		list, err := n.dir.Registrations(ctx, t, ad.Device)
+		if err != nil {
+			n.log.Warn("the registrations of a device could not be read", "device", string(ad.Device), "err", err)
+		}
+		for _, reg := range list {
+			flow := transaction.Flow{Transport: strings.ToUpper(reg.Transport), Remote: reg.Flow}
+			if reg.Expires.After(n.now()) && n.layer.Alive(flow) {
+				found[i] = append(found[i], contact{uri: reg.Contact, to: toURI(t, ad.Device), flow: flow, instance: reg.Instance})
+			}
+		}
+	}
+	return found
+}
+
+func toURI(t id.Tenant, d id.Device) string { return "sip:" + escapeUser(string(d)) + "@" + string(t) }
+
+// carrier finds the way of a number: the tenant's trunk that has a host.
+func (n *Node) carrier(ctx context.Context, t id.Tenant, number string) (contact, error) {
+	trunk, ok := n.carriers.outbound(t)
+	if !ok {
+		return contact{}, errors.New("the tenant has no trunk with a host")
+	}
+	to, err := resolve(ctx, trunk.Host)
+	if err != nil {
+		return contact{}, err
+	}
+	uri := "sip:" + escapeUser(number) + "@" + trunk.Host
+	flow := transaction.Flow{Transport: "UDP", Remote: to.String()}
+	if strings.EqualFold(trunk.Transport, "TCP") {
+		if flow, err = n.layer.Connect(ctx, "TCP", to.String(), nil); err != nil {
+			return contact{}, err
+		}
+		uri += ";transport=tcp"
+	}
+	return contact{uri: uri, to: uri, flow: flow, instance: uri}, nil
+}

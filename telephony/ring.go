@@ -1,0 +1,318 @@
+package telephony
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/telephony/transaction"
+)
+
+const (
+	// ringKept is how long an ended ring can still be attached to: longer than any retry of the activity that asks.
+	ringKept = 5 * time.Minute
+	// defaultRing is the timeout of a ring that names none.
+	defaultRing = 20 * time.Second
+)
+
+// The ways to ring several addresses (behaviours.md, ring_method).
+const (
+	ringAll    = "all"
+	ringLinear = "linear"
+	ringSingle = "single"
+)
+
+// contact is one way to a phone: a registration, or a number behind a trunk.
+type contact struct {
+	uri      string // Request-URI
+	to       string // URI for To
+	flow     transaction.Flow
+	route    []string // proxies on the way
+	instance string   // what makes it the same phone, however we learned of it
+}
+
+// address is one of the ring's targets with the contacts known of it.
+type address struct {
+	leg.Address
+	contacts []contact
+}
+
+// ring is one call.Ring in progress or ended. done is closed when result or err stand; the rest is the actor's.
+type ring struct {
+	key   offerKey
+	order call.Ring
+	done  chan struct{}
+
+	result  call.RingEnded
+	err     error
+	endedAt time.Time
+
+	addresses []address
+	at        int  // linear: the address that rings
+	looking   bool // the directory has not told all contacts yet
+	legs      int  // our INVITEs without final outcome
+	outcome   call.Outcome
+	code      int
+	rangAt    time.Time
+	startedAt time.Time
+	timeout   alarm
+	slice     alarm // linear: the end of one address's turn
+}
+
+func newRing(k offerKey, order call.Ring) *ring {
+	r := &ring{key: k, order: order, done: make(chan struct{})}
+	if r.order.Timeout <= 0 {
+		r.order.Timeout = defaultRing
+	}
+	targets := order.Targets
+	if order.Method == ringSingle && len(targets) > 1 {
+		targets = targets[:1]
+	}
+	for _, t := range targets {
+		r.addresses = append(r.addresses, address{Address: t})
+	}
+	return r
+}
+
+// stale reports that nobody may ask for the ring any more.
+func (r *ring) stale(now time.Time) bool {
+	select {
+	case <-r.done:
+		return now.Sub(r.endedAt) > ringKept
+	default:
+		return false
+	}
+}
+
+// finish makes the result known.
+func (r *ring) finish(result call.RingEnded, err error, now time.Time) {
+	r.result, r.err, r.endedAt = result, err, now
+	close(r.done)
+}
+
+// worse keeps the outcome that says most (see rank).
+func (r *ring) note(o call.Outcome, code int) {
+	if rank(o) > rank(r.outcome) {
+		r.outcome, r.code = o, code
+	}
+}
+
+// startRing begins to ring; more contacts may follow by found.
+func (a *actor) startRing(r *ring) error {
+	const op = "ring"
+	switch {
+	case r.order.Customer != customerLeg || !a.customer.phase.lives():
+		return fault.E(fault.NotFound, op, fmt.Errorf("leg %s of call %s is gone", r.order.Customer, a.ref.Call))
+	case a.talking != nil:
+		return fault.E(fault.Conflict, op, fmt.Errorf("call %s is connected already", a.ref.Call))
+	}
+	if a.ring != nil {
+		a.endRing(call.RingEnded{Outcome: call.RingRescinded}, leg.Rescinded)
+	}
+	a.ring = r
+	a.setup.offers++
+	r.startedAt = a.node.now()
+	r.looking = true
+	a.alarms.arm(&r.timeout, r.startedAt.Add(r.order.Timeout), a.ringTimedOut)
+	return nil
+}
+
+// found adds contacts, by address; last says that no more will come.
+func (a *actor) found(r *ring, found [][]contact, last bool) {
+	if a.ring != r {
+		return
+	}
+	for i, list := range found {
+		ad := &r.addresses[i]
+		for _, c := range list {
+			if slices.ContainsFunc(ad.contacts, func(k contact) bool { return k.instance == c.instance }) {
+				continue
+			}
+			ad.contacts = append(ad.contacts, c)
+			if r.order.Method != ringLinear || r.at == i && r.slice.do != nil {
+				a.invite(r, ad.Address, c)
+			}
+		}
+	}
+	if last {
+		r.looking = false
+	}
+	a.advance(r)
+}
+
+// advance rings the next address when it is its turn, and ends the ring when nobody is left.
+func (a *actor) advance(r *ring) {
+	for r.order.Method == ringLinear && a.ring == r && r.legs == 0 {
+		if r.slice.do != nil { // a turn has ended
+			a.alarms.disarm(&r.slice)
+			r.at++
+		}
+		if r.at >= len(r.addresses) {
+			break
+		}
+		ad := &r.addresses[r.at]
+		if len(ad.contacts) == 0 {
+			if r.looking {
+				return
+			}
+			r.note(call.RingUnreachable, 0)
+			r.at++
+			continue
+		}
+		a.turn(r, ad)
+	}
+	if a.ring == r && r.legs == 0 && !r.looking {
+		r.note(call.RingUnreachable, 0)
+		a.endRing(call.RingEnded{Outcome: r.outcome, SIPCode: r.code}, causeOf(r.outcome))
+	}
+}
+
+// turn rings one address of a linear ring for its share of the time.
+func (a *actor) turn(r *ring, ad *address) {
+	now := a.node.now()
+	left := r.startedAt.Add(r.order.Timeout).Sub(now)
+	share := left / time.Duration(len(r.addresses)-r.at)
+	a.alarms.arm(&r.slice, now.Add(share), func() { a.turnOver(r) })
+	for _, c := range ad.contacts {
+		a.invite(r, ad.Address, c)
+	}
+}
+
+// turnOver ends the turn of a phone that nobody answered.
+func (a *actor) turnOver(r *ring) {
+	if r.at == len(r.addresses)-1 {
+		return // the last one rings until the ring's timeout
+	}
+	r.at++
+	for _, l := range a.ringing(r) {
+		a.giveUp(l, leg.NoAnswer)
+		r.note(unanswered(l), l.code)
+	}
+	a.advance(r)
+}
+
+// unanswered is the outcome of a phone that rang, or didn't even ring, until the time was over.
+func unanswered(l *sipLeg) call.Outcome {
+	if l.rangAt.IsZero() {
+		return call.RingUnreachable
+	}
+	return call.RingNoAnswer
+}
+
+// ringing lists the legs of r that have no outcome.
+func (a *actor) ringing(r *ring) []*sipLeg {
+	var list []*sipLeg
+	for _, l := range a.rung {
+		if l.ring == r && (l.phase == calling || l.phase == alerting) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// giveUp takes a phone's INVITE back; what it answers does not count any more.
+func (a *actor) giveUp(l *sipLeg, c leg.Cause) {
+	l.ring.legs--
+	a.step(l, wantEnd, evidence{cause: c})
+}
+
+func (a *actor) ringTimedOut() {
+	r := a.ring
+	for _, l := range a.ringing(r) {
+		r.note(unanswered(l), l.code)
+	}
+	r.note(call.RingUnreachable, 0)
+	a.endRing(call.RingEnded{Outcome: r.outcome, SIPCode: r.code}, leg.NoAnswer)
+}
+
+// endRing ends the ring in progress: every phone that still rings is told why, those who wait get the outcome.
+func (a *actor) endRing(e call.RingEnded, c leg.Cause) {
+	r := a.ring
+	a.ring = nil
+	a.alarms.disarm(&r.timeout)
+	a.alarms.disarm(&r.slice)
+	for _, l := range a.ringing(r) {
+		a.giveUp(l, c)
+	}
+	e.Offer, e.RangAt = r.order.Offer, r.rangAt
+	if e.Outcome == "" {
+		e.Outcome = call.RingFailed
+	}
+	r.finish(e, nil, a.node.now())
+	a.node.metrics.rings.WithLabelValues(string(e.Outcome)).Inc()
+	a.report(e)
+}
+
+// phoneRings notes that a phone of the ring rings; the first is told.
+func (a *actor) phoneRings(l *sipLeg) {
+	now := a.node.now()
+	if l.rangAt.IsZero() {
+		l.rangAt = now
+	}
+	r := l.ring
+	if r != a.ring || !r.rangAt.IsZero() {
+		return
+	}
+	r.rangAt = now
+	if a.setup.rang.IsZero() {
+		a.setup.rang = now
+	}
+	a.report(call.Ringing{Offer: r.order.Offer})
+}
+
+// phoneEnded takes the final outcome of one phone.
+func (a *actor) phoneEnded(l *sipLeg, o call.Outcome, code int) {
+	r := l.ring
+	r.legs--
+	if a.ring != r {
+		return
+	}
+	r.note(o, code)
+	if code >= 600 { // nobody else wants the call either (RFC 3261 §16.7 step 5)
+		a.endRing(call.RingEnded{Outcome: o, SIPCode: code}, causeOf(o))
+		return
+	}
+	a.advance(r)
+}
+
+// won decides about a phone's 2xx: it is the first, because a later one finds its leg leaving. The customer is
+// answered, the two are bridged, the other phones are told that somebody else was faster.
+func (a *actor) won(l *sipLeg, e evidence) {
+	r := l.ring
+	if err := l.takeAnswer(e.res); err != nil {
+		a.log.Warn("a phone answered with unusable SDP", "device", string(l.device), "err", err)
+		a.step(l, wantEnd, evidence{cause: leg.NoCommonCodec})
+		a.phoneEnded(l, call.RingFailed, sip.StatusNotAcceptableHere)
+		return
+	}
+	r.legs--
+	if !a.answerCustomer() {
+		a.step(l, wantEnd, evidence{cause: leg.Abandoned})
+		return // the caller's CANCEL, or what else ended its leg, ends the ring
+	}
+	now := a.node.now()
+	l.id, l.answeredAt = r.order.Leg, now
+	a.talking, a.answeredAt = l, now
+	a.agreed(l)
+	a.setup.bridged = a.node.now()
+	a.endRing(call.RingEnded{
+		Outcome: call.RingAnswered, Leg: l.id, Device: l.device, AnsweredAt: now, SIPCode: e.res.StatusCode,
+	}, leg.ElsewhereWon)
+}
+
+// legOf finds the leg of that name among those that live.
+func (a *actor) legOf(name id.Leg) *sipLeg {
+	switch {
+	case name == customerLeg && a.customer.phase.lives():
+		return a.customer
+	case a.talking != nil && a.talking.id == name:
+		return a.talking
+	}
+	return nil
+}
