@@ -1,0 +1,224 @@
+package faults
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/telephony/softphone"
+	"holdfast/tests/stage"
+)
+
+// back bounds a restart.
+func back(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// roles are the processes that may die at any time without a caller noticing.
+func roles() map[string]*stage.Process {
+	return map[string]*stage.Process{"worker": hall.Worker, "api": hall.API}
+}
+
+// Worker and API die while a caller waits: the place in line is kept, and the next
+// agent gets the call.
+func TestKilledWhileACallerWaits_ThePlaceIsKept(t *testing.T) {
+	for name, role := range roles() {
+		t.Run(name, func(t *testing.T) {
+			ten := hall.Tenant(t, stage.Plan{})
+			a := ten.Agent(1)
+			a.SignIn()
+			first := ten.Call("491111", "8000")
+			ten.WaitUp(first)
+			second := ten.Call("492222", "8000")
+			ten.WaitUp(second)
+			role.Kill()
+			require.NoError(t, stage.WaitMusic(ten.Context(), first), "the music plays on")
+			require.NoError(t, role.Start(back(t)))
+			a.Ready()
+			rung := a.Answered()
+			require.Equal(t, "491111", rung.From)
+			ten.Talk(first, rung)
+			require.NoError(t, rung.HangUp())
+			rung = a.Answered()
+			require.Equal(t, "492222", rung.From)
+			ten.Talk(second, rung)
+		})
+	}
+}
+
+// They die while a phone rings: the agent answers all the same and both talk.
+func TestKilledWhileAPhoneRings_TheAnswerConnectsAllTheSame(t *testing.T) {
+	for name, role := range roles() {
+		t.Run(name, func(t *testing.T) {
+			ten := hall.Tenant(t, stage.Plan{})
+			a := ten.ReadyAgent(1)
+			customer := ten.Call("4934000", "8000")
+			rung := a.Offered()
+			role.Kill()
+			require.NoError(t, rung.Answer())
+			ten.WaitUp(customer)
+			ten.Talk(customer, rung)
+			require.NoError(t, role.Start(back(t)))
+			a.Wait("Busy")
+			require.NoError(t, customer.HangUp())
+			ten.WaitEnded(rung)
+			a.Wait("Ready")
+			recorded(ten, "hangup")
+		})
+	}
+}
+
+// They die while two people talk: the conversation goes on, ends as it ends, and is recorded.
+func TestKilledWhileTheyTalk_TheConversationGoesOnAndIsRecorded(t *testing.T) {
+	for name, role := range roles() {
+		t.Run(name, func(t *testing.T) {
+			ten := hall.Tenant(t, stage.Plan{})
+			a := ten.ReadyAgent(1)
+			customer := ten.Call("4934100", "8000")
+			rung := a.Answered()
+			ten.Talk(customer, rung)
+			a.Wait("Busy")
+			role.Kill()
+			ten.Talk(customer, rung)
+			require.NoError(t, rung.HangUp())
+			ten.WaitEnded(customer)
+			require.NoError(t, role.Start(back(t)))
+			a.Wait("Ready")
+			recorded(ten, "hangup")
+		})
+	}
+}
+
+// They die in wrap-up: it ends when it should, or as soon as they are back.
+func TestKilledInWrapUp_ItEndsWhenItShould(t *testing.T) {
+	for name, role := range roles() {
+		t.Run(name, func(t *testing.T) {
+			ten := hall.Tenant(t, stage.Plan{WrapUp: 4 * time.Second})
+			a := ten.ReadyAgent(1)
+			customer := ten.Call("4934200", "8000")
+			a.Answered()
+			ten.WaitUp(customer)
+			a.Wait("Busy")
+			require.NoError(t, customer.HangUp())
+			wrapUp := a.Wait("WorkingAfterCall")
+			require.NoError(t, role.Restart(back(t)))
+			ready := a.Wait("Ready")
+			require.False(t, ready.Since.Before(*wrapUp.WrapUpUntil))
+			recorded(ten, "hangup")
+		})
+	}
+}
+
+// recorded waits until the tenant's call is Ended with that cause, and read again from
+// the records.
+func recorded(ten *stage.Tenant, cause string) stage.CallView {
+	return ten.WaitCall("end with "+cause, func(c stage.CallView) bool { return c.Phase == "Ended" && c.Cause == cause })
+}
+
+// Temporal is away while a caller arrives: matched, connected, and recorded once it is back.
+func TestTemporalIsAway_CallersAreMatchedTalkAndAreRecordedOnceItIsBack(t *testing.T) {
+	ten := hall.Tenant(t, stage.Plan{Agents: 2})
+	a := ten.ReadyAgent(1)
+	hall.Temporal.Kill()
+	restarted := false
+	defer func() {
+		if !restarted {
+			_ = hall.Temporal.Restart(back(t))
+		}
+	}()
+	customer := ten.Call("4934300", "8000")
+	rung := a.Answered()
+	ten.WaitUp(customer)
+	ten.Talk(customer, rung)
+	waiting := ten.Call("4934400", "8000") // nobody is free: hears music
+	ten.WaitUp(waiting)
+	require.NoError(t, stage.WaitMusic(ten.Context(), waiting))
+	require.NoError(t, rung.HangUp())
+	ten.WaitEnded(customer)
+
+	ans := a.Try(http.MethodPost, "/v1/agent-session/not-ready", nil)
+	require.Equal(t, http.StatusServiceUnavailable, ans.Status, "a command can't be taken now, and the answer says so: %s", ans.Body)
+	require.NotEmpty(t, ans.Header.Get("Retry-After"))
+
+	require.NoError(t, hall.Temporal.Restart(back(t)))
+	restarted = true
+	next := a.Answered() // the agent comes free, and the waiting caller is next
+	require.Equal(t, "4934400", next.From)
+	ten.Talk(waiting, next)
+	recorded(ten, "hangup")
+}
+
+// The node dies in the middle of a talk: the call ends with node_lost, the agent comes free.
+func TestNodeIsKilled_ItsCallsEndAsNodeLostAndAgentsComeFree(t *testing.T) {
+	ten := hall.Tenant(t, stage.Plan{})
+	a := ten.ReadyAgent(1)
+	customer := ten.Call("4934500", "8000")
+	rung := a.Answered()
+	ten.Talk(customer, rung)
+	a.Wait("Busy")
+	require.NoError(t, hall.Node.Restart(back(t)))
+	recorded(ten, "node_lost")
+	a.Wait("Ready")
+	again := ten.Call("4934600", "8000") // the registration outlived the node
+	ten.Talk(again, a.Answered())
+}
+
+// The node dies between the opening's transaction and the start of the workflow: the
+// call is found, ended, and its agent comes free.
+func TestNodeDiesBetweenTheOpeningAndTheWorkflowsStart_NothingIsLost(t *testing.T) {
+	ten := hall.Tenant(t, stage.Plan{})
+	a := ten.ReadyAgent(1)
+	hall.Temporal.Kill() // so that no workflow can start
+	ten.Call("4934700", "8000")
+	rung := a.Offered()
+	hall.Node.Kill()
+	require.NoError(t, hall.Temporal.Restart(back(t)))
+	require.NoError(t, hall.Node.Start(back(t)))
+	recorded(ten, "node_lost")
+	a.Wait("Ready")
+	_ = rung.Reject(486) // the phone rings on: its INVITE died with the node
+	again := ten.Call("4934800", "8000")
+	ten.Talk(again, a.Answered())
+}
+
+// The database is away: who talks goes on talking, new callers are not lost silently,
+// and readyz names what is missing; then all goes on.
+func TestDatabaseIsAway_LiveCallsGoOn_NewOnesAreToldToComeBack(t *testing.T) {
+	ten := hall.Tenant(t, stage.Plan{Agents: 2})
+	a := ten.ReadyAgent(1)
+	customer := ten.Call("4934900", "8000")
+	rung := a.Answered()
+	ten.Talk(customer, rung)
+	a.Wait("Busy")
+	hall.Postgres.Kill()
+	restarted := false
+	defer func() {
+		if !restarted {
+			_ = hall.Postgres.Restart(back(t))
+		}
+	}()
+	ten.Talk(customer, rung)
+	ans, err := hall.Anonymous().Do(ten.Context(), http.MethodGet, "/readyz", nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, ans.Status)
+	require.Contains(t, string(ans.Body), "database")
+	newcomer := ten.Dial(softphone.Dial{To: "8000", From: "4935000", Tone: stage.CustomerTone})
+	require.NoError(t, newcomer.Wait(back(t), softphone.Ended))
+	require.Equal(t, 503, newcomer.Status().Code)
+
+	require.NoError(t, hall.Postgres.Restart(back(t)))
+	restarted = true
+	ten.Talk(customer, rung)
+	require.NoError(t, rung.HangUp())
+	ten.WaitEnded(customer)
+	_, err = ten.Watch.WaitSession(back(t), a.Number, "come free", func(s stage.Session) bool { return s.State == "Ready" })
+	require.NoError(t, err)
+	again := ten.Call("4935100", "8000")
+	ten.Talk(again, a.Answered())
+}

@@ -1,0 +1,18 @@
+package stage
+
+import (
+	"context"
+	"time"
+)
+
+// reconnectEvery is how long a watch waits between attempts while the API is away.
+const reconnectEvery = 50 * time.Millisecond
+
+func backoff(ctx context.Context) {
+	t := time.NewTimer(reconnectEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
