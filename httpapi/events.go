@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -54,7 +55,7 @@ func describeEvents(api huma.API) {
 	schemas := api.OpenAPI().Components.Schemas
 	var messages []*huma.Schema
 	for _, v := range []any{snapshotView{}, sessionView{}, callView{}, presenceView{}, queueView{}} {
-		messages = append(messages, huma.SchemaFromType(schemas, typeOf(v)))
+		messages = append(messages, schemas.Schema(reflect.TypeOf(v), true, ""))
 	}
 	op.Responses["200"] = &huma.Response{
 		Description: "A stream of messages; the schema is that of their data.",

@@ -51,7 +51,7 @@ type loginInput struct {
 
 type refreshInput struct {
 	Origin
-	Token http.Cookie `cookie:"holdfast_refresh"`
+	Token string `cookie:"holdfast_refresh" maxLength:"2048"`
 }
 
 type tokenView struct {
@@ -63,12 +63,12 @@ type tokenView struct {
 }
 
 type tokenOutput struct {
-	Cookie http.Cookie `header:"Set-Cookie"`
+	Cookie string `header:"Set-Cookie"`
 	Body   tokenView
 }
 
 type logoutOutput struct {
-	Cookie http.Cookie `header:"Set-Cookie"`
+	Cookie string `header:"Set-Cookie"`
 }
 
 func (a *API) registerSignIn() {
@@ -118,7 +118,7 @@ func (a *API) login(ctx context.Context, in *loginInput) (*tokenOutput, error) {
 // until it expires: two tabs may refresh at once.
 func (a *API) refresh(ctx context.Context, in *refreshInput) (*tokenOutput, error) {
 	expired := &fault.Error{Kind: fault.Unauthenticated, Op: "refresh", Code: "signed_out", Sentence: "You are signed out; sign in again."}
-	c, err := a.tokens.verify(in.Token.Value, forRefresh)
+	c, err := a.tokens.verify(in.Token, forRefresh)
 	if err != nil || a.revoked.has(c.ID) {
 		return nil, expired
 	}
@@ -134,7 +134,7 @@ func (a *API) refresh(ctx context.Context, in *refreshInput) (*tokenOutput, erro
 
 // logout takes the refresh token back. Without one it succeeds as well.
 func (a *API) logout(ctx context.Context, in *refreshInput) (*logoutOutput, error) {
-	if c, err := a.tokens.verify(in.Token.Value, forRefresh); err == nil {
+	if c, err := a.tokens.verify(in.Token, forRefresh); err == nil {
 		a.revoked.add(c.ID, c.ExpiresAt.Time)
 		u := account.User{Tenant: c.Tenant, Name: id.User(c.Subject)}
 		a.audit.add(person{User: u, address: in.address}, "logout", "user:"+c.Subject, nil)
@@ -161,11 +161,12 @@ func (a *API) grant(u account.User, from Origin) (*tokenOutput, error) {
 	}, nil
 }
 
-func (a *API) cookie(value string, maxAge int, secure bool) http.Cookie {
-	return http.Cookie{
+func (a *API) cookie(value string, maxAge int, secure bool) string {
+	c := http.Cookie{
 		Name: refreshCookie, Value: value, Path: refreshCookiePath, MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure || a.config.SecureCookies,
 	}
+	return c.String()
 }
 
 // revoked remembers the refresh tokens that were given up in this process until

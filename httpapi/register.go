@@ -43,6 +43,9 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 		op.Description = "Needs the permission `" + string(p) + "`."
 		op.Errors = append(op.Errors, http.StatusForbidden, http.StatusNotFound)
 	}
+	if r.name == "login" || r.name == "events" {
+		op.Errors = append(op.Errors, http.StatusTooManyRequests)
+	}
 	if _, mutation := input.FieldByName("IdempotencyKey"); mutation {
 		op.Errors = append(op.Errors, http.StatusConflict)
 	}

@@ -210,6 +210,8 @@ func description(version string) huma.Config {
 func init() {
 	// Lists are never null here; huma's default says that they may be.
 	huma.DefaultArrayNullable = false
+	// A name in other letters is another name, and unknown.
+	huma.ValidateStrictCasing = true
 }
 
 // Handler returns the API as an http.Handler, without the limits of connections that Serve adds.

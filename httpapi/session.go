@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"holdfast/domain/agent"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
@@ -97,6 +99,8 @@ type terminalInput struct {
 
 func (a *API) registerSession() {
 	register(a, "sign-in", a.signIn)
+	signIn := a.huma.OpenAPI().Paths["/v1/agent-session"].Post.Responses
+	signIn["200"] = &huma.Response{Description: "Attached to the running session", Content: signIn["201"].Content}
 	register(a, "get-session", a.getSession)
 	register(a, "sign-out", func(ctx context.Context, in *keyedInput) (*sessionOutput, error) {
 		return a.own(ctx, "sign-out", func(by agent.Actor) agent.Event { return agent.SignOut{Actor: by} }, in.Keyed)

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"reflect"
 	"slices"
 	"sync"
 
@@ -185,5 +184,3 @@ func (r *rendering) render(e event.Event) {
 		r.call = &c
 	}
 }
-
-func typeOf(v any) reflect.Type { return reflect.TypeOf(v) }

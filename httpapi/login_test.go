@@ -1,0 +1,261 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/account"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// comparisons counts the work that a sign-in costs: it is what takes the time.
+type comparisons struct {
+	mu     sync.Mutex
+	hashes []string
+}
+
+func (c *comparisons) with(real func(string, string) (bool, error)) func(string, string) (bool, error) {
+	return func(password, hash string) (bool, error) {
+		c.mu.Lock()
+		c.hashes = append(c.hashes, hash)
+		c.mu.Unlock()
+		return real(password, hash)
+	}
+}
+
+func login(t id.Tenant, user, password string) string {
+	return fmt.Sprintf(`{"tenant":%q,"username":%q,"password":%q}`, t, user, password)
+}
+
+// SEED-56, SEED-65: user name, password and domain sign in; the answer is enough to go on.
+func TestLogin_GivesATokenWithWhichIAm(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	a := h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo"))
+	require.Equal(t, http.StatusOK, a.Code, a.Body)
+	require.Equal(t, "1001", a.body["user"])
+	require.Equal(t, "1001", a.body["agent"])
+	require.EqualValues(t, 900, a.body["expires_in"])
+	require.Contains(t, a.body["permissions"], "session:use")
+	c := a.Result().Cookies()[0]
+	require.True(t, c.HttpOnly)
+	require.Equal(t, http.SameSiteStrictMode, c.SameSite)
+	require.Equal(t, "/v1/auth", c.Path)
+	me := h.ask("", "GET", "/v1/me", "", "Authorization", "Bearer "+a.body["access_token"].(string))
+	require.Equal(t, http.StatusOK, me.Code)
+	require.Equal(t, "demo.localhost", me.body["tenant"])
+	require.NotContains(t, a.Body.String()+me.Body.String(), "argon2id")
+
+	admin := h.ask("", "POST", "/v1/auth/login", login(tenant, "admin", "holdfast-demo"))
+	require.NotContains(t, admin.body, "agent", "SEED-5: an administrator has no agent")
+}
+
+// SEED-66: wrong tenant, user or password, and a disabled account: the same answer
+// after the same work.
+func TestLogin_WhateverIsWrong_SameAnswerSameWork(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	var work comparisons
+	h.api.passwords.compare = work.with(h.api.passwords.compare)
+	var answers []string
+	for _, body := range []string{
+		login(tenant, "1001", "wrong"),
+		login(tenant, "nobody", "holdfast-demo"),
+		login("other.localhost", "1001", "holdfast-demo"),
+		login("other.localhost", "1001", "nobody has this password"),
+		login(tenant, "gone", "holdfast-demo"), // disabled, with the right password
+	} {
+		a := h.ask("", "POST", "/v1/auth/login", body)
+		require.Equal(t, http.StatusUnauthorized, a.Code)
+		require.Empty(t, a.Result().Cookies())
+		answers = append(answers, a.Body.String())
+	}
+	require.Len(t, slices.Compact(answers), 1, "%v", answers)
+	require.Len(t, work.hashes, len(answers), "each does one verification")
+	cost := func(hash string) string { return hash[:strings.LastIndex(hash[:strings.LastIndex(hash, "$")], "$")] }
+	for i, hash := range work.hashes {
+		require.Equal(t, cost(demoHash(t)), cost(hash), "of the same cost")
+		require.Equal(t, i > 0, hash == h.api.passwords.dummy)
+	}
+	require.Equal(t, fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d", account.PasswordMemoryKiB, account.PasswordPasses, account.PasswordLanes), cost(demoHash(t)))
+}
+
+// Brute force slows down, for the one who guesses and nobody else.
+func TestLogin_GuessingSlowsDownOnlyTheGuesser(t *testing.T) {
+	t.Parallel()
+	now := noon
+	h := newHouse(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	h.api.passwords.compare = func(password, _ string) (bool, error) { return password == "right", nil }
+	from := func(address, user, password string) answer {
+		r := h.ask("", "POST", "/v1/auth/login", login(tenant, user, password), "X-Test", address)
+		return r
+	}
+	for range freeTries {
+		require.Equal(t, http.StatusUnauthorized, from("", "1001", "wrong").Code)
+	}
+	a := from("", "1001", "right")
+	require.Equal(t, http.StatusTooManyRequests, a.Code, "even with the right password now")
+	require.Equal(t, "1", a.Header().Get("Retry-After"))
+	require.Equal(t, http.StatusOK, from("", "1002", "right").Code, "another account of the same office")
+	require.Zero(t, h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.10"}), "the owner, elsewhere, is not locked out")
+
+	waits := []time.Duration{}
+	for range 9 {
+		now = now.Add(h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.9"}))
+		require.Equal(t, http.StatusUnauthorized, from("", "1001", "wrong").Code)
+		waits = append(waits, h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.9"}))
+	}
+	require.Equal(t, []time.Duration{2, 4, 8, 16, 32, 60, 60, 60, 60}, each(waits, func(d time.Duration) time.Duration { return d / time.Second }))
+	now = now.Add(maxDelay)
+	require.Equal(t, http.StatusOK, from("", "1001", "right").Code, "the right password clears the slate")
+	require.Equal(t, http.StatusUnauthorized, from("", "1001", "wrong").Code)
+	require.Zero(t, h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.9"}))
+
+	for range freeTries {
+		from("", "nobody", "wrong")
+	}
+	require.Equal(t, http.StatusTooManyRequests, from("", "nobody", "x").Code, "names that do not exist are slowed alike")
+}
+
+func each[T, R any](all []T, f func(T) R) []R {
+	var out []R
+	for _, v := range all {
+		out = append(out, f(v))
+	}
+	return out
+}
+
+func TestThrottle_ForgetsAndIsBounded(t *testing.T) {
+	t.Parallel()
+	now := noon
+	th := newThrottle(func() time.Time { return now })
+	who := attempt{tenant, "1001", "a"}
+	for range freeTries {
+		th.failed(who)
+	}
+	require.NotZero(t, th.wait(who))
+	now = now.Add(forgetAfter + time.Second)
+	require.Zero(t, th.wait(who))
+	for i := range 3 * maxAttempts {
+		now = now.Add(time.Millisecond)
+		th.failed(attempt{tenant, id.User(fmt.Sprint(i)), "a"})
+	}
+	require.LessOrEqual(t, len(th.all), maxAttempts+1)
+	for i := range 3 * maxAttempts {
+		th.failed(attempt{tenant, id.User(fmt.Sprint("x", i)), "a"})
+	}
+	require.LessOrEqual(t, len(th.all), maxAttempts+1, "all in one instant")
+	require.Equal(t, "10.0.0.1", sourceOf("::ffff:10.0.0.1"))
+	require.Equal(t, "2001:db8::/64", sourceOf("2001:db8::1"))
+}
+
+// One address that signs in (or guesses) at once leaves others their turn.
+func TestPasswords_ConcurrencyIsBoundedPerAddressAndInAll(t *testing.T) {
+	t.Parallel()
+	p, err := newPasswords()
+	require.NoError(t, err)
+	p.turns = make(chan struct{}, 2)
+	entered, leave := make(chan string, 16), make(chan struct{})
+	p.compare = func(password, _ string) (bool, error) {
+		entered <- password
+		<-leave
+		return true, nil
+	}
+	var done sync.WaitGroup
+	for range 3 {
+		done.Go(func() { _, _ = p.verify(t.Context(), "guesser", "g", "hash") })
+	}
+	require.Equal(t, "g", <-entered)
+	done.Go(func() {
+		ok, err := p.verify(t.Context(), "other", "o", "hash")
+		require.NoError(t, err)
+		require.True(t, ok)
+	})
+	require.Equal(t, "o", <-entered, "the guesser holds one of the two turns")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = p.verify(ctx, "third", "t", "hash")
+	require.Equal(t, fault.TooMany, fault.KindOf(err))
+	close(leave)
+	done.Wait()
+	require.Empty(t, p.addresses)
+	_, err = p.verify(t.Context(), "x", "x", "")
+	require.NoError(t, err)
+}
+
+func TestRefresh_GivesNewTokensUntilLogoutPasswordChangeOrDisabling(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first := h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo"))
+	cookie := func(a answer) string { c := a.Result().Cookies()[0]; return c.Name + "=" + c.Value }
+	again := h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first))
+	require.Equal(t, http.StatusOK, again.Code, again.Body)
+	require.NotEmpty(t, again.body["access_token"])
+
+	for _, bad := range []string{"", "holdfast_refresh=x", "holdfast_refresh=" + first.body["access_token"].(string)} {
+		a := h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", bad)
+		require.Equal(t, http.StatusUnauthorized, a.Code)
+		require.Equal(t, "signed_out", a.body["code"])
+	}
+	out := h.ask("", "POST", "/v1/auth/logout", "", "Cookie", cookie(again))
+	require.Equal(t, http.StatusNoContent, out.Code)
+	require.Less(t, out.Result().Cookies()[0].MaxAge, 0)
+	require.Equal(t, http.StatusUnauthorized, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(again)).Code)
+	require.Equal(t, http.StatusNoContent, h.ask("", "POST", "/v1/auth/logout", "").Code)
+
+	change := func(f func(*account.User)) {
+		defer h.reader.lock()()
+		u := h.reader.users["1001"]
+		f(&u)
+		h.reader.users["1001"] = u
+	}
+	change(func(u *account.User) { u.PasswordHash += "x" })
+	require.Equal(t, http.StatusUnauthorized, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first)).Code)
+	change(func(u *account.User) { u.PasswordHash = demoHash(t); u.Disabled = true })
+	require.Equal(t, http.StatusUnauthorized, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first)).Code)
+}
+
+// SEED-3: rights are the user's present ones. SEED-16: a disabled user is out.
+func TestToken_RightsAreReadAnewAndExpiryIsKept(t *testing.T) {
+	t.Parallel()
+	now := noon
+	h := newHouse(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	bearer := "Bearer " + h.token("1001")
+	ask := func() int { return h.ask("", "GET", "/v1/agent-session", "", "Authorization", bearer).Code }
+	require.Equal(t, http.StatusOK, ask())
+	u := h.reader.users["1001"]
+	u.Permissions = nil
+	h.reader.users["1001"] = u
+	now = now.Add(rightsLife + time.Second)
+	require.Equal(t, http.StatusForbidden, ask())
+	u.Disabled = true
+	h.reader.users["1001"] = u
+	now = now.Add(rightsLife + time.Second)
+	require.Equal(t, http.StatusUnauthorized, ask())
+	h.reader.users["1001"] = account.User{Tenant: tenant, Name: "1001", Agent: "1001", Permissions: account.Regular.Permissions()}
+	now = noon.Add(accessLife + clockSkew - time.Second)
+	require.Equal(t, http.StatusOK, ask())
+	now = noon.Add(accessLife + clockSkew + time.Second)
+	require.Equal(t, http.StatusUnauthorized, ask())
+}
+
+func TestLogin_DatabaseAwayIs503WithRetryAfter(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.reader.away = fmt.Errorf("dial tcp 10.1.2.3:5432: refused")
+	a := h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo"))
+	require.Equal(t, http.StatusServiceUnavailable, a.Code)
+	require.Equal(t, "2", a.Header().Get("Retry-After"))
+	require.NotContains(t, a.Body.String(), "10.1.2.3", "the chain is for operators")
+	a = h.ask("1001", "GET", "/v1/me", "")
+	require.Equal(t, http.StatusServiceUnavailable, a.Code)
+}
