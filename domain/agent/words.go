@@ -136,7 +136,7 @@ func factWords(e Event) string {
 	case Established:
 		return fmt.Sprintf("Talks with %s in call %s", leg.Mask(e.From), e.Call)
 	case CallStarted:
-		return fmt.Sprintf("Begins a %s %s", e.Class.Words(), e.Call)
+		return fmt.Sprintf("Is on %s %s", e.Class.Words(), e.Call)
 	case CallEnded:
 		return fmt.Sprintf("Call %s ended: %s", e.Call, orElse(e.Cause.Words(), "it is gone"))
 	case DeviceChanged:

@@ -48,18 +48,20 @@ func (n *step) toQueue() {
 	n.enter(Queued)
 	n.open(Segment{Kind: segWaiting, Queue: n.Route.Queue.Name})
 	n.place("")
-	n.tellCaller(TellStarted)
+	n.tellCaller(TellStarted, "")
 }
 
 // place takes the call's place in line: the old one, however often it returns.
 func (n *step) place(over id.Offer) {
 	n.emit(Effect{Place: &Place{
 		Queue: n.Route.Queue.Name, QueuedAt: n.QueuedAt, Priority: n.Route.Queue.Priority,
-		Offer: n.nextOffer(), Over: over, Tried: append([]id.Agent(nil), n.Tried...),
+		Offer: n.NextOffer(), Over: over, Tried: append([]id.Agent(nil), n.Tried...),
 	}})
 }
 
-func (s State) nextOffer() id.Offer { return id.NewOffer(s.ID, s.Offers+1) }
+// NextOffer is the name of the call's next offer: a match that reserves an agent for
+// the call must use it.
+func (s State) NextOffer() id.Offer { return id.NewOffer(s.ID, s.Offers+1) }
 
 // toAgent rings an agent's extension: the agent is not reserved, its state does not
 // matter (SEED-71).
@@ -94,9 +96,9 @@ func (n *step) direct(ring time.Duration) {
 	if n.Route.Ring <= 0 {
 		n.Route.Ring = ring
 	}
-	n.ring(Matched{Offer: n.nextOffer(), Agent: n.Route.Agent, Targets: n.Route.Targets, Method: n.Route.Method})
+	n.ring(Matched{Offer: n.NextOffer(), Agent: n.Route.Agent, Targets: n.Route.Targets, Method: n.Route.Method})
 	n.emit(Effect{Treat: &Treat{Leg: CallerLeg, With: TreatRingback}})
-	n.tellCaller(TellStarted)
+	n.tellCaller(TellStarted, "")
 }
 
 // ringGrace is how much longer than the ring itself its outcome is waited for.

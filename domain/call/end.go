@@ -25,10 +25,11 @@ func (n *step) end(c leg.Cause, by string) {
 	n.tellEnd(c, talked)
 	for i := range n.Legs {
 		l := &n.Legs[i]
+		l.Held = false
 		if l.State == leg.Ended {
 			continue
 		}
-		l.State, l.EndedAt, l.Held = leg.Ended, n.at, false
+		l.State, l.EndedAt = leg.Ended, n.at
 		if l.Cause == "" {
 			l.Cause = c
 		}
@@ -57,7 +58,7 @@ func (n *step) tellEnd(c leg.Cause, talked bool) {
 		}
 	}
 	if n.Phase != Arriving {
-		n.tellCaller(TellEnded)
+		n.tellCaller(TellEnded, c)
 	}
 }
 
@@ -77,18 +78,21 @@ func (n *step) tell(a id.Agent, t Tell) {
 	}
 	t.Agent, t.Call, t.At, t.Queue, t.From = a, n.ID, n.at, n.Route.Queue.Name, n.From
 	t.Class = n.Class
-	if a == n.FromAgent && n.Class == leg.InboundQueue {
-		t.Class = leg.Internal // who calls a queue does not work for it: no wrap-up
+	if a == n.FromAgent {
+		t.From = n.To
+		if n.Class == leg.InboundQueue {
+			t.Class = leg.Internal // who calls a queue does not work for it: no wrap-up
+		}
 	}
 	n.emit(Effect{Tell: &t})
 }
 
 // tellCaller tells the agent who dials.
-func (n *step) tellCaller(what Told) {
-	if n.FromAgent == "" || n.Phase == Ended {
+func (n *step) tellCaller(what Told, c leg.Cause) {
+	if n.FromAgent == "" {
 		return
 	}
-	n.tell(n.FromAgent, Tell{What: what, Spoke: what == TellEnded && !n.AnsweredAt.IsZero()})
+	n.tell(n.FromAgent, Tell{What: what, Cause: c, Spoke: what == TellEnded && !n.AnsweredAt.IsZero()})
 }
 
 // tellCalled tells the agent whose extension is called, once.

@@ -81,6 +81,7 @@ type (
 		Outcome    Outcome   `json:"outcome"`
 		Leg        id.Leg    `json:"leg,omitempty"`
 		Device     id.Device `json:"device,omitempty"` // the address that answered
+		Agent      id.Agent  `json:"agent,omitempty"`  // whom the ring was for, as Ring has it
 		RangAt     time.Time `json:"rang_at,omitzero"`
 		AnsweredAt time.Time `json:"answered_at,omitzero"`
 		SIPCode    int       `json:"sip_code,omitempty"`

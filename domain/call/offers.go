@@ -14,7 +14,7 @@ func (s State) offering(o id.Offer) bool { return s.Phase == Offering && s.Offer
 // matched rings the agent whom a match has reserved. A match that comes too late is
 // given back, so that the agent does not stay reserved.
 func (n *step) matched(m Matched) {
-	if m.Offer != n.nextOffer() {
+	if m.Offer != n.NextOffer() {
 		n.late()
 		return
 	}
@@ -132,15 +132,16 @@ func (n *step) answered(e RingEnded) {
 	n.connect(l, e.Offer)
 }
 
-// legOf is the leg that the ring's answer makes.
+// legOf is the leg that the ring's answer makes. An offer that the call does not
+// know (its state is older than the world) is taken as the node tells it.
 func (s State) legOf(e RingEnded) leg.Leg {
 	l := leg.Leg{
-		ID: e.Leg, Role: s.calledRole(), State: leg.Up, Device: e.Device, Node: s.Node,
+		ID: e.Leg, Role: s.calledRole(), State: leg.Up, Agent: e.Agent, Device: e.Device, Node: s.Node,
 		StartedAt: e.RangAt, RangAt: e.RangAt, AnsweredAt: e.AnsweredAt, Party: s.To,
 	}
-	for i, seg := range s.Segments {
+	for _, seg := range s.Segments {
 		if seg.Kind == segOffer && seg.Offer == e.Offer {
-			l.Agent, l.StartedAt = seg.Agent, s.Segments[i].From
+			l.Agent, l.StartedAt = seg.Agent, seg.From
 		}
 	}
 	if l.Agent != "" {
@@ -158,6 +159,7 @@ func (n *step) connect(l leg.Leg, offer id.Offer) {
 		l.AnsweredAt = n.at
 	}
 	queued := n.Route.Kind == ToQueue
+	n.Offers = max(n.Offers, offer.N())
 	n.settle(func(e Effect) bool { return e.Place != nil || e.Ring != nil || e.Treat != nil })
 	n.tellCalled()
 	n.shut("", "")

@@ -17,14 +17,14 @@ func (s State) View() View {
 	}
 }
 
-// agent is whom the call is offered to, or who talked last.
+// agent is whom the call is offered to, or who talks or talked.
 func (s State) agent() id.Agent {
 	if s.Offer != nil {
 		return s.Offer.Agent
 	}
-	for _, l := range slices.Backward(s.Legs) {
-		if l.Role == leg.Agent && l.ID != CallerLeg {
-			return l.Agent
+	for _, seg := range slices.Backward(s.Segments) {
+		if seg.Kind == segTalk {
+			return seg.Agent
 		}
 	}
 	return ""

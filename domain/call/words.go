@@ -163,7 +163,7 @@ func (e Effect) Words() string {
 	case e.Place != nil:
 		return fmt.Sprintf("Take the place of %s in %s and look for an agent", clock(e.Place.QueuedAt), e.Place.Queue)
 	case e.Ring != nil:
-		return fmt.Sprintf("Offer %d: ring %s for %s", e.Ring.Offer.N(), partyWords(e.Ring.Agent, e.Ring.To), e.Ring.Timeout)
+		return fmt.Sprintf("Offer %d: ring %s for %.0f s", e.Ring.Offer.N(), partyWords(e.Ring.Agent, e.Ring.To), e.Ring.Timeout.Seconds())
 	case e.Cancel != nil:
 		return fmt.Sprintf("Take offer %d back: %s", e.Cancel.Offer.N(), e.Cancel.Cause.Words())
 	case e.Treat != nil && e.Treat.With == TreatMusic:
@@ -188,7 +188,7 @@ func (t Tell) words() string {
 	case TellOffered:
 		what = fmt.Sprintf("offer %d, from %s", t.Offer.N(), leg.Mask(t.From))
 	case TellStarted:
-		what = "a " + t.Class.Words() + " begins"
+		what = t.Class.Words() + " begins"
 	case TellEstablished:
 		what = "talks with " + leg.Mask(t.From)
 	case TellEnded:
