@@ -1,0 +1,246 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/uptrace/bun"
+
+	"holdfast/domain/call"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+const (
+	sqlOpenedCall = `SELECT open, state FROM calls WHERE tenant_id = $1 AND call = $2`
+
+	// sqlOpenCall writes a new call with its first event. An existing one is left
+	// as it is, and gets no event.
+	sqlOpenCall = `
+WITH opened AS (
+  INSERT INTO calls (tenant_id, call, node, boot, class, direction, phase, queue, agent, from_number, to_number, data, ring_ms,
+                     state, state_version, view, version, open, workflow_started, arrived_at, queued_at, offers)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), nullif($9, ''), $10, $11, $12, $13,
+          $14, $15, $16, $15, true, false, $17, $18, $19)
+  ON CONFLICT (tenant_id, call) DO NOTHING
+  RETURNING 1)
+INSERT INTO events (tenant_id, stream, version, kind, at, view)
+SELECT $1, 'call:' || $2, $15, $20, $21, $16 FROM opened`
+)
+
+// Open writes the row of a new call and, when s owes a Place, runs it and applies
+// its answer to s, all in one transaction; see dispatch.Ledger. A call that exists
+// already is a fault.Conflict, code "already_open" or "already_ended", with the
+// state that is stored.
+func (d *DB) Open(ctx context.Context, at time.Time, s call.State) (call.State, []call.Effect, error) {
+	run := opening{state: s, at: at}
+	err := d.match(ctx, s.Tenant, func(f *flight) error {
+		run = opening{state: s, at: at}
+		return run.open(f)
+	})
+	if err != nil {
+		if run.exists {
+			return run.stored, nil, failure("open a call", err)
+		}
+		return s, nil, failure("open a call", err)
+	}
+	d.nudge()
+	return run.state, run.effects, nil
+}
+
+// opening is one run of Open in a transaction.
+type opening struct {
+	state   call.State
+	at      time.Time
+	effects []call.Effect
+	locked  bool // the queue's lock is ours, and the row was looked for under it
+	exists  bool
+	isOpen  bool
+	stored  call.State
+}
+
+func (o *opening) open(f *flight) error {
+	p := o.owedPlace()
+	if p == nil {
+		return o.write(f)
+	}
+	s := o.state
+	run := place{tenant: s.Tenant, at: o.at, caller: callerOf(s.ID, *p)}
+	run.caller.from, run.caller.class, run.caller.data, run.caller.ring = s.From, s.Class, s.Data, s.Route.Queue.Ring
+	f.lockQueues(s.Tenant, p.Queue)
+	o.lookForRow(f)
+	o.locked = true
+	run.look(f)
+	if err := f.send(); err != nil {
+		return err
+	}
+	if o.exists {
+		return o.refusal()
+	}
+	if err := run.choose(f); err != nil {
+		return err
+	}
+	placed := run.placed()
+	var answer call.Event
+	if placed.Matched != nil {
+		answer = *placed.Matched
+	} else {
+		answer = *placed.Waiting
+	}
+	var err error
+	if o.state, o.effects, err = s.Step(o.at, answer); err != nil {
+		return fmt.Errorf("apply %s: %w", answer.Kind(), err)
+	}
+	run.write(f)
+	return o.write(f)
+}
+
+// owedPlace is the Place that the state owes; nil if it owes none.
+func (o *opening) owedPlace() *call.Place {
+	for _, e := range o.state.Owed {
+		if e.Place != nil {
+			return e.Place
+		}
+	}
+	return nil
+}
+
+func (o *opening) lookForRow(f *flight) {
+	f.each(func(rows pgx.Rows) error {
+		o.exists = true
+		return rows.Scan(&o.isOpen, &o.stored)
+	}, sqlOpenedCall, string(o.state.Tenant), string(o.state.ID))
+}
+
+func (o *opening) refusal() error {
+	refused := fault.Refuse("already_open", "call %s is open already", o.state.ID)
+	if !o.isOpen {
+		refused = fault.Refuse("already_ended", "call %s has ended already", o.state.ID)
+	}
+	refused.Op = "open a call"
+	return refused
+}
+
+// write writes the call's row and its first event. Without the queue's lock, the
+// insertion itself says whether the call exists already.
+func (o *opening) write(f *flight) error {
+	s, v := o.state, o.state.View()
+	var written int64
+	f.affected(&written, sqlOpenCall, string(s.Tenant), string(s.ID), string(s.Node), s.Boot, string(s.Class), string(s.Direction),
+		string(s.Phase), string(s.Route.Queue.Name), string(v.Agent), s.From, s.To, jsonOrNull(s.Data), s.Route.Queue.Ring.Milliseconds(),
+		s, s.Version, v, s.ArrivedAt, stamp(s.QueuedAt), s.Offers, openedKind(s), o.at)
+	if o.locked {
+		return nil
+	}
+	o.lookForRow(f)
+	if err := f.send(); err != nil {
+		return err
+	}
+	if written == 0 {
+		return o.refusal()
+	}
+	o.exists = false
+	return nil
+}
+
+// openedKind names the first event of a call after what became of it.
+func openedKind(s call.State) string {
+	switch s.Phase {
+	case call.Queued:
+		return "Queued"
+	case call.Offering:
+		return "Offered"
+	}
+	return "Initiated"
+}
+
+// Advance overwrites the stored state of a call that has no workflow yet. An older
+// state than the stored one, and one of a call that has its workflow, is ignored.
+func (d *DB) Advance(ctx context.Context, s call.State) error {
+	v := s.View()
+	err := d.fly(ctx, s.Tenant, func(f *flight) error {
+		f.queue(sqlAdvance, string(s.Tenant), string(s.ID), s, s.Version, string(s.Phase), string(v.Agent), v, s.Offers,
+			stamp(s.AnsweredAt), s.Since)
+		return nil
+	})
+	if err == nil {
+		d.nudge()
+	}
+	return failure("advance a call", err)
+}
+
+const sqlAdvance = `
+WITH advanced AS (
+  UPDATE calls SET state = $3, state_version = $4, phase = $5, agent = coalesce(nullif($6, ''), agent),
+         view = $7, version = $4, offers = $8, answered_at = coalesce($9, answered_at)
+   WHERE tenant_id = $1 AND call = $2 AND open AND NOT workflow_started AND version < $4
+  RETURNING 1)
+INSERT INTO events (tenant_id, stream, version, kind, at, view)
+SELECT $1, 'call:' || $2, $4, 'Advanced', $10, $7 FROM advanced
+ON CONFLICT (tenant_id, stream, version) DO NOTHING`
+
+// Started marks that the call's workflow exists.
+func (d *DB) Started(ctx context.Context, ref call.Ref) error {
+	err := d.fly(ctx, ref.Tenant, func(f *flight) error {
+		f.queue(sqlStarted, string(ref.Tenant), string(ref.Call))
+		return nil
+	})
+	return failure("mark a call as started", err)
+}
+
+const sqlStarted = `UPDATE calls SET workflow_started = true WHERE tenant_id = $1 AND call = $2 AND NOT workflow_started`
+
+// Orphans lists, oldest first, open calls of all tenants that were opened longer
+// than age ago and whose workflow was never marked started; at most 1000 at once.
+func (d *DB) Orphans(ctx context.Context, age time.Duration) ([]call.State, error) {
+	var states []call.State
+	err := d.asSystem(ctx, "list calls without a workflow", func(ctx context.Context, tx bun.Tx) error {
+		var rows []struct {
+			State call.State `bun:"state,type:jsonb"`
+		}
+		err := tx.NewSelect().Table("calls").Column("state").Where("open AND NOT workflow_started").
+			Where("opened_at < now() - make_interval(secs => ?)", age.Seconds()).
+			Order("opened_at").Limit(1000).Scan(ctx, &rows)
+		for _, r := range rows {
+			states = append(states, r.State)
+		}
+		return err
+	})
+	return states, err
+}
+
+// CallState returns the stored state of an open call, to start its workflow from;
+// fault.NotFound if there is no such open call.
+func (d *DB) CallState(ctx context.Context, ref call.Ref) (call.State, error) {
+	var o opening
+	err := d.fly(ctx, ref.Tenant, func(f *flight) error {
+		o = opening{state: call.State{Tenant: ref.Tenant, ID: ref.Call}}
+		o.lookForRow(f)
+		return nil
+	})
+	if err == nil && !o.isOpen {
+		return call.State{}, fault.E(fault.NotFound, "read the state of a call", fmt.Errorf("call %s is not open", ref.Call))
+	}
+	return o.stored, failure("read the state of a call", err)
+}
+
+// CallsOf lists the open calls carried by a node's boots other than alive.
+func (d *DB) CallsOf(ctx context.Context, n id.Node, alive string) ([]call.Ref, error) {
+	var refs []call.Ref
+	err := d.asSystem(ctx, "list the calls of a node", func(ctx context.Context, tx bun.Tx) error {
+		var rows []struct {
+			TenantID id.Tenant `bun:"tenant_id"`
+			Call     id.Call   `bun:"call"`
+		}
+		err := tx.NewSelect().Table("calls").Column("tenant_id", "call").
+			Where("open").Where("node = ?", n).Where("boot <> ?", alive).
+			Order("arrived_at").Scan(ctx, &rows)
+		for _, r := range rows {
+			refs = append(refs, call.Ref{Tenant: r.TenantID, Call: r.Call})
+		}
+		return err
+	})
+	return refs, err
+}

@@ -1,0 +1,131 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"holdfast/domain/call"
+	"holdfast/domain/event"
+	"holdfast/domain/leg"
+)
+
+const (
+	// sqlSaveCall writes a newer view. A call that has ended is not changed any more.
+	sqlSaveCall = `
+UPDATE calls SET view = $3, version = $4, phase = $5, agent = coalesce(nullif($6, ''), agent), data = $7,
+       answered_at = coalesce(answered_at, $8)
+ WHERE tenant_id = $1 AND call = $2 AND open AND version < $4`
+
+	sqlLeaveLine = `DELETE FROM waiting WHERE tenant_id = $1 AND call = $2`
+
+	// sqlCloseCall ends a call's row, or makes it should it be missing: a record is
+	// never lost. The workflow's state is of no more use.
+	sqlCloseCall = `
+INSERT INTO calls (tenant_id, call, node, boot, class, direction, phase, queue, agent, from_number, to_number, data,
+                   view, version, open, workflow_started, arrived_at, queued_at, answered_at, ended_at, cause, ended_by, outcome, offers)
+VALUES ($1, $2, $3, '', $4, $5, $6, nullif($7, ''), nullif($8, ''), $9, $10, $11,
+        $12, $13, false, true, $14, $15, $16, $17, $18, $19, $20, $21)
+ON CONFLICT (tenant_id, call) DO UPDATE SET
+       class = excluded.class, direction = excluded.direction, phase = excluded.phase,
+       agent = coalesce(excluded.agent, calls.agent), data = excluded.data,
+       view = excluded.view, version = excluded.version, open = false, workflow_started = true, state = NULL,
+       queued_at = excluded.queued_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at,
+       cause = excluded.cause, ended_by = excluded.ended_by, outcome = excluded.outcome, offers = excluded.offers
+ WHERE calls.open`
+
+	sqlKeepLeg = `
+INSERT INTO legs (tenant_id, call, leg, place, role, party, agent, device, node, started_at, rang_at, answered_at, ended_at, cause)
+VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''), $9, $10, $11, $12, $13, nullif($14, ''))
+ON CONFLICT (tenant_id, call, leg) DO NOTHING`
+
+	sqlKeepSegment = `
+INSERT INTO segments (tenant_id, call, place, kind, agent, queue, offer, from_at, to_at, cause)
+VALUES ($1, $2, $3, $4, nullif($5, ''), nullif($6, ''), nullif($7, ''), $8, $9, nullif($10, ''))
+ON CONFLICT (tenant_id, call, place) DO NOTHING`
+)
+
+// SaveCall writes view and event of a call, and takes it out of the line if the
+// save says so; see call.Save. An older view than the stored one leaves the row as
+// it is. Repetitions are harmless.
+func (d *DB) SaveCall(ctx context.Context, ref call.Ref, s call.Save) error {
+	t, c, v := string(ref.Tenant), string(ref.Call), s.View
+	err := d.fly(ctx, ref.Tenant, func(f *flight) error {
+		f.queue(sqlSaveCall, t, c, v, v.Version, string(v.Phase), string(v.Agent), jsonOrNull(v.Data), stamp(answeredAt(v)))
+		if s.Leave {
+			f.queue(sqlLeaveLine, t, c)
+		}
+		f.addCallEvent(event.Event{
+			Tenant: ref.Tenant, Stream: event.CallStream(ref.Call), Version: v.Version, Kind: s.Event, At: d.changedAt(s),
+		}, v)
+		return nil
+	})
+	if err == nil {
+		d.nudge()
+	}
+	return failure("save a call", err)
+}
+
+// changedAt is when that happened which the save tells: the beginning of its
+// phase, or, for what happens within a phase, now.
+func (d *DB) changedAt(s call.Save) time.Time {
+	switch s.Event {
+	case "Held", "Retrieved":
+		return d.now()
+	}
+	return s.View.Since
+}
+
+// answeredAt is when an agent, or the called party, answered.
+func answeredAt(v call.View) time.Time {
+	if v.Phase != call.Talking {
+		return time.Time{}
+	}
+	for _, l := range v.Legs {
+		if l.ID != call.CallerLeg && l.State == leg.Up {
+			return l.AnsweredAt
+		}
+	}
+	return time.Time{}
+}
+
+// CloseCall writes the record of an ended call: call, legs, segments, timings, and
+// its last event, in one transaction, and takes it out of the line. Repetitions
+// are harmless.
+func (d *DB) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
+	r := c.Record
+	v := r.View
+	t, id := string(ref.Tenant), string(ref.Call)
+	err := d.fly(ctx, ref.Tenant, func(f *flight) error {
+		f.queue(sqlCloseCall, t, id, string(v.Node), string(v.Class), string(v.Direction), string(v.Phase), string(v.Queue),
+			string(v.Agent), v.From, v.To, jsonOrNull(v.Data), v, v.Version, r.ArrivedAt, stamp(r.QueuedAt),
+			stamp(r.AnsweredAt), r.EndedAt, string(r.Cause), r.EndedBy, r.Outcome, r.Offers)
+		f.queue(sqlLeaveLine, t, id)
+		for i, l := range v.Legs {
+			f.queue(sqlKeepLeg, t, id, string(l.ID), i, string(l.Role), l.Party, string(l.Agent), string(l.Device), string(l.Node),
+				l.StartedAt, stamp(l.RangAt), stamp(l.AnsweredAt), stamp(l.EndedAt), string(l.Cause))
+		}
+		for i, s := range r.Segments {
+			f.queue(sqlKeepSegment, t, id, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
+				s.From, stamp(s.To), string(s.Cause))
+		}
+		f.addCallEvent(event.Event{
+			Tenant: ref.Tenant, Stream: event.CallStream(ref.Call), Version: v.Version, Kind: closedKind(r), At: r.EndedAt,
+		}, v)
+		return nil
+	})
+	if err == nil {
+		d.nudge()
+	}
+	return failure("close a call", err)
+}
+
+// closedKind names the last event of a call (vocabulary.md).
+func closedKind(r call.Record) string {
+	switch r.Outcome {
+	case call.OutcomeAbandoned:
+		return "Abandoned"
+	case call.OutcomeDiverted:
+		return "Diverted"
+	}
+	return "CallCleared"
+}

@@ -1,0 +1,106 @@
+package db
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+const (
+	// settlePatience is how long settle waits for writers that hold a seq which is
+	// not visible yet; they commit within milliseconds.
+	settlePatience = 50 * time.Millisecond
+	settlePause    = time.Millisecond
+
+	// sqlHead is the last visible seq, and then (the locks are read as they are when
+	// the row is made, after the snapshot) who may hold a lower one: a transaction
+	// that writes an event holds this lock from before it takes a seq to its end.
+	sqlHead = `
+SELECT coalesce(max(seq), 0) AS head,
+       (SELECT coalesce(array_agg(DISTINCT virtualtransaction), '{}') FROM pg_locks
+         WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS writers
+  FROM events`
+
+	// sqlFirstGap is the first seq above a floor that is not visible though a higher one is.
+	sqlFirstGap = `
+SELECT min(seq) FROM (
+  SELECT seq + 1 AS seq, lead(seq) OVER (ORDER BY seq) AS next
+    FROM (SELECT ?::bigint AS seq UNION ALL SELECT seq FROM events WHERE seq > ? AND seq <= ?) AS seen
+) AS steps WHERE next IS NOT NULL AND next <> seq`
+)
+
+// settle returns the highest seq at or below which no event appears any more.
+//
+// Events get their seq when they are written and are seen when they are committed,
+// so one with a lower seq can appear after one with a higher. A seq that is
+// missing was either given to a transaction that is still at work, which holds a
+// lock on the table then, or will never appear. So: the head is settled when
+// nobody writes, or nothing is missing below it, or all who were writing when it
+// was looked at have ended. Who writes longer than a moment holds back what is
+// above its first missing seq, and nothing else.
+func (d *DB) settle(ctx context.Context) (int64, error) {
+	var settled int64
+	err := d.asSystem(ctx, "find the end of the events", func(ctx context.Context, tx bun.Tx) error {
+		floor := d.settled.Load()
+		head, writers, err := readHead(ctx, tx)
+		if err != nil || head <= floor {
+			settled = max(head, floor)
+			return err
+		}
+		settled = head
+		if len(writers) == 0 {
+			return nil
+		}
+		var gap *int64
+		if err := tx.NewRaw(sqlFirstGap, floor, floor, head).Scan(ctx, &gap); err != nil || gap == nil {
+			return err
+		}
+		ended, err := awaitEnd(ctx, tx, writers)
+		if !ended {
+			settled = *gap - 1
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		known := d.settled.Load()
+		if settled <= known || d.settled.CompareAndSwap(known, settled) {
+			return max(settled, known), nil
+		}
+	}
+}
+
+func readHead(ctx context.Context, tx bun.Tx) (head int64, writers []string, err error) {
+	var row struct {
+		Head    int64    `bun:"head"`
+		Writers []string `bun:"writers,array"`
+	}
+	err = tx.NewRaw(sqlHead).Scan(ctx, &row)
+	return row.Head, row.Writers, err
+}
+
+// awaitEnd waits until none of writers is at work any more, or for settlePatience.
+func awaitEnd(ctx context.Context, tx bun.Tx, writers []string) (bool, error) {
+	until := time.Now().Add(settlePatience)
+	for time.Now().Before(until) {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(settlePause):
+		}
+		_, now, err := readHead(ctx, tx)
+		if err != nil {
+			return false, err
+		}
+		writers = slices.DeleteFunc(writers, func(w string) bool { return !slices.Contains(now, w) })
+		if len(writers) == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,37 @@
+package db
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+
+	"holdfast/domain/event"
+)
+
+// Tail lists the events of all tenants after seq, oldest first, at most limit, and
+// returns the seq to go on from. It is complete: nothing appears later at or below
+// a seq that was returned.
+func (d *DB) Tail(ctx context.Context, after int64, limit int) ([]event.Event, int64, error) {
+	settled, err := d.settle(ctx)
+	if err != nil || settled <= after {
+		return nil, after, failure("follow the events", err)
+	}
+	var rows []eventRow
+	err = d.asSystem(ctx, "follow the events", func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewSelect().Model(&rows).Where("seq > ?", after).Where("seq <= ?", settled).
+			Order("seq").Limit(int64(limit)).Scan(ctx)
+	})
+	if err != nil {
+		return nil, after, err
+	}
+	if len(rows) < limit {
+		return eventsOf(rows), settled, nil
+	}
+	return eventsOf(rows), rows[len(rows)-1].Seq, nil
+}
+
+// End returns the seq from which Tail shows only what happens from now on.
+func (d *DB) End(ctx context.Context) (int64, error) {
+	end, err := d.settle(ctx)
+	return end, failure("find the end of the events", err)
+}
