@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 
@@ -65,6 +66,8 @@ func serve(s settings) error {
 	if err := json.Unmarshal(in.Bytes(), &remotes); err != nil {
 		return err
 	}
+	// As the product does: a processor for each shard beside those of the cores.
+	runtime.GOMAXPROCS(runtime.NumCPU() + s.threads)
 	e, err := media.New(media.Config{PortMin: 20000, PortMax: 29999, Shards: s.threads})
 	if err != nil {
 		return err

@@ -130,12 +130,22 @@ func (sh *shard) run() {
 	}
 }
 
-// step handles what is ready. It first asks without waiting, by a raw system call
-// that keeps the goroutine's processor: under load there is always something, and
-// giving the processor up and getting it back costs more than a packet.
+// linger is how long a shard that has processors to spare waits without giving
+// its own up, in ms.
+const linger = 1
+
+// step handles what is ready. It first asks by a raw system call, which keeps
+// the goroutine's processor: under load there is always something, and giving
+// the processor up and getting it back costs more than a packet. With processors
+// to spare it even waits so for a moment, since the runtime otherwise watches
+// each wait of a busy shard every 20 µs, which is a sixth of all the CPU.
 func (sh *shard) step(wait bool) {
+	var patience uintptr
+	if wait && sh.engine.spare {
+		patience = linger
+	}
 	r, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(sh.epoll),
-		uintptr(unsafe.Pointer(&sh.events[0])), maxEvents, 0, 0, 0)
+		uintptr(unsafe.Pointer(&sh.events[0])), maxEvents, patience, 0, 0)
 	n := int(r)
 	if e != 0 {
 		n = 0
