@@ -1,0 +1,136 @@
+# Holdfast: make targets. `make help` lists them with what they do.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+GO ?= go
+# What `make run` hands to `holdfast dev`, e.g. make run ARGS="--data /var/lib/holdfast"
+ARGS ?=
+# How long each fuzz target runs, and how long the end-to-end tests may take.
+FUZZTIME    ?= 20s
+E2E_TIMEOUT ?= 20m
+# -race needs a C compiler; without one the tests run all the same.
+RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+
+# The end-to-end tests run after all others; bench measures and is no test.
+UNIT_PACKAGES = $$($(GO) list ./... | grep -v -e '^holdfast/tests' -e '^holdfast/bench')
+
+DEVSTACK_SOURCES := $(shell find devstack -name '*.go' -not -name '*_test.go') devstack/go.mod devstack/go.sum
+DEVSTACK_FLAGS   := -trimpath -ldflags "-s -w"
+
+say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "; print "make target\n"} /^[a-z][a-z0-9-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- Run and build ---------------------------------------------------------
+
+.PHONY: run
+run: setup-run build ## Install what is missing, build, and start everything on this machine
+	$(call say,Starting Holdfast; Ctrl-C stops it)
+	@bin/holdfast dev $(ARGS)
+
+.PHONY: build
+build: bin/holdfast devstack ## Build bin/holdfast and bin/holdfast-devstack
+
+.PHONY: bin/holdfast
+bin/holdfast:
+	$(call say,Building bin/holdfast)
+	@scripts/progress.sh $(GO) build -v -o bin/holdfast ./cmd/holdfast
+
+.PHONY: devstack
+devstack: bin/holdfast-devstack ## Build bin/holdfast-devstack (Temporal with its Web UI) when its sources changed
+
+bin/holdfast-devstack: $(DEVSTACK_SOURCES)
+	$(call say,Building bin/holdfast-devstack: about 4 minutes on 2 cores the first time)
+	@cd devstack && ../scripts/progress.sh $(GO) build -v $(DEVSTACK_FLAGS) -o ../bin/holdfast-devstack ./cmd/holdfast-devstack
+	@touch bin/holdfast-devstack
+
+.PHONY: setup-run setup-test
+setup-run:
+	@scripts/setup.sh run
+setup-test:
+	@scripts/setup.sh test
+
+# ---- Test ------------------------------------------------------------------
+
+.PHONY: test
+test: setup-test build ## Install what is missing, build, and run all tests, the end-to-end tests last
+	$(call say,Testing holdfast-devstack)
+	@cd devstack && $(GO) test -trimpath ./...
+	$(call say,Testing the packages $(RACE))
+	@$(GO) test $(RACE) -timeout 15m $(UNIT_PACKAGES)
+	$(call say,Testing the running system with real phones)
+	@$(MAKE) e2e-only
+
+.PHONY: e2e e2e-only
+e2e: setup-test build e2e-only ## End-to-end tests only: the running system with real phones
+# -v shows each test as it ends; the lines that say it began are left out.
+e2e-only:
+	@$(GO) test -v -count=1 -timeout $(E2E_TIMEOUT) ./tests/... 2>&1 | grep --line-buffered -v -E '^=== (RUN|PAUSE|CONT|NAME)'
+
+.PHONY: race
+race: build ## All packages but the end-to-end tests, under the race detector, twice
+	@$(GO) test -race -count=2 -timeout 25m $(UNIT_PACKAGES)
+
+.PHONY: replay
+replay: ## Replay the recorded histories against this build
+	@$(GO) test -count=1 -run 'Replay' ./workflows/... ./tests/...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s each)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## Measure speed and memory; what bench/README.md shows
+	@scripts/bench.sh
+
+# ---- Check -----------------------------------------------------------------
+
+.PHONY: check
+check: format lint workflowcheck vuln race ## Format, lint, determinism of workflows, known vulnerabilities, races
+
+.PHONY: format
+format:
+	$(call say,gofmt)
+	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r gofmt -l); \
+	if [ -n "$$unformatted" ]; then printf 'not formatted, run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; fi
+
+.PHONY: lint
+lint: bin/tools/golangci-lint ## golangci-lint on both modules
+	$(call say,golangci-lint)
+	@bin/tools/golangci-lint run ./...
+	@cd devstack && GOFLAGS="$${GOFLAGS:-} -trimpath" ../bin/tools/golangci-lint run --config ../.golangci.yml ./...
+
+.PHONY: workflowcheck
+workflowcheck: bin/tools/workflowcheck
+	$(call say,workflowcheck: workflows must be deterministic)
+	@bin/tools/workflowcheck ./workflows/...
+
+.PHONY: vuln
+vuln: bin/tools/govulncheck
+	$(call say,govulncheck)
+	@scripts/vuln.sh
+
+# One build makes all three.
+bin/tools/golangci-lint: tools/go.mod tools/go.sum
+	$(call say,Building the checkers: about 5 minutes on 2 cores the first time)
+	@mkdir -p bin/tools && cd tools && ../scripts/progress.sh $(GO) build -v -trimpath -o ../bin/tools/ tool
+	@touch bin/tools/*
+bin/tools/workflowcheck bin/tools/govulncheck: bin/tools/golangci-lint
+
+.PHONY: compose-check
+compose-check: ## Check docker-compose.yml
+	@scripts/compose-check.sh
+
+.PHONY: generate
+generate: ## Everything that is generated from the sources
+	@$(GO) generate ./...
+
+.PHONY: clean
+clean: ## Remove what was built; the data in .holdfast stays
+	@rm -rf bin coverage.out
+	@find . -name '*.test' -o -name '*.prof' | xargs -r rm -f

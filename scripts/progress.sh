@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs `go build -v …` and counts the packages as they are compiled, in place of
+# a thousand lines; everything else that it says is passed on.
+set -euo pipefail
+
+if [ -t 2 ]; then terminal=1; else terminal=0; fi
+status=0
+"$@" 2> >(awk -v terminal="$terminal" '
+	/^[A-Za-z0-9.~_\/-]+$/ {
+		n++
+		if (terminal) printf "    %d packages compiled\r", n > "/dev/stderr"
+		else if (n % 200 == 0) printf "    %d packages compiled\n", n > "/dev/stderr"
+		fflush()
+		next
+	}
+	{ print > "/dev/stderr"; fflush() }
+	END { if (n > 0) printf "    %d packages compiled\n", n > "/dev/stderr" }
+') || status=$?
+wait "$!" 2>/dev/null || true # let the counter say its last line
+exit "$status"
