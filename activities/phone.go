@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -26,7 +27,12 @@ type Node struct {
 	Boot  string // the node's run
 	// Stopping is closed when the node begins a clean stop; nil: never.
 	Stopping <-chan struct{}
+
+	guards atomic.Int32
 }
+
+// Guarded reports whether the node's guard watches this run now.
+func (n *Node) Guarded() bool { return n.guards.Load() > 0 }
 
 // Ring rings the targets and returns how it ended.
 func (n *Node) Ring(ctx context.Context, ref call.Ref, r call.Ring) (call.RingEnded, error) {
@@ -74,6 +80,8 @@ func (n *Node) Guard(ctx context.Context, boot string) error {
 	if boot != n.Boot {
 		return Carry(&fault.Error{Kind: fault.NotFound, Op: "guard node", Sentence: "The node has started anew."})
 	}
+	n.guards.Add(1)
+	defer n.guards.Add(-1)
 	ticks := time.NewTicker(GuardBeat)
 	defer ticks.Stop()
 	activity.RecordHeartbeat(ctx, time.Now())

@@ -1,0 +1,259 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+
+	"holdfast/domain/call"
+	"holdfast/domain/id"
+	"holdfast/workflows"
+)
+
+// startWithin bounds the first try to start a workflow; startAgainWithin the later
+// ones, because facts wait meanwhile.
+const (
+	startWithin      = 3 * time.Second
+	startAgainWithin = 500 * time.Millisecond
+	tellWithin       = time.Second
+)
+
+// opening drives one call from its first transaction until its workflow has taken
+// over: as a rule for the ten milliseconds that Temporal needs, while Temporal is
+// away as long as that lasts. One goroutine owns the state; others post to it.
+type opening struct {
+	d   *Dispatcher
+	ref call.Ref
+
+	mu      sync.Mutex
+	reports []report     // facts not applied yet
+	answers []call.Event // answers to effects not applied yet
+	over    bool         // the workflow has taken over: answers are for nobody
+	news    chan struct{}
+
+	// What follows is the goroutine's.
+	state  call.State
+	told   []fact // every fact since the INVITE, for a workflow that began from an older state
+	writer *writer
+	failed int // starts in a row that Temporal did not take
+}
+
+func newOpening(d *Dispatcher, s call.State) *opening {
+	o := &opening{d: d, ref: s.Ref(), state: s, news: make(chan struct{}, 1)}
+	o.writer = &writer{o: o}
+	return o
+}
+
+// post takes a fact and returns at once.
+func (o *opening) post(r report) {
+	o.mu.Lock()
+	o.reports = append(o.reports, r)
+	o.mu.Unlock()
+	o.nudge()
+}
+
+// answer takes the answer to an effect and returns at once.
+func (o *opening) answer(e call.Event) {
+	o.mu.Lock()
+	if !o.over {
+		o.answers = append(o.answers, e)
+	}
+	o.mu.Unlock()
+	o.nudge()
+}
+
+func (o *opening) nudge() {
+	select {
+	case o.news <- struct{}{}:
+	default:
+	}
+}
+
+// drive carries out what the state owes and hands the call over. While that fails
+// it goes on driving the same machine by the facts that come.
+func (o *opening) drive(ctx context.Context) {
+	o.begin(ctx, o.state.Outstanding())
+	if o.handOver(ctx) {
+		return
+	}
+	next := time.NewTimer(o.nextTry())
+	defer next.Stop()
+	for {
+		at, due := o.state.Deadline()
+		wake := time.NewTimer(o.until(at))
+		select {
+		case <-ctx.Done():
+			wake.Stop()
+			return
+		case <-next.C:
+			if o.handOver(ctx) {
+				wake.Stop()
+				return
+			}
+			next.Reset(o.nextTry())
+		case <-o.news:
+			o.apply(ctx)
+		case <-wake.C:
+			if !at.IsZero() {
+				o.step(ctx, o.d.conf.Now(), due)
+			}
+		}
+		wake.Stop()
+	}
+}
+
+// until is how long it is until at; a zero at is a long time.
+func (o *opening) until(at time.Time) time.Duration {
+	if at.IsZero() {
+		return time.Hour
+	}
+	return max(at.Sub(o.d.conf.Now()), 0)
+}
+
+// nextTry is when a start is tried again: soon, later every few seconds.
+func (o *opening) nextTry() time.Duration {
+	return min(100*time.Millisecond<<min(o.failed, 10), longPause)
+}
+
+// apply applies what was posted.
+func (o *opening) apply(ctx context.Context) {
+	o.mu.Lock()
+	reports, answers := o.reports, o.answers
+	o.reports, o.answers = nil, nil
+	o.mu.Unlock()
+	for _, r := range reports {
+		o.told = append(o.told, r.fact)
+		o.step(ctx, r.fact.At, r.event)
+	}
+	for _, e := range answers {
+		o.step(ctx, o.d.conf.Now(), e)
+	}
+}
+
+// step applies an event and begins what follows. Once a start has failed, each state
+// reached is written, so that the sweeper of another process would begin from it.
+func (o *opening) step(ctx context.Context, at time.Time, e call.Event) {
+	next, effects, err := o.state.Step(at, e)
+	if err != nil {
+		o.d.log.Error("A fact was refused.", "call", o.ref.Call, "kind", e.Kind(), "err", err)
+		return
+	}
+	o.state = next
+	o.begin(ctx, effects)
+	if o.failed > 0 {
+		o.writer.advance(o.state)
+	}
+}
+
+// begin carries out effects: what is quick at once, the rest beside. What needs
+// Temporal waits for the handover.
+func (o *opening) begin(ctx context.Context, effects []call.Effect) {
+	phone := o.d.phone.Load()
+	for _, f := range effects {
+		switch {
+		case f.Ring != nil:
+			o.d.run(func(ctx context.Context) {
+				ended, err := phone.Ring(ctx, o.ref, *f.Ring)
+				o.answer(answerTo(f, ended, err))
+			})
+		case f.Treat != nil:
+			o.step(ctx, o.d.conf.Now(), answerTo(f, nil, phone.Treat(ctx, o.ref, *f.Treat)))
+		case f.Cancel != nil:
+			o.step(ctx, o.d.conf.Now(), answerTo(f, nil, phone.Cancel(ctx, o.ref, *f.Cancel)))
+		case f.Drop != nil:
+			o.step(ctx, o.d.conf.Now(), answerTo(f, nil, phone.Drop(ctx, o.ref, *f.Drop)))
+		case f.Place != nil, f.Save != nil:
+			o.writer.put(f)
+		}
+	}
+}
+
+// handOver starts the workflow from the state reached and reports whether it has
+// taken over. An error leaves open whether it was started: then a later try finds it
+// running from an older state, and every fact is told once more.
+func (o *opening) handOver(ctx context.Context) bool {
+	if o.failed == 0 {
+		o.tell(ctx)
+	}
+	options := workflows.StartCall(o.state)
+	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	options.EnableEagerStart = true
+	within := startWithin
+	if o.failed > 0 {
+		within = startAgainWithin
+	}
+	timed, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, err := o.d.conf.Temporal.ExecuteWorkflow(timed, options, workflows.TypeCall, o.state)
+	switch {
+	case err == nil:
+		o.leave(ctx, len(o.told))
+		return true
+	case started(err):
+		o.leave(ctx, 0)
+		return true
+	}
+	o.failed++
+	if o.failed == 1 {
+		o.d.log.Warn("The workflow of a call can't be started yet: the call goes on without.", "call", o.ref.Call, "err", err)
+		o.writer.advance(o.state)
+	}
+	return false
+}
+
+// tell tells the agents what the state owes them, so that the workflow need not.
+func (o *opening) tell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tellWithin)
+	defer cancel()
+	for _, f := range o.state.Outstanding() {
+		if f.Tell == nil {
+			continue
+		}
+		kind, event := workflows.Told(*f.Tell)
+		m, err := o.d.fact(string(kind), event)
+		if err != nil {
+			continue
+		}
+		m.At, m.From = f.Tell.At, id.CallWorkflow(o.ref.Tenant, o.ref.Call)
+		err = o.d.conf.Temporal.SignalWorkflow(ctx, id.AgentWorkflow(o.ref.Tenant, f.Tell.Agent), "", m.Kind, m.Message)
+		if err == nil || closed(err) {
+			o.step(ctx, o.d.conf.Now(), call.Done{Seq: f.Seq})
+		}
+	}
+}
+
+// leave ends the drive: facts go by the courier from now on, first those of told
+// that the workflow does not know, then those that wait, then what comes.
+func (o *opening) leave(ctx context.Context, known int) {
+	d := o.d
+	d.mu.Lock()
+	o.mu.Lock()
+	o.over = true
+	facts, lives := append([]fact{}, o.told[known:]...), o.state.Phase != call.Ended
+	for _, r := range o.reports {
+		facts = append(facts, r.fact)
+		lives = lives && !callerEnded(r.event)
+	}
+	o.mu.Unlock()
+	delete(d.openings, o.ref)
+	if o.state.Route.Kind == call.ToQueue {
+		facts = withoutRinging(facts)
+		if lives {
+			d.queued[o.ref] = true
+		}
+	}
+	d.courier.send(id.CallWorkflow(o.ref.Tenant, o.ref.Call), o.ref, facts...)
+	d.mu.Unlock()
+	d.markStarted(ctx, o.ref)
+}
+
+// started reports whether err says that the workflow was started before.
+func started(err error) bool {
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	return errors.As(err, &already)
+}
