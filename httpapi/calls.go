@@ -150,6 +150,9 @@ func (a *API) hangUp(ctx context.Context, in *hangUpInput) (*callOutput, error) 
 		a.audit.add(p, "call.hang-up", "call:"+string(v.ID), err)
 		return nil, err
 	}
+	if v.Phase == call.Ended {
+		return &callOutput{Body: callOf(v)}, nil // what is asked for is so already
+	}
 	e := call.HangUp{User: string(p.Name), Key: in.key("hang-up")}
 	if in.Body != nil {
 		e.Reason = in.Body.Reason.clean()

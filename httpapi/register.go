@@ -18,8 +18,9 @@ const maxBody = 64 << 10
 // register serves the route of that name by h. Validation, authorization and the
 // form of refusals are the same for all.
 func register[I, O any](a *API, name string, h func(context.Context, *I) (*O, error)) {
+	_, r := routeNamed(name)
 	huma.Register(a.huma, a.operation(name, reflect.TypeFor[I]()), func(ctx context.Context, in *I) (*O, error) {
-		out, err := h(ctx, in)
+		out, err := answered(ctx, a, r, in, h)
 		if err != nil {
 			return nil, a.refusal(ctx, name, err)
 		}

@@ -97,6 +97,7 @@ type API struct {
 	passwords *passwords
 	throttle  *throttle
 	revoked   *revoked
+	answers   *answers
 	audit     *auditor
 	streams   *streams
 	boards    *boards
@@ -123,7 +124,7 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{
 		config: c, log: c.Log, now: c.Now, byName: map[string]route{}, tokens: t, passwords: p,
-		persons: newPersons(c.Reader, t, c.Now), throttle: newThrottle(c.Now), revoked: newRevoked(c.Now),
+		persons: newPersons(c.Reader, t, c.Now), throttle: newThrottle(c.Now), revoked: newRevoked(c.Now), answers: newAnswers(c.Now),
 		audit: newAuditor(c.Reader, c.Log, c.Now), streams: newStreams(c.MaxStreams), boards: newBoards(c.Reader),
 		rendered: newRenderings(), metrics: newMetrics(c.Metrics), stopping: make(chan struct{}),
 	}
