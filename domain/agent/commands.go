@@ -93,8 +93,11 @@ func (n *step) signIn(e SignIn) {
 	n.Orphaned = time.Time{}
 }
 
-// begin starts the session: checked in where the profile says so (SEED-58).
+// begin starts the session: checked in where the profile says so (SEED-58). Its
+// versions begin above those of any session of the agent before, so that who
+// follows the agent over several sessions never sees them go back.
 func (n *step) begin(e SignIn) {
+	n.Version = max(n.Version, n.at.UnixMilli())
 	n.Left, n.SignedIn, n.Misses, n.Taken = false, n.at, 0, 0
 	n.Members = slices.Clone(n.Profile.Queues)
 	for i := range n.Members {

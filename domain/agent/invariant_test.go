@@ -190,3 +190,18 @@ func TestWords_MaskNumbersAndNameEverything(t *testing.T) {
 		}
 	}
 }
+
+// The views of an agent's next session count on from above the last one's.
+func TestVersions_NextSession_CountsOn(t *testing.T) {
+	t.Parallel()
+	s, at := variants()[4].reach(t)
+	for range 50 {
+		s, _, _ = s.Step(at, agent.GoNotReady{Actor: me})
+		s, _, _ = s.Step(at, agent.GoReady{Actor: me})
+	}
+	s, _, _ = s.Step(at, agent.SignOut{Actor: me})
+	next := agent.New(s.Ref(), s.User, s.Profile, at.Add(time.Minute))
+	next, _, err := next.Step(at.Add(time.Minute), agent.SignIn{Actor: me})
+	require.NoError(t, err)
+	require.Greater(t, next.View().Version, s.View().Version)
+}

@@ -152,7 +152,7 @@ type State struct {
 	Late       int           `json:"late,omitempty"`        // late or doubled facts, counted, never fatal
 	Seq        int           `json:"seq"`                   // number of the last effect issued
 	Owed       []Effect      `json:"owed,omitempty"`        // effects the world still owes an answer: see Outstanding
-	Version    int64         `json:"version"`               // counts the changes that others may see
+	Version    int64         `json:"version"`               // counts the changes that others may see, from the sign-in's time in ms
 
 	Prior       Status        `json:"prior,omitempty"`        // while Busy: the state to return to, Ready or NotReady
 	PriorReason Reason        `json:"prior_reason,omitempty"` // of Prior NotReady
