@@ -29,6 +29,7 @@ type Plan struct {
 	Method   string // ring method; default all
 	OnRONA   string // on_no_answer: not_ready (default) or stay
 	Policies map[string]string
+	Trunk    []netip.Addr // customers call from these addresses too
 }
 
 // Tenant is one test's own contact center.
@@ -131,6 +132,14 @@ func (ten *Tenant) Agent(n int) *Agent {
 	a.Phone = ten.NewPhone(a.Number, softphone.Config{})
 	require.NoError(ten.t, a.Phone.Register(ten.Context(), 5*time.Minute))
 	a.API = ten.Login(a.Number)
+	return a
+}
+
+// Signed is an agent by number whose user is signed in, and whose phone is not ours.
+func (ten *Tenant) Signed(number string) *Agent {
+	ten.t.Helper()
+	a := &Agent{Number: number, ten: ten, API: ten.Login(number)}
+	a.SignIn()
 	return a
 }
 

@@ -42,6 +42,8 @@ type Stage struct {
 type Options struct {
 	// Env is added to the environment of every role.
 	Env []string
+	// IP is where the node listens and what it advertises; default 127.0.0.1.
+	IP string
 }
 
 // New builds a stage below dir. The caller ends it with Close, also after an error.
@@ -82,9 +84,12 @@ func (s *Stage) engines(ctx context.Context) (err error) {
 // roles migrates the database and starts api, worker and telephony, each on ports
 // that it keeps over every restart.
 func (s *Stage) roles(ctx context.Context, o Options) error {
+	if o.IP == "" {
+		o.IP = "127.0.0.1"
+	}
 	var port [2]int
-	for i := range port {
-		r, err := cluster.ReservePort("127.0.0.1", 0)
+	for i, ip := range []string{"127.0.0.1", o.IP} {
+		r, err := cluster.ReservePort(ip, 0)
 		if err != nil {
 			return err
 		}
@@ -92,13 +97,13 @@ func (s *Stage) roles(ctx context.Context, o Options) error {
 		port[i] = r.Port
 	}
 	s.http = fmt.Sprintf("http://127.0.0.1:%d", port[0])
-	s.sip = fmt.Sprintf("127.0.0.1:%d", port[1])
+	s.sip = fmt.Sprintf("%s:%d", o.IP, port[1])
 	env := append(os.Environ(),
 		"HOLDFAST_DATABASE_URL="+s.Postgres.DSN(),
 		"TEMPORAL_ADDRESS="+s.Temporal.Frontend(),
 		"HOLDFAST_TOKEN_KEY="+tokenKey,
 		"HOLDFAST_HTTP_ADDR=127.0.0.1:"+fmt.Sprint(port[0]),
-		"HOLDFAST_SIP_ADDR="+s.sip, "HOLDFAST_SIP_ADVERTISE=127.0.0.1",
+		"HOLDFAST_SIP_ADDR="+s.sip, "HOLDFAST_SIP_ADVERTISE="+o.IP,
 		"HOLDFAST_RTP_PORTS="+rtpPorts(port[1]), "HOLDFAST_NODE=node-1", "HOLDFAST_LOG=debug",
 	)
 	env = append(env, o.Env...)
