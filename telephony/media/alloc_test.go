@@ -147,3 +147,15 @@ func BenchmarkRewrite(b *testing.B) {
 		r.sh.onPacket(r.a, r.sh.buf[:len(r.packet)])
 	}
 }
+
+// BenchmarkCommand is how long a caller waits for a command to be in force.
+func BenchmarkCommand(b *testing.B) {
+	e, err := New(Config{})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, e.Close()) })
+	s, err := e.Open("call")
+	require.NoError(b, err)
+	for b.Loop() {
+		require.NoError(b, s.Mute(false, false))
+	}
+}

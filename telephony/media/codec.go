@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Codec is a line of a payload map: an RTP payload type and what it means.
@@ -59,6 +60,21 @@ var registry = struct {
 	"CN/8000":               codecCN,
 }}
 
+// clocks are the rates of the codecs in Hz, by number; unknown ones count as
+// 8000. Written under the registry's lock, read on the packet path.
+var clocks [256]atomic.Uint32
+
+func init() {
+	for i := range clocks {
+		clocks[i].Store(8000)
+	}
+	for i, rate := range []uint32{16000, 24000, 32000, 48000} {
+		clocks[int(codecEvent)+1+i].Store(rate)
+	}
+}
+
+func (id codecID) rate() uint32 { return clocks[id].Load() }
+
 // id returns the codec's number, 0 if it cannot have one.
 func (c Codec) id() codecID {
 	rate := c.Rate
@@ -81,6 +97,7 @@ func (c Codec) id() codecID {
 		return 0
 	}
 	registry.ids[key] = codecID(next)
+	clocks[next].Store(uint32(rate))
 	return codecID(next)
 }
 
@@ -97,12 +114,10 @@ const maxPayloads = 12
 type payloads struct {
 	list [maxPayloads]payload
 	n    uint8
-	rate uint32 // clock of the first audio codec
 }
 
 func outPayloads(codecs []Codec) payloads {
-	p := payloads{rate: 8000}
-	audio := false
+	var p payloads
 	for _, c := range codecs {
 		id := c.id()
 		if id == 0 || p.n == maxPayloads {
@@ -110,12 +125,6 @@ func outPayloads(codecs []Codec) payloads {
 		}
 		p.list[p.n] = payload{id, c.PT & 0x7F}
 		p.n++
-		if id.isAudio() && !audio {
-			audio = true
-			if c.Rate > 0 {
-				p.rate = uint32(c.Rate)
-			}
-		}
 	}
 	return p
 }

@@ -83,10 +83,14 @@ func (sh *shard) configure(l *leg, p *Params, in *[128]codecID, out *payloads) e
 	if l.dir.receives() != p.Direction.receives() {
 		// The limit of silence is another one now, and silence until now was right.
 		l.life, l.lastIn = sh.now, sh.now
+		l.in.pause()
+		if l.partner >= 0 {
+			sh.refresh(sh.legs.leg(l.partner))
+		}
 	}
 	ptime := samples(int64(p.Ptime), 8000)
 	if l.dir != p.Direction || l.payloads != *out || l.ptime != ptime {
-		l.out.source = 0 // a refresh without change goes unheard
+		sh.refresh(l) // without change it goes on unheard
 	}
 	l.dir = p.Direction
 	l.inCodec, l.payloads = *in, *out
@@ -130,12 +134,17 @@ func (sh *shard) bridge(a, b *leg) error {
 	a.partner, b.partner = b.slot, a.slot
 	a.set(awaitFlow, true)
 	b.set(awaitFlow, true)
-	for _, l := range []*leg{a, b} {
-		if l.play.kind == 0 {
-			l.out.source = 0 // they may have been partners before
-		}
-	}
+	sh.refresh(a) // they may have been partners before
+	sh.refresh(b)
 	return nil
+}
+
+// refresh lets the next relayed packet to the leg begin a new run of timestamps:
+// what its source sent in between is no loss.
+func (sh *shard) refresh(l *leg) {
+	if l.play.kind == 0 {
+		l.out.source = 0
+	}
 }
 
 // restoreRoutes undoes connectRoutes after a refusal.

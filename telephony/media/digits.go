@@ -15,6 +15,7 @@ type digit struct {
 	active   bool   // started and not ended
 	at       int64  // of the last packet
 	before   uint32 // duration of the earlier segments of a long press
+	rate     uint32 // clock of the durations, Hz
 }
 
 // digitNames are events 0 to 16 (RFC 4733 §3.2).
@@ -48,7 +49,7 @@ func (sh *shard) onDigit(l *leg, p *packet) {
 		return // a late packet of an earlier press
 	default:
 		sh.endDigit(l)
-		*d = digit{ssrc: p.ssrc, ts: p.ts, code: code, seen: true, active: true}
+		*d = digit{ssrc: p.ssrc, ts: p.ts, code: code, seen: true, active: true, rate: p.codec.rate()}
 		sh.event(l, Event{Kind: DigitStarted, Digit: digitNames[code]})
 	}
 	d.at = sh.now
@@ -65,7 +66,7 @@ func (sh *shard) endDigit(l *leg) {
 		return
 	}
 	d.active = false
-	sh.event(l, Event{Kind: DigitEnded, Digit: digitNames[d.code], Duration: span(d.before+uint32(d.duration), 8000)})
+	sh.event(l, Event{Kind: DigitEnded, Digit: digitNames[d.code], Duration: span(d.before+uint32(d.duration), d.rate)})
 }
 
 // forgetDigit ends a press whose end packets were all lost.

@@ -1,9 +1,6 @@
 package media
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "encoding/binary"
 
 // packet is the RTP packet at hand: its header, and its bytes brought into the
 // plain form of a 12-byte header and the payload.
@@ -94,17 +91,16 @@ func (sh *shard) onPacket(l *leg, b []byte) {
 		return
 	}
 	l.lastIn = sh.now
-	if p.codec == 0 {
-		l.in.unknown++
-		return
-	}
-	if !l.in.take(p, l.payloads.rate, len(b), sh.now) {
+	if !l.in.take(p, len(b), sh.now) {
 		return
 	}
 	if l.in.restarted {
 		sh.restart(l)
 	}
-	if !l.is(sawIn) {
+	switch {
+	case p.codec == 0:
+		l.in.unknown++ // the partner's numbers close the gap; see forward
+	case !l.is(sawIn):
 		l.set(sawIn, true)
 		sh.event(l, Event{Kind: FirstIn})
 	}
@@ -120,9 +116,7 @@ func (sh *shard) onPacket(l *leg, b []byte) {
 func (sh *shard) restart(l *leg) {
 	l.in.restarted = false
 	if l.partner >= 0 {
-		if d := sh.legs.leg(l.partner); d.play.kind == 0 {
-			d.out.source = 0
-		}
+		sh.refresh(sh.legs.leg(l.partner))
 	}
 }
 
@@ -136,6 +130,7 @@ type reception struct {
 	epoch     uint32 // counts sources
 	transit   uint32
 	jitter    uint32 // in samples, times 16
+	rate      uint32 // clock of the newest audio, Hz
 	started   bool
 	restarted bool // the numbers jumped: the partner's offsets are void
 
@@ -153,7 +148,7 @@ const (
 )
 
 // take counts a packet of the locked source and says whether it is to be used.
-func (r *reception) take(p *packet, rate uint32, size int, now int64) bool {
+func (r *reception) take(p *packet, size int, now int64) bool {
 	switch {
 	case !r.started:
 		r.begin(p)
@@ -185,6 +180,7 @@ func (r *reception) take(p *packet, rate uint32, size int, now int64) bool {
 	r.received++
 	r.bytes += uint64(size)
 	if !p.codec.isEvent() { // their timestamps stand still
+		rate := p.codec.rate()
 		transit := samples(now, rate) - p.ts
 		if r.received > 1 {
 			d := int32(transit - r.transit)
@@ -192,11 +188,11 @@ func (r *reception) take(p *packet, rate uint32, size int, now int64) bool {
 				d = -d
 			}
 			// A jump of seconds is a new beginning, not jitter.
-			if d < int32(rate) {
+			if d < int32(rate) && r.rate == rate {
 				r.jitter += uint32(d) - (r.jitter+8)>>4
 			}
 		}
-		r.transit = transit
+		r.transit, r.rate = transit, rate
 	}
 	return true
 }
@@ -210,6 +206,13 @@ func (r *reception) begin(p *packet) {
 	r.epoch++
 }
 
+// pause ends counting until the next packet: what the peer sends meanwhile is not
+// lost.
+func (r *reception) pause() {
+	r.lostBefore += r.lost()
+	r.started, r.received = false, 0
+}
+
 // expected is how many packets the source has sent as far as we can know.
 func (r *reception) expected() uint32 {
 	if !r.started {
@@ -221,5 +224,3 @@ func (r *reception) expected() uint32 {
 // lost is expected minus received of this source; doubled packets make it
 // smaller, even negative (RFC 3550 §6.4.1).
 func (r *reception) lost() int64 { return int64(r.expected()) - int64(r.received) }
-
-func (r *reception) jitterTime(rate uint32) time.Duration { return span(r.jitter>>4, rate) }

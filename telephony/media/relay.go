@@ -77,7 +77,9 @@ func (sh *shard) forward(l, d *leg, p *packet) {
 		d.out.source = 0 // when it goes on, it goes on afresh
 		return
 	case r.op == withhold:
-		l.in.unknown++
+		if p.codec != 0 { // that is counted already
+			l.in.unknown++
+		}
 		d.out.skip(source, p.seq)
 		return
 	case !p.codec.isEvent() && l.digit.pressing(sh.now), muted(l, d) && !r.outCodec(p.codec).isG711():
@@ -85,7 +87,7 @@ func (sh *shard) forward(l, d *leg, p *packet) {
 		return
 	}
 	if d.out.source != source {
-		next := d.out.next(sh.now, d.payloads.rate)
+		next := d.out.next(sh.now, r.outCodec(p.codec).rate())
 		d.out.turn(source, p.seq, p.ts, next)
 		sh.startPacker(d)
 		p.marker = true
@@ -154,7 +156,7 @@ func (l *leg) length(p *packet, r route) uint32 {
 	case r.outCodec(p.codec).isG711():
 		return uint32(len(body))
 	}
-	return samples(int64(tick), l.payloads.rate)
+	return samples(int64(tick), r.outCodec(p.codec).rate())
 }
 
 // emit sends a finished packet of audio to the peer.

@@ -284,6 +284,65 @@ func TestDirection_Hold_StopsOneWay(t *testing.T) {
 	require.True(t, tone.Heard(atB, 440))
 	_, heard := talk(b, sb, a, 1)
 	require.True(t, heard[0].Marker)
+	require.Zero(t, r.stats(sa).In.Lost, "what is not wanted is not lost")
+}
+
+func TestDirection_HoldAndResume_LeavesNoGap(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	a, b := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000)
+	sa, _ := r.pair(a, b)
+	_, all := talk(a, sa, b, 2)
+	p := a.params()
+	p.Direction = SendOnly
+	require.NoError(t, sa.Configure(p))
+	for range 10 {
+		a.say(sa)
+	}
+	r.awaitStats(sa, func(st Stats) bool { return st.Rejected.Unwanted == 10 })
+	require.NoError(t, sa.Configure(a.params()))
+	_, voice := talk(a, sa, b, 2)
+	requireContinuous(t, append(all, voice...))
+}
+
+// Comfort noise that nobody agreed on, for example.
+func TestRelay_UnknownPayloadType_LeavesNoGap(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	a, b := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000)
+	sa, _ := r.pair(a, b)
+	_, all := talk(a, sa, b, 2)
+	a.head.PayloadType = 13
+	a.say(sa)
+	a.head.PayloadType = 0
+	_, voice := talk(a, sa, b, 2)
+	requireContinuous(t, append(all, voice...))
+	st := r.stats(sa)
+	require.EqualValues(t, 1, st.Rejected.Unknown)
+	require.Zero(t, st.In.Lost)
+}
+
+// A codec of another clock has timestamps of its own (a fresh base and a marker).
+func TestRelay_OtherClock_BeginsAfresh(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	a, b := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000)
+	sa, sb := r.pair(a, b)
+	opus := Codec{Name: "opus", Rate: 48000, PT: 111}
+	p := a.params()
+	p.Out = []Codec{opus, PCMU}
+	require.NoError(t, sa.Configure(p))
+	p = b.params()
+	p.Out = []Codec{PCMU, opus}
+	require.NoError(t, sb.Configure(p))
+
+	_, all := talk(a, sa, b, 2)
+	a.head.PayloadType, a.head.SSRC = 111, 99
+	_, wide := talk(a, sa, b, 2)
+	require.EqualValues(t, 111, wide[0].PayloadType)
+	require.True(t, wide[0].Marker)
+	require.Equal(t, all[1].SequenceNumber+1, wide[0].SequenceNumber)
+	require.Equal(t, sb.SSRC(), wide[0].SSRC)
 }
 
 func TestMute_ReplacesVoiceBySilence_AndFlowsOn(t *testing.T) {

@@ -268,7 +268,7 @@ func TestReception_JitterAndLoss_AreThoseOfRFC3550(t *testing.T) {
 	last := int64(0)
 	for i := range 200 {
 		late := int64(i%7) * int64(time.Millisecond)
-		require.True(t, in.take(p, 8000, 172, now+late))
+		require.True(t, in.take(p, 172, now+late))
 		if i > 0 {
 			d := float64(late-last) / 1e9 * 8000
 			want += (max(d, -d) - want) / 16
@@ -282,7 +282,7 @@ func TestReception_JitterAndLoss_AreThoseOfRFC3550(t *testing.T) {
 	require.Zero(t, in.lost(), "65535 is followed by 0")
 	require.EqualValues(t, 200, in.expected())
 	p.seq += 10
-	require.True(t, in.take(p, 8000, 172, now))
+	require.True(t, in.take(p, 172, now))
 	require.EqualValues(t, 10, in.lost())
 }
 

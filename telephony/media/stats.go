@@ -81,16 +81,15 @@ func (s *Stream) Stats() (Stats, error) {
 
 func (sh *shard) stats(l *leg) Stats {
 	in, out, r := &l.in, &l.out, &l.reports
-	rate := l.payloads.rate
 	st := Stats{
 		Peer: l.dest.addrPort(), Latched: l.latch.trust != nobody, Direction: l.dir,
 		In: InStats{
 			SSRC: in.ssrc, Packets: in.packets, Bytes: in.bytes, Late: in.late,
-			Lost: uint64(max(in.lostBefore+in.lost(), 0)), Jitter: span(in.jitter>>4, rate),
+			Lost: uint64(max(in.lostBefore+in.lost(), 0)), Jitter: span(in.jitter>>4, in.rate),
 		},
 		Out: OutStats{
 			SSRC: out.ssrc, Packets: out.packets, Bytes: out.octets + headerSize*out.packets, Failed: out.failed,
-			Reported: r.heard, Lost: int64(r.lost), Jitter: span(r.jitter, rate),
+			Reported: r.heard, Lost: int64(r.lost), Jitter: span(r.jitter, out.rate),
 		},
 		Rejected: Rejected{
 			Early: in.early, Stranger: in.stranger, Unwanted: in.unwanted, Unknown: in.unknown,
