@@ -31,8 +31,9 @@ type Node struct {
 	guards atomic.Int32
 }
 
-// Guarded reports whether the node's guard watches this run now.
-func (n *Node) Guarded() bool { return n.guards.Load() > 0 }
+// Guarded reports whether the node's guard watches this run now. It is no method:
+// every method is an activity.
+func Guarded(n *Node) bool { return n.guards.Load() > 0 }
 
 // Ring rings the targets and returns how it ended.
 func (n *Node) Ring(ctx context.Context, ref call.Ref, r call.Ring) (call.RingEnded, error) {

@@ -23,7 +23,7 @@ const (
 func announce(ctx context.Context, c client.Client, node *activities.Node, log *slog.Logger) {
 	told := false
 	for ctx.Err() == nil {
-		if told && node.Guarded() {
+		if told && activities.Guarded(node) {
 			pause(ctx, lookAfter)
 			continue
 		}
