@@ -1,0 +1,85 @@
+package worker_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/workflows/replay"
+	"holdfast/workflows/timeline"
+)
+
+// maxActions is what one queue call may cost, the agent's side included (architecture.md).
+const maxActions = 16
+
+// history fetches the latest run of a workflow, replays it against this build and
+// shows it.
+func (r *rig) history(workflow string) replay.History {
+	r.Helper()
+	h, err := replay.Fetch(r.Context(), ground.client, workflow, "")
+	require.NoError(r, err)
+	if testing.Verbose() {
+		require.NoError(r, timeline.Write(os.Stdout, workflow, h.Events))
+	}
+	require.NoError(r, replay.Replay(h))
+	return h
+}
+
+func (r *rig) session(number id.Agent) string { return id.AgentWorkflow(r.tenant, number) }
+
+// hangUp lets the customer hang up; the node ends the agent's leg as a reflex.
+func (r *rig) hangUp(ring *ringing) {
+	r.d.Report(ring.ref, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup, Remote: true})
+	r.d.Report(ring.ref, call.LegEnded{Leg: ring.Leg, Cause: leg.Hangup})
+}
+
+func TestCost_QueueCallThatFindsAFreeAgent_AtMost16Actions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	before := timeline.Actions(r.history(r.session("1001")).Events)
+
+	ref := r.incoming("8000")
+	ring := r.phone.next(r)
+	r.waitState("1001", agent.Reserved)
+	r.d.Report(ref, call.Ringing{Offer: ring.Offer})
+	r.phone.answer(ring)
+	r.waitState("1001", agent.Busy)
+	r.hangUp(ring)
+	r.waitEnded(ref)
+	r.waitState("1001", agent.WorkingAfterCall)
+	r.waitState("1001", agent.Ready)
+
+	agents := timeline.Actions(r.history(r.session("1001")).Events).Minus(before)
+	calls := timeline.Actions(r.history(id.CallWorkflow(ref.Tenant, ref.Call)).Events)
+	t.Logf("call %d %v, agent %d %v", calls.Total(), calls, agents.Total(), agents)
+	require.LessOrEqual(t, calls.Total()+agents.Total(), maxActions)
+}
+
+func TestCost_QueueCallThatWaitsForAnAgent_AtMost16Actions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.signIn("1001")
+	before := timeline.Actions(r.history(r.session("1001")).Events)
+
+	ref := r.incoming("8000")
+	require.Equal(t, agent.Reserved, r.ask("1001", agent.GoReady{}).State)
+	ring := r.phone.next(r)
+	r.d.Report(ref, call.Ringing{Offer: ring.Offer})
+	r.phone.answer(ring)
+	r.waitState("1001", agent.Busy)
+	r.hangUp(ring)
+	r.waitEnded(ref)
+	r.waitState("1001", agent.Ready)
+
+	agents := timeline.Actions(r.history(r.session("1001")).Events).Minus(before)
+	calls := timeline.Actions(r.history(id.CallWorkflow(ref.Tenant, ref.Call)).Events)
+	t.Logf("call %d %v, agent %d %v", calls.Total(), calls, agents.Total(), agents)
+	const command = 2 // the agent's own command, and the upsert for it
+	require.LessOrEqual(t, calls.Total()+agents.Total(), maxActions+command)
+}
