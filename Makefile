@@ -91,7 +91,7 @@ bench: build ## Measure speed and memory; what bench/README.md shows
 # ---- Check -----------------------------------------------------------------
 
 .PHONY: check
-check: format lint workflowcheck vuln race ## Format, lint, determinism of workflows, known vulnerabilities, races
+check: format lint workflowcheck vuln compose-check race ## Format, lint, determinism of workflows, known vulnerabilities, races
 
 .PHONY: format
 format:
@@ -108,7 +108,7 @@ lint: bin/tools/golangci-lint ## golangci-lint on both modules
 .PHONY: workflowcheck
 workflowcheck: bin/tools/workflowcheck
 	$(call say,workflowcheck: workflows must be deterministic)
-	@bin/tools/workflowcheck ./workflows/...
+	@bin/tools/workflowcheck -config .workflowcheck.yml ./workflows/...
 
 .PHONY: vuln
 vuln: bin/tools/govulncheck
@@ -123,7 +123,7 @@ bin/tools/golangci-lint: tools/go.mod tools/go.sum
 bin/tools/workflowcheck bin/tools/govulncheck: bin/tools/golangci-lint
 
 .PHONY: compose-check
-compose-check: ## Check docker-compose.yml
+compose-check:
 	@scripts/compose-check.sh
 
 .PHONY: generate

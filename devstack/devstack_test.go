@@ -3,9 +3,13 @@ package devstack
 import (
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 )
 
 func TestAssignColumns_NewNamespace_EveryAttributeHasItsColumn(t *testing.T) {
@@ -82,4 +86,30 @@ func TestConfig_WrongSettings_EachRefusedByName(t *testing.T) {
 		spoil(&c)
 		require.ErrorContains(t, c.Validate(), want)
 	}
+}
+
+func TestDynamicConfig_ClusterInContainers_HasTheSameValues(t *testing.T) {
+	t.Parallel()
+	written, err := os.ReadFile("../docker/temporal/dynamic.yaml")
+	require.NoError(t, err)
+	var file map[string][]struct{ Value any }
+	require.NoError(t, yaml.Unmarshal(written, &file))
+	inFile := map[string]string{}
+	for key, values := range file {
+		require.Len(t, values, 1, key)
+		inFile[strings.ToLower(key)] = fmt.Sprint(values[0].Value)
+	}
+	inProcess := map[string]string{}
+	for key, value := range dynamicConfig() {
+		if d, ok := value.(time.Duration); ok {
+			value = shortest(d)
+		}
+		inProcess[strings.ToLower(key.String())] = fmt.Sprint(value)
+	}
+	require.Equal(t, inProcess, inFile)
+}
+
+// shortest is how a person writes a duration: 24h, not 24h0m0s.
+func shortest(d time.Duration) string {
+	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m") + map[bool]string{true: "0s"}[d == 0]
 }
