@@ -1,6 +1,7 @@
 package devstack
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/log/tag"
 	"gopkg.in/yaml.v3"
 )
 
@@ -112,4 +115,28 @@ func TestDynamicConfig_ClusterInContainers_HasTheSameValues(t *testing.T) {
 // shortest is how a person writes a duration: 24h, not 24h0m0s.
 func shortest(d time.Duration) string {
 	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m") + map[bool]string{true: "0s"}[d == 0]
+}
+
+func TestLogger_Fatal_OneSentenceAndTheExitCode(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	l, ok := newLogger("error", &out).(*logger)
+	require.True(t, ok)
+	code := 0
+	l.exit = func(c int) { code = c }
+	log.With(l, tag.Service("frontend")).Fatal("no room", tag.Error(errors.New("the moon is full")))
+	require.Equal(t, "Temporal stopped: no room: the moon is full\n", out.String())
+	require.Equal(t, 1, code)
+}
+
+func TestLogger_OrdinaryStart_SaysNothingAtErrorLevelButOtherErrors(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	l := log.With(newLogger("error", &out), tag.Service("history"))
+	l.Warn("slow")
+	l.Error("Queue reader unable to retrieve tasks", tag.Error(errors.New("shard status unknown")))
+	require.Empty(t, out.String())
+	l.Error("Queue reader unable to retrieve tasks", tag.Error(errors.New("disk full")))
+	require.Contains(t, out.String(), "disk full")
+	require.Equal(t, 1, strings.Count(out.String(), "\n"), "one line, without a stack")
 }
