@@ -84,7 +84,6 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 	if n.phones, err = newPhones(n); err != nil {
 		return nil, fmt.Errorf("new telephony node: %w", err)
 	}
-	n.metrics.node = n
 	return n, nil
 }
 

@@ -11,6 +11,10 @@ import (
 	"github.com/emiago/sipgo/sip"
 	"github.com/icholy/digest"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"holdfast/domain/device"
+	"holdfast/domain/id"
 )
 
 // raw is a peer that says exactly what a test tells it to, over one UDP socket.
@@ -25,7 +29,8 @@ type raw struct {
 	tag  string // the node's tag, once known
 	n    int    // branches
 
-	challenge *sip.Response // the latest 401
+	challenge *sip.Response   // the latest 401
+	seen      map[string]bool // requests that were returned: repetitions are not
 }
 
 func (s *stage) raw() *raw {
@@ -34,7 +39,7 @@ func (s *stage) raw() *raw {
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { _ = conn.Close() })
 	me := conn.LocalAddr().String()
-	return &raw{t: s.t, conn: conn, me: me, node: s.udp, id: "raw-" + me, from: "sip:raw@" + me, cseq: 1}
+	return &raw{t: s.t, conn: conn, me: me, node: s.udp, id: "raw-" + me, from: "sip:raw@" + me, cseq: 1, seen: map[string]bool{}}
 }
 
 const offerPCMU = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0 101\r\n" +
@@ -131,14 +136,16 @@ func (r *raw) expect(code int, method string) *sip.Response {
 	return nil
 }
 
-// expectRequest waits for a request of the node, skipping other messages.
+// expectRequest waits for a new request of the node, skipping other messages.
 func (r *raw) expectRequest(method string) *sip.Request {
 	r.t.Helper()
 	var seen []string
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		switch m := r.read(time.Until(end)).(type) {
 		case *sip.Request:
-			if string(m.Method) == method {
+			id := m.Via().Params.GetOr("branch", "") + method
+			if string(m.Method) == method && (method == "ACK" || !r.seen[id]) {
+				r.seen[id] = true
 				return m
 			}
 			seen = append(seen, string(m.Method))
@@ -195,4 +202,26 @@ func freePorts(t *testing.T) (low, high int) {
 	}
 	require.FailNow(t, "no even port")
 	return 0, 0
+}
+
+// pending reports whether a message has come.
+func (r *raw) pending() bool {
+	require.NoError(r.t, r.conn.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	rc, err := r.conn.SyscallConn()
+	require.NoError(r.t, err)
+	found := false
+	_ = rc.Read(func(fd uintptr) bool { // it ends by the deadline
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+		found = err == nil
+		return found
+	})
+	return found
+}
+
+// registration is a row of the directory for a raw phone.
+func registration(d id.Device, addr string) device.Registration {
+	return device.Registration{
+		Tenant: demo, Device: d, Contact: "sip:" + string(d) + "@" + addr, Instance: addr, Transport: "udp", Flow: addr, Node: "node-1",
+		Expires: time.Now().Add(time.Hour),
+	}
 }
