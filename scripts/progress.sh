@@ -4,8 +4,7 @@
 set -euo pipefail
 
 if [ -t 2 ]; then terminal=1; else terminal=0; fi
-status=0
-"$@" 2> >(awk -v terminal="$terminal" '
+exec 3> >(awk -v terminal="$terminal" '
 	/^[A-Za-z0-9.~_\/-]+$/ {
 		n++
 		if (terminal) printf "    %d packages compiled\r", n > "/dev/stderr"
@@ -15,6 +14,10 @@ status=0
 	}
 	{ print > "/dev/stderr"; fflush() }
 	END { if (n > 0) printf "    %d packages compiled\n", n > "/dev/stderr" }
-') || status=$?
-wait "$!" 2>/dev/null || true # let the counter say its last line
+')
+counter=$!
+status=0
+"$@" 2>&3 3>&- || status=$?
+exec 3>&-
+wait "$counter" || true # it has said its last line
 exit "$status"
