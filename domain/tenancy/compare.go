@@ -1,0 +1,142 @@
+package tenancy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Change is one difference between two documents, in words.
+type Change struct {
+	Sign   string // + created, ~ changed, - removed
+	Object string // "agent 1001"
+	Detail string // for ~: the fields that changed
+}
+
+// String is the line that apply prints.
+func (c Change) String() string {
+	if c.Detail == "" {
+		return c.Sign + " " + c.Object
+	}
+	return fmt.Sprintf("%s %s: %s", c.Sign, c.Object, c.Detail)
+}
+
+// entry is one named thing of a document, by its JSON fields.
+type entry struct {
+	object string
+	fields map[string]any
+}
+
+// Compare lists what changes when old becomes wanted; both must be complete (see
+// Complete), with secrets as what is kept of them.
+func Compare(old, wanted Document) []Change {
+	before, after := old.entries(), wanted.entries()
+	var changes []Change
+	for _, a := range after {
+		i := slices.IndexFunc(before, func(b entry) bool { return b.object == a.object })
+		if i < 0 {
+			changes = append(changes, Change{Sign: "+", Object: a.object})
+			continue
+		}
+		if names := differing(before[i].fields, a.fields); len(names) > 0 {
+			changes = append(changes, Change{Sign: "~", Object: a.object, Detail: words(names, before[i].fields, a.fields)})
+		}
+	}
+	for _, b := range before {
+		if !slices.ContainsFunc(after, func(a entry) bool { return a.object == b.object }) {
+			changes = append(changes, Change{Sign: "-", Object: b.object})
+		}
+	}
+	return changes
+}
+
+// entries lists a document's things; a document without a domain has none.
+func (d Document) entries() []entry {
+	if d.Tenant.Domain == "" {
+		return nil
+	}
+	list := []entry{
+		of("organization", d.Organization.Name, d.Organization), of("division", d.Division.Name, d.Division),
+		of("tenant", string(d.Tenant.Domain), d.Tenant),
+	}
+	for _, t := range d.Teams {
+		list = append(list, of("team", string(t.Name), t))
+	}
+	for _, u := range d.Users {
+		list = append(list, of("user", string(u.Name), u))
+	}
+	for _, a := range d.Agents {
+		list = append(list, of("agent", string(a.Number), a))
+	}
+	for _, v := range d.Devices {
+		list = append(list, of("device", string(v.Name), v))
+	}
+	for _, q := range d.Queues {
+		list = append(list, of("queue", string(q.Name), q))
+	}
+	for _, t := range d.Trunks {
+		list = append(list, of("trunk", t.Name, t))
+	}
+	for _, n := range d.Numbers {
+		list = append(list, of("number", n.Number, n))
+	}
+	return list
+}
+
+func of(kind, name string, v any) entry {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("tenancy: %s %s can't be encoded: %v", kind, name, err))
+	}
+	fields := map[string]any{}
+	if err := json.Unmarshal(data, &fields); err != nil {
+		panic(fmt.Sprintf("tenancy: %s %s can't be decoded: %v", kind, name, err))
+	}
+	return entry{object: kind + " " + name, fields: fields}
+}
+
+// differing are the names of the fields whose values differ, in order.
+func differing(a, b map[string]any) []string {
+	var names []string
+	for name := range a {
+		if text(a[name]) != text(b[name]) {
+			names = append(names, name)
+		}
+	}
+	for name := range b {
+		if _, both := a[name]; !both {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// secrets are shown by name only.
+var secrets = []string{"password_hash", "ha1_md5", "ha1_sha256", "password"}
+
+func words(names []string, a, b map[string]any) string {
+	s := ""
+	for i, name := range names {
+		if i > 0 {
+			s += ", "
+		}
+		if slices.Contains(secrets, name) {
+			s += name + " changes"
+			continue
+		}
+		s += fmt.Sprintf("%s %s → %s", name, text(a[name]), text(b[name]))
+	}
+	return s
+}
+
+func text(v any) string {
+	if v == nil {
+		return "none"
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(data)
+}

@@ -1,0 +1,57 @@
+package tenancy
+
+import (
+	"cmp"
+	"slices"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/leg"
+	"holdfast/domain/queue"
+)
+
+// Complete fills in the defaults and puts every list into its order, so that two
+// documents that mean the same are the same. The order of an agent's addresses is kept.
+func (d Document) Complete() Document {
+	d.Teams = sorted(d.Teams, func(t Team) string { return string(t.Name) })
+	d.Users = sorted(d.Users, func(u User) string { return string(u.Name) })
+	d.Agents = sorted(d.Agents, func(a Agent) string { return string(a.Number) })
+	d.Devices = sorted(d.Devices, func(v Device) string { return string(v.Name) })
+	d.Queues = sorted(d.Queues, func(q Queue) string { return string(q.Name) })
+	d.Trunks = sorted(d.Trunks, func(t Trunk) string { return t.Name })
+	d.Numbers = sorted(d.Numbers, func(n Number) string { return n.Number })
+	for i := range d.Users {
+		d.Users[i].Roles = slices.Sorted(slices.Values(d.Users[i].Roles))
+		d.Users[i].Teams = slices.Sorted(slices.Values(d.Users[i].Teams))
+	}
+	for i := range d.Agents {
+		a := &d.Agents[i]
+		a.RingMethod = cmp.Or(a.RingMethod, "all")
+		a.OnNoAnswer = cmp.Or(a.OnNoAnswer, agent.FollowNotReady)
+		a.OnReject = cmp.Or(a.OnReject, agent.FollowNotReady)
+	}
+	for i := range d.Devices {
+		d.Devices[i].Kind = cmp.Or(d.Devices[i].Kind, leg.SIP)
+	}
+	for i := range d.Queues {
+		q := &d.Queues[i]
+		q.Strategy = cmp.Or(q.Strategy, queue.LongestIdle)
+		q.Ring = cmp.Or(q.Ring, Duration(DefaultRing))
+		q.Members = sorted(q.Members, func(m Member) string { return string(m.Agent) })
+	}
+	for i := range d.Trunks {
+		d.Trunks[i].Addresses = slices.Clone(d.Trunks[i].Addresses)
+		for j, a := range d.Trunks[i].Addresses {
+			if p, err := prefix(a); err == nil {
+				d.Trunks[i].Addresses[j] = p.String()
+			}
+		}
+		slices.Sort(d.Trunks[i].Addresses)
+	}
+	return d
+}
+
+func sorted[T any](list []T, key func(T) string) []T {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(key(a), key(b)) })
+	return list
+}

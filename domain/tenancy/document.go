@@ -1,0 +1,180 @@
+// Package tenancy is a whole tenant as one document: what `holdfast apply` reads and
+// `holdfast export` writes. It says what is wrong with a document and how two of them
+// differ; it reads no files and knows no SQL.
+package tenancy
+
+import (
+	"fmt"
+	"time"
+
+	"holdfast/domain/account"
+	"holdfast/domain/agent"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/domain/queue"
+)
+
+// Duration is a time span as people write it: "10s", "1m30s", "8h".
+type Duration time.Duration
+
+// MarshalText writes d as time.Duration does, without needless zeros.
+func (d Duration) MarshalText() ([]byte, error) {
+	s := time.Duration(d).String()
+	for _, tail := range []string{"m0s", "h0m"} {
+		if len(s) > len(tail) && s[len(s)-len(tail):] == tail {
+			s = s[:len(s)-2]
+		}
+	}
+	return []byte(s), nil
+}
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 10s, 1m30s or 8h", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Document is a whole tenant.
+type Document struct {
+	Organization Unit     `yaml:"organization" json:"organization"`
+	Division     Unit     `yaml:"division" json:"division"`
+	Tenant       Tenant   `yaml:"tenant" json:"tenant"`
+	Teams        []Team   `yaml:"teams,omitempty" json:"teams,omitempty"`
+	Users        []User   `yaml:"users,omitempty" json:"users,omitempty"`
+	Agents       []Agent  `yaml:"agents,omitempty" json:"agents,omitempty"`
+	Devices      []Device `yaml:"devices,omitempty" json:"devices,omitempty"`
+	Queues       []Queue  `yaml:"queues,omitempty" json:"queues,omitempty"`
+	Trunks       []Trunk  `yaml:"trunks,omitempty" json:"trunks,omitempty"`
+	Numbers      []Number `yaml:"numbers,omitempty" json:"numbers,omitempty"`
+}
+
+// Unit is an organization or a division (SEED-37).
+type Unit struct {
+	Name        string `yaml:"name" json:"name"`
+	DisplayName string `yaml:"display_name,omitempty" json:"display_name,omitempty"`
+}
+
+// Tenant is the tenant itself; its domain never changes (SEED-66).
+type Tenant struct {
+	Domain      id.Tenant `yaml:"domain" json:"domain"`
+	DisplayName string    `yaml:"display_name,omitempty" json:"display_name,omitempty"`
+	Policies    Policies  `yaml:"policies,omitempty" json:"policies,omitzero"`
+}
+
+// Policies are the tenant's settings where sources disagree (docs/behaviours.md). A
+// policy that is left out has its default.
+type Policies struct {
+	WrapUpEarlyExit bool      `yaml:"wrapup_early_exit,omitempty" json:"wrapup_early_exit,omitempty"`
+	IdleLogout      *Duration `yaml:"idle_logout,omitempty" json:"idle_logout,omitempty"`       // default 8 h, 0 = never
+	TerminalGrace   *Duration `yaml:"terminal_grace,omitempty" json:"terminal_grace,omitempty"` // default 30 s
+}
+
+// The defaults of the policies.
+const (
+	DefaultIdleLogout    = 8 * time.Hour
+	DefaultTerminalGrace = 30 * time.Second
+)
+
+// Idle is the policy idle_logout with its default.
+func (p Policies) Idle() time.Duration { return orDefault(p.IdleLogout, DefaultIdleLogout) }
+
+// Grace is the policy terminal_grace with its default.
+func (p Policies) Grace() time.Duration { return orDefault(p.TerminalGrace, DefaultTerminalGrace) }
+
+func orDefault(d *Duration, otherwise time.Duration) time.Duration {
+	if d == nil {
+		return otherwise
+	}
+	return time.Duration(*d)
+}
+
+// Team is a group of agents.
+type Team struct {
+	Name        id.Team `yaml:"name" json:"name"`
+	DisplayName string  `yaml:"display_name,omitempty" json:"display_name,omitempty"`
+}
+
+
+// User is a person's account, the only thing that signs in (SEED-1).
+type User struct {
+	Name         id.User        `yaml:"name" json:"name"`
+	DisplayName  string         `yaml:"display_name,omitempty" json:"display_name,omitempty"`
+	Password     string         `yaml:"password,omitempty" json:"password,omitempty"`           // in clear
+	PasswordHash string         `yaml:"password_hash,omitempty" json:"password_hash,omitempty"` // argon2id, PHC string; what export writes
+	Roles        []account.Role `yaml:"roles" json:"roles"`
+	Teams        []id.Team      `yaml:"teams,omitempty" json:"teams,omitempty"` // scope of a supervisor
+	Disabled     bool           `yaml:"disabled,omitempty" json:"disabled,omitempty"`
+}
+
+// Agent is the contact-center side of a user (SEED-15).
+type Agent struct {
+	Number     id.Agent     `yaml:"number" json:"number"`
+	User       id.User      `yaml:"user" json:"user"`
+	Team       id.Team      `yaml:"team,omitempty" json:"team,omitempty"`
+	WrapUp     Duration     `yaml:"wrap_up,omitempty" json:"wrap_up,omitempty"` // SEED-95: none if left out
+	RingMethod string       `yaml:"ring_method,omitempty" json:"ring_method,omitempty"`
+	OnNoAnswer agent.Follow `yaml:"on_no_answer,omitempty" json:"on_no_answer,omitempty"`
+	OnReject   agent.Follow `yaml:"on_reject,omitempty" json:"on_reject,omitempty"`
+	Addresses  []id.Device  `yaml:"addresses,omitempty" json:"addresses,omitempty"` // in order (SEED-106)
+}
+
+// Device is something that rings (SEED-21, SEED-22).
+type Device struct {
+	Name      id.Device `yaml:"name" json:"name"`
+	Kind      leg.Kind  `yaml:"kind,omitempty" json:"kind,omitempty"` // default sip
+	Agent     id.Agent  `yaml:"agent,omitempty" json:"agent,omitempty"`
+	Number    string    `yaml:"number,omitempty" json:"number,omitempty"`         // external: what is dialled
+	Password  string    `yaml:"password,omitempty" json:"password,omitempty"`     // in clear
+	HA1MD5    string    `yaml:"ha1_md5,omitempty" json:"ha1_md5,omitempty"`       // what export writes
+	HA1SHA256 string    `yaml:"ha1_sha256,omitempty" json:"ha1_sha256,omitempty"` // what export writes
+}
+
+// Queue is a line of callers and those who serve it.
+type Queue struct {
+	Name        id.Queue       `yaml:"name" json:"name"`
+	DisplayName string         `yaml:"display_name,omitempty" json:"display_name,omitempty"`
+	Strategy    queue.Strategy `yaml:"strategy,omitempty" json:"strategy,omitempty"` // default longest_idle
+	Ring        Duration       `yaml:"ring,omitempty" json:"ring,omitempty"`         // default 15 s
+	MaxWait     Duration       `yaml:"max_wait,omitempty" json:"max_wait,omitempty"`
+	Priority    int            `yaml:"priority,omitempty" json:"priority,omitempty"`
+	Music       string         `yaml:"music,omitempty" json:"music,omitempty"`
+	Members     []Member       `yaml:"members,omitempty" json:"members,omitempty"`
+}
+
+// DefaultRing is how long an offer rings where the queue does not say.
+const DefaultRing = 15 * time.Second
+
+// Member is an agent of a queue.
+type Member struct {
+	Agent    id.Agent `yaml:"agent" json:"agent"`
+	Penalty  int      `yaml:"penalty,omitempty" json:"penalty,omitempty"`
+	Position int      `yaml:"position,omitempty" json:"position,omitempty"`
+	Static   bool     `yaml:"static,omitempty" json:"static,omitempty"` // SEED-62
+	Manual   bool     `yaml:"manual,omitempty" json:"manual,omitempty"` // not checked in at sign-in
+}
+
+// Trunk is a carrier connection.
+type Trunk struct {
+	Name      string   `yaml:"name" json:"name"`
+	Addresses []string `yaml:"addresses,omitempty" json:"addresses,omitempty"` // calls from these are the trunk's: addresses or prefixes
+	Host      string   `yaml:"host,omitempty" json:"host,omitempty"`           // outbound: host[:port]
+	Transport string   `yaml:"transport,omitempty" json:"transport,omitempty"` // udp or tcp
+	User      string   `yaml:"user,omitempty" json:"user,omitempty"`
+	Password  string   `yaml:"password,omitempty" json:"password,omitempty"` // in clear
+	HA1MD5    string   `yaml:"ha1_md5,omitempty" json:"ha1_md5,omitempty"`
+	HA1SHA256 string   `yaml:"ha1_sha256,omitempty" json:"ha1_sha256,omitempty"`
+	Limit     int      `yaml:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// Number leads somewhere: to exactly one of queue, agent and trunk. One that ends in
+// "*" is a prefix and leads to a trunk.
+type Number struct {
+	Number string   `yaml:"number" json:"number"`
+	Queue  id.Queue `yaml:"queue,omitempty" json:"queue,omitempty"`
+	Agent  id.Agent `yaml:"agent,omitempty" json:"agent,omitempty"`
+	Trunk  string   `yaml:"trunk,omitempty" json:"trunk,omitempty"`
+}
