@@ -60,6 +60,7 @@ type Call struct {
 	reason     string // Reason header of what ended it, or the response's phrase
 	remote     bool   // the other side ended it
 	held       bool   // the other side holds us
+	givenUp    bool   // we hung up before the answer
 	forks      int    // answers of other forks that were refused
 	challenges int    // 401 and 407 that we answered
 	changed    chan struct{}
@@ -145,10 +146,13 @@ func (c *Call) Answer() error {
 	if err != nil {
 		return err
 	}
+	if err := c.server.Respond(c.response(c.server, body)); err != nil {
+		return err // a CANCEL that was faster ends the call by itself
+	}
 	c.dialog.Accept(c.Invite)
 	c.code = 200
 	c.to(Up)
-	return c.server.Respond(c.response(c.server, body))
+	return nil
 }
 
 // response is a 200 with our Contact and SDP.
@@ -211,7 +215,8 @@ func (c *Call) HangUp() error {
 		c.end(false, transaction.Phrase(486))
 		return c.server.Reject(486)
 	default:
-		return c.client.Cancel() // the end comes as 487, or as a 200 that was faster
+		c.givenUp = true
+		return c.client.Cancel() // the end comes as 487, or as a 200 that was faster, which gets a BYE
 	}
 }
 

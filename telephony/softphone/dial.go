@@ -131,6 +131,10 @@ func (c *Call) up(res *sip.Response) {
 		ack = c.dialog.AckSDP(c.session.body(c.phone.ip, c.Audio.Port(), []uint8{peer.codec.number}))
 	}
 	_ = c.client.Acknowledge(ack)
+	if c.givenUp {
+		_ = c.bye(headers.Reason{Protocol: "SIP", Cause: 487, Text: "given up"})
+		return
+	}
 	c.to(Up)
 }
 
