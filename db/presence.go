@@ -196,7 +196,7 @@ func (s *agentSave) settleOffer(f *flight) error {
 
 // choose asks Pick which of the waiting calls the agent takes.
 func (s *agentSave) choose() {
-	if !s.available() || s.reserved != nil || len(s.callers) == 0 {
+	if !s.free() || len(s.callers) == 0 {
 		return
 	}
 	ask := queue.Ask{Strategies: s.strategies}
@@ -242,7 +242,7 @@ func (s *agentSave) write(f *flight) {
 	}
 	s.writeRow(f)
 	f.queue(sqlLeaveStand, t, a)
-	if s.available() && s.chosen() == nil && s.reserved == nil && s.kept() == "" {
+	if s.free() && s.chosen() == nil {
 		s.stand(f)
 	}
 	f.addAgentEvent(event.Event{
@@ -250,6 +250,10 @@ func (s *agentSave) write(f *flight) {
 		Kind: string(s.View.State), At: s.at,
 	}, s.View)
 }
+
+// free reports whether the agent may be given a call by this save, or later: it is
+// available and the row is reserved for nothing.
+func (s *agentSave) free() bool { return s.available() && s.reserved == nil && s.kept() == "" }
 
 // kept is the offer that the session knows and the row keeps.
 func (s *agentSave) kept() id.Offer {
