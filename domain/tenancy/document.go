@@ -98,7 +98,6 @@ type Team struct {
 	DisplayName string  `yaml:"display_name,omitempty" json:"display_name,omitempty"`
 }
 
-
 // User is a person's account, the only thing that signs in (SEED-1).
 type User struct {
 	Name         id.User        `yaml:"name" json:"name"`
