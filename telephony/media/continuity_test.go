@@ -84,6 +84,7 @@ func TestContinuity_SourceRestarts_IsHiddenFromPartner(t *testing.T) {
 	_, voice = talk(a, sa, b, 3)
 	require.True(t, voice[0].Marker)
 	requireContinuous(t, append(all, voice...))
+	b.deaf()
 	require.EqualValues(t, 1, r.stats(sa).Rejected.Invalid)
 	require.Zero(t, r.stats(sa).In.Lost)
 }
@@ -126,16 +127,22 @@ func TestContinuity_SamePartnersAgain_LeaveNoGap(t *testing.T) {
 	r := newRig(t, nil)
 	a, b := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000)
 	sa, sb := r.pair(a, b)
-	_, all := talk(a, sa, b, 2)
+	_, atB := talk(a, sa, b, 2)
+	_, atA := talk(b, sb, a, 2)
 	require.NoError(t, sa.Unbridge())
 	for range 10 {
 		a.say(sa)
+		b.say(sb)
 	}
 	r.awaitStats(sa, func(st Stats) bool { return st.In.Packets == 12 })
+	r.awaitStats(sb, func(st Stats) bool { return st.In.Packets == 12 })
 	require.NoError(t, Bridge(sa, sb))
 	_, voice := talk(a, sa, b, 2)
 	require.True(t, voice[0].Marker)
-	requireContinuous(t, append(all, voice...))
+	requireContinuous(t, append(atB, voice...))
+	_, voice = talk(b, sb, a, 2)
+	require.True(t, voice[0].Marker)
+	requireContinuous(t, append(atA, voice...))
 }
 
 // The words of the design: the node dies, another process takes the port, the

@@ -95,13 +95,16 @@ func TestDigit_EndLost_EndsByItself(t *testing.T) {
 	r := newRig(t, nil)
 	a := newPhone(t, PCMU, 440)
 	s := r.joined("call", a)
-	a.sendFrom(a.rtp, s, a.press(1, 160, 320)[0])
+	first := a.press(1, 160, 320)
+	a.sendFrom(a.rtp, s, first[0])
 	a.sendFrom(a.rtp, s, a.press(2, 160, 320)[1]) // the next digit ends the first
 	require.EqualValues(t, '1', r.await(s, DigitEnded, 1).Digit)
 	require.EqualValues(t, '2', r.await(s, DigitStarted, 2).Digit)
+	a.sendFrom(a.rtp, s, first[2])   // late, of the first press
 	end := r.await(s, DigitEnded, 2) // and time the second
 	require.EqualValues(t, '2', end.Digit)
 	require.Equal(t, 40*time.Millisecond, end.Duration)
+	require.Len(t, r.events(s, DigitStarted), 2)
 }
 
 func TestDigit_LongerThanASegment_IsOnePress(t *testing.T) {

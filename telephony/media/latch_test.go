@@ -244,6 +244,16 @@ func TestLatch_ReINVITEFromBehindNAT_OpensTheWindowAgain(t *testing.T) {
 		a.sayFrom(moved, s)
 	}
 	require.Len(t, r.events(s, Latched), 1)
+
+	require.NoError(t, s.Configure(a.behindNAT("127.0.0.1")))
+	evil := newPhone(t, PCMU, 1000)
+	evil.rtp = listen(t, "127.7.7.7")
+	for range 10 {
+		evil.say(s)
+	}
+	r.awaitStats(s, func(st Stats) bool { return st.Rejected.Stranger >= 13 })
+	require.Len(t, r.events(s, Latched), 1, "a stranger from afar is worse than the locked source")
+
 	a.rtp = moved
 	require.NoError(t, s.Configure(a.behindNAT("127.0.0.1")))
 	for range 4 {

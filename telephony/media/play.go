@@ -108,7 +108,7 @@ func (sh *shard) playFrame(l *leg, n int) {
 		}
 		seq := l.out.seq + 1
 		l.out.putHeader(b, pack(l.play.pt, marker), seq, ts)
-		sh.emit(l, b, seq, ts, uint32(n))
+		sh.emit(l, b, uint32(n))
 	}
 	if l.play.kind == playOnce && pos+n >= c.samples {
 		sh.stopPlay(l)

@@ -156,7 +156,6 @@ func (r *reception) take(p *packet, size int, now int64) bool {
 		// The address is right, so the peer changed its source, as phones and
 		// exchanges do after re-INVITE.
 		r.begin(p)
-		r.restarted = true
 	default:
 		delta := p.seq - uint16(r.highest)
 		switch {

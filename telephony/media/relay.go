@@ -105,7 +105,7 @@ func (sh *shard) forward(l, d *leg, p *packet) {
 	}
 	seq, ts := p.seq+d.out.seqOff, p.ts+d.out.tsOff
 	d.out.putHeader(p.b, pack(r.pt, p.marker), seq, ts)
-	sh.emit(d, p.b, seq, ts, d.length(p, r))
+	sh.emit(d, p.b, d.length(p, r))
 }
 
 // shape changes the payload on its way: another law, or silence for the muted.
@@ -159,8 +159,8 @@ func (l *leg) length(p *packet, r route) uint32 {
 	return samples(int64(tick), r.outCodec(p.codec).rate())
 }
 
-// emit sends a finished packet of audio to the peer.
-func (sh *shard) emit(l *leg, b []byte, seq uint16, ts, dur uint32) {
+// emit sends a finished packet of audio, dur samples long, to the peer.
+func (sh *shard) emit(l *leg, b []byte, dur uint32) {
 	to := &l.dest
 	if l.is(connected) {
 		to = nil
@@ -172,7 +172,7 @@ func (sh *shard) emit(l *leg, b []byte, seq uint16, ts, dur uint32) {
 		l.out.octets += uint64(len(b) - headerSize)
 		sh.counts.PacketsOut++
 	}
-	l.out.sent(seq, ts, dur, sh.now)
+	l.out.sent(binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint32(b[4:]), dur, sh.now)
 	if l.flags&(sawOut|awaitFlow) != sawOut {
 		sh.announce(l)
 	}

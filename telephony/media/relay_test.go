@@ -144,12 +144,21 @@ func awaitTone(from *phone, via *Stream, to *phone, freq float64) []int16 {
 
 func TestBridge_ToAnother_LeavesFirstAlone(t *testing.T) {
 	t.Parallel()
+	for _, bridge := range []func(a, b *Stream) error{
+		Bridge, func(a, b *Stream) error { return Bridge(b, a) },
+	} {
+		testBridgeToAnother(t, bridge)
+	}
+}
+
+func testBridgeToAnother(t *testing.T, bridge func(a, b *Stream) error) {
+	t.Helper()
 	r := newRig(t, nil)
 	a, b, c := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000), newPhone(t, PCMU, 1500)
 	sa, sb := r.pair(a, b)
 	talk(a, sa, b, 1)
 	sc := r.joined("call", c)
-	require.NoError(t, Bridge(sa, sc))
+	require.NoError(t, bridge(sa, sc))
 
 	atC, _ := talk(a, sa, c, 8)
 	require.True(t, tone.Heard(atC, 440))
@@ -374,6 +383,7 @@ func TestPtime_OfPeer_RepacketisesG711(t *testing.T) {
 		r := newRig(t, nil)
 		a, b := newPhone(t, PCMU, 440), newPhone(t, PCMA, 1000)
 		sa, sb := r.pair(a, b)
+		talk(a, sa, b, 1) // as it comes, until the peer asks
 		p := b.params()
 		p.Ptime = ptime * time.Millisecond
 		require.NoError(t, sb.Configure(p))

@@ -34,7 +34,7 @@ func (sh *shard) repack(l *leg, p *packet, r route) {
 		sh.flush(l, k)
 		seq := l.out.seq + 1
 		l.out.putHeader(p.b, pack(r.pt, p.marker), seq, ts)
-		sh.emit(l, p.b, seq, ts, l.length(p, r))
+		sh.emit(l, p.b, l.length(p, r))
 		return
 	}
 	expected := k.ts + uint32(k.fill)
@@ -72,7 +72,7 @@ func (sh *shard) flush(l *leg, k *repacker) {
 func (sh *shard) cut(l *leg, k *repacker, size int) {
 	seq := l.out.seq + 1
 	l.out.putHeader(k.b[:], pack(k.pt, k.first), seq, k.ts)
-	sh.emit(l, k.b[:headerSize+size], seq, k.ts, uint32(size))
+	sh.emit(l, k.b[:headerSize+size], uint32(size))
 	copy(k.b[headerSize:], k.b[headerSize+size:headerSize+k.fill])
 	k.fill -= size
 	k.ts += uint32(size)
