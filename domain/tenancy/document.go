@@ -32,10 +32,18 @@ func (d Duration) MarshalText() ([]byte, error) {
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is not a duration such as 10s, 1m30s or 8h", text)
+		return &NotADuration{Text: string(text)}
 	}
 	*d = Duration(v)
 	return nil
+}
+
+// NotADuration says that a text is no time span. It is always a pointer.
+type NotADuration struct{ Text string }
+
+// Error implements error.
+func (e *NotADuration) Error() string {
+	return fmt.Sprintf("%q is not a duration such as 10s, 1m30s or 8h", e.Text)
 }
 
 // Document is a whole tenant.

@@ -1,0 +1,57 @@
+package tenantfile_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/cmd/tenantfile"
+	"holdfast/demo"
+	"holdfast/domain/fault"
+	"holdfast/domain/tenancy"
+)
+
+func TestDemo_IsValid_AndSurvivesWriting(t *testing.T) {
+	t.Parallel()
+	d, err := tenantfile.Read(demo.File)
+	require.NoError(t, err)
+	require.Len(t, d.Agents, 5)
+	out, err := tenantfile.Write(d)
+	require.NoError(t, err)
+	again, err := tenantfile.Read(out)
+	require.NoError(t, err, string(out))
+	require.Equal(t, d.Complete(), again.Complete())
+	require.Empty(t, tenancy.Compare(d.Complete(), again.Complete()))
+}
+
+// A broken file names line and field.
+func TestRead_NamesLineAndFieldOfWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ old, new, want string }{
+		"unknown field":   {"strategy: longest_idle", "strategie: longest_idle", `unknown field "strategie"`},
+		"wrong type":      {"wrap_up: 10s, addresses: [\"1002\"]", "wrap_up: soon, addresses: [\"1002\"]", "not a duration"},
+		"unknown agent":   {`- {agent: "1003"}`, `- {agent: "1009"}`, `queues[0].members[2].agent: there is no agent "1009"`},
+		"unknown queue":   {"queue: support}", "queue: suport}", `numbers[0].queue: there is no queue "suport"`},
+		"second agent":    {`number: "1002", user: "1002"`, `number: "1002", user: "1001"`, `has an agent already`},
+		"no role":         {"roles: [supervisor_agent]", "roles: []", "a user has at least one role"},
+		"not YAML":        {"queues:", "queues: [", "line"},
+		"bad prefix":      {"127.0.0.0/8", "127.0.0.0/80", "not an IP address or prefix"},
+		"field twice":     {"teams:\n", "teams:\n  - {name: a}\nteams:\n", "teams"},
+		"line break name": {"display_name: Demo}", "display_name: \"a\\nb\"}", "must be one line"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Contains(t, string(demo.File), c.old)
+			_, err := tenantfile.Read([]byte(strings.Replace(string(demo.File), c.old, c.new, 1)))
+			require.Error(t, err)
+			require.Equal(t, fault.Invalid, fault.KindOf(err))
+			require.Contains(t, err.Error(), c.want)
+			require.Regexp(t, `line \d+`, err.Error())
+		})
+	}
+	for _, empty := range []string{"", "# nothing\n", "42\n"} {
+		_, err := tenantfile.Read([]byte(empty))
+		require.Error(t, err)
+	}
+}
