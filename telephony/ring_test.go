@@ -136,9 +136,6 @@ func TestRing_CallerHangsUpInTheInstantOfTheAnswer_NeverAGhostLeg(t *testing.T) 
 		wg.Wait()
 		e := s.wait(done)
 		won[e.Outcome]++
-		if customer.Status().State == softphone.Up || e.Outcome == call.RingAnswered { // the CANCEL was too late: the caller talks, and hangs up
-			require.Eventually(t, func() bool { _ = customer.HangUp(); return customer.Status().State == softphone.Ended }, 5*time.Second, time.Millisecond)
-		}
 		require.NoError(t, customer.Wait(s.soon(), softphone.Ended))
 		require.NoError(t, agent.Wait(s.soon(), softphone.Ended), "a ghost leg stays, offset %s, outcome %s", offset, e.Outcome)
 		s.empty()
