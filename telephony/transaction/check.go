@@ -97,6 +97,9 @@ func check(m sip.Message) error {
 	return nil
 }
 
+// spoken are the URI schemes that a request may be for (RFC 3261 §8.2.2.1).
+var spoken = map[string]bool{"sip": true, "sips": true, "tel": true}
+
 func checkRequest(req *sip.Request) error {
 	switch {
 	case !strings.EqualFold(req.SipVersion, "SIP/2.0"):
@@ -106,8 +109,11 @@ func checkRequest(req *sip.Request) error {
 	case !isToken(string(req.Method)):
 		return bad("Bad Method")
 	}
-	req.CSeq().MethodName = req.Method
-	if (req.Recipient.Scheme == "sip" || req.Recipient.Scheme == "sips") && !isHost(req.Recipient.Host) {
+	uri := &req.Recipient
+	if !spoken[uri.Scheme] {
+		return &refusal{416, ""}
+	}
+	if (uri.Scheme == "sip" || uri.Scheme == "sips") && (!isHost(uri.Host) || len(uri.Headers) > 0) {
 		return bad("Bad Request-URI")
 	}
 	return nil

@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -16,6 +17,9 @@ type framer struct {
 	buf  []byte
 	done int // bytes of buf that the last message took
 }
+
+// errNoSIP says that a stream does not carry SIP, or that a message without Content-Length had a body.
+var errNoSIP = errors.New("no start line where a message begins")
 
 var headEnd = []byte("\r\n\r\n")
 
@@ -42,6 +46,9 @@ func (f *framer) next() (msg []byte, pings int, err error) {
 			return nil, pings, sip.ErrMessageTooLarge
 		}
 		return nil, pings, nil
+	}
+	if start, _, _ := bytes.Cut(f.buf[:head], headEnd[:2]); !bytes.Contains(bytes.ToUpper(start), []byte("SIP/")) {
+		return nil, pings, errNoSIP
 	}
 	length, err := contentLength(f.buf[:head])
 	if err != nil {

@@ -21,7 +21,7 @@ func (l *Layer) input(data []byte, source netip.AddrPort, k link) {
 	if l.conf.Trace != nil {
 		l.conf.Trace(false, f, data)
 	}
-	msg, err := l.parse(data)
+	msg, err := l.read(data)
 	if err != nil {
 		l.stats.malformed.Add(1)
 		l.answerRaw(data, refusalOf(err), k)
@@ -30,11 +30,6 @@ func (l *Layer) input(data []byte, source netip.AddrPort, k link) {
 	l.stats.received.Add(1)
 	msg.SetTransport(f.Transport)
 	msg.SetSource(f.Remote)
-	if err := check(msg); err != nil {
-		l.stats.malformed.Add(1)
-		l.answerRaw(data, refusalOf(err), k)
-		return
-	}
 	if req, ok := msg.(*sip.Request); ok {
 		markSource(req, f.Remote)
 	}
@@ -48,6 +43,28 @@ func (l *Layer) pass(transport string, source netip.AddrPort, data []byte) bool 
 	}
 	l.stats.filtered.Add(1)
 	return false
+}
+
+// read parses and checks a message, a refused one once more after tidying its white space.
+func (l *Layer) read(data []byte) (sip.Message, error) {
+	msg, err := l.parseAndCheck(data)
+	if err == nil {
+		return msg, nil
+	}
+	if tidy, ok := tidy(data); ok {
+		if msg, again := l.parseAndCheck(tidy); again == nil {
+			return msg, nil
+		}
+	}
+	return nil, err
+}
+
+func (l *Layer) parseAndCheck(data []byte) (sip.Message, error) {
+	msg, err := l.parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return msg, check(msg)
 }
 
 // parse shields the process from the parser: whatever bytes may do to it, they cost one message and no more.

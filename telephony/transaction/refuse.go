@@ -35,12 +35,15 @@ func rawRefusal(data []byte, r *refusal) ([]byte, bool) {
 		strings.EqualFold(word[0], "ACK") {
 		return nil, false
 	}
-	reason := r.reason
+	code, reason := r.code, r.reason
+	if scheme, _, ok := strings.Cut(word[1], ":"); ok && reason == "" && isToken(scheme) && !spoken[strings.ToLower(scheme)] {
+		code = 416 // the parser takes no scheme with a dot
+	}
 	if reason == "" {
-		reason = Phrase(r.code)
+		reason = Phrase(code)
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "SIP/2.0 %d %s\r\n", r.code, reason)
+	fmt.Fprintf(&out, "SIP/2.0 %d %s\r\n", code, reason)
 	seen := map[string]bool{}
 	for _, h := range lines {
 		name := echoName(h.name)
@@ -49,7 +52,7 @@ func rawRefusal(data []byte, r *refusal) ([]byte, bool) {
 		}
 		seen[name] = true
 		value := h.value
-		if name == "To" && !strings.Contains(strings.ToLower(value), ";tag=") {
+		if name == "To" && !strings.Contains(strings.ToLower(squeeze(value)), ";tag=") {
 			value += ";tag=" + hashTag(value)
 		}
 		fmt.Fprintf(&out, "%s: %s\r\n", name, value)

@@ -1,0 +1,76 @@
+package transaction
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzInput throws datagrams at a whole layer: it must survive, answer only requests, and answer in readable SIP.
+func FuzzInput(f *testing.F) {
+	for _, m := range tortures(f) {
+		f.Add(m.data)
+	}
+	f.Add(request("INVITE", "z9hG4bK1", "1", ""))
+	f.Add(request("CANCEL", "z9hG4bK1", "1", ""))
+	f.Add(request("ACK", "z9hG4bK1", "1", "x"))
+	seen := make(chan string, 1024)
+	l, err := New(Config{User: &judge{seen: seen}, Shards: 1, Log: slog.New(slog.DiscardHandler), Timers: Timers{T1: time.Millisecond}})
+	require.NoError(f, err)
+	f.Cleanup(l.Stop)
+	from := netip.MustParseAddrPort("127.0.0.1:4000")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		w := tap("UDP")
+		l.input(data, from, w)
+		l.shards[0].queue <- inbound{link: w} // behind the message: both are handled when the next fits
+		for len(l.shards[0].queue) > 0 {
+			select {
+			case <-seen:
+			case <-time.After(time.Millisecond):
+			}
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, m := range w.sent {
+			require.True(t, strings.HasPrefix(m, "SIP/2.0 "), m)
+			require.True(t, strings.Contains(m, "\r\n\r\n"), m)
+		}
+	})
+}
+
+// FuzzFramer checks that a stream is cut the same whatever the pieces it comes in.
+func FuzzFramer(f *testing.F) {
+	two := append(request("OPTIONS", "z9hG4bK1", "1", ""), request("OPTIONS", "z9hG4bK2", "2", "")...)
+	f.Add(two, byte(7))
+	f.Add([]byte("\r\n\r\n\r\nOPTIONS x SIP/2.0\r\nl: 3\r\n\r\nabcGARBAGE\r\n\r\n"), byte(1))
+	f.Add([]byte("X SIP/2.0\r\nContent-Length: 1\r\nl: 2\r\n\r\n"), byte(3))
+	cut := func(data []byte, piece int) (out [][]byte) {
+		fr := framer{max: 4096}
+		r := bytes.NewReader(data)
+		for {
+			msg, _, err := fr.next()
+			if err != nil {
+				return out
+			}
+			if msg != nil {
+				out = append(out, bytes.Clone(msg))
+				continue
+			}
+			if fr.fill(io.LimitReader(r, int64(piece))) != nil {
+				return out
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, piece byte) {
+		if len(data) > 3000 {
+			return
+		}
+		require.Equal(t, cut(data, 4096), cut(data, int(piece)+1))
+	})
+}
