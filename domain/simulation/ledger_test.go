@@ -19,6 +19,7 @@ type ledger struct {
 	waiting    map[id.Call]*place
 	closed     map[id.Call]bool
 	records    map[id.Call]call.Record
+	broken     string // a match that must not be
 }
 
 type presence struct {
@@ -108,6 +109,9 @@ func candidate(row *presence, m agent.Membership) queue.Candidate {
 }
 
 func (l *ledger) reserve(at time.Time, row *presence, w *place) (*agent.Offer, *call.Matched) {
+	if row.Status != agent.Ready || !row.Available || row.reserved != nil || w.agent != "" {
+		l.broken = "agent " + string(row.Agent) + ", who is " + string(row.Status) + " or reserved, was matched with call " + string(w.Call)
+	}
 	w.agent = row.Agent
 	row.reserved = &agent.Offer{
 		ID: w.Offer, Call: w.Call, Class: leg.InboundQueue, Queue: w.Queue, From: w.from,

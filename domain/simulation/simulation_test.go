@@ -110,6 +110,9 @@ func (w *world) watch() {
 
 // watchRows: after every transaction, nobody waits beside a free agent.
 func (w *world) watchRows() {
+	if w.ledger.broken != "" {
+		w.breaks("%s", w.ledger.broken)
+	}
 	for _, row := range w.ledger.presence {
 		if !row.Available || row.reserved != nil {
 			continue
@@ -139,6 +142,14 @@ func (w *world) watchRest() {
 		return
 	}
 	for _, c := range w.calls {
+		if c.state.Phase == call.Offering && c.customer {
+			if s := w.agents[c.state.Offer.Agent]; s.state.Status != agent.Reserved || s.state.Offer.Call != c.id {
+				w.breaks("call %s is offered to agent %s, but: %s", c.id, s.id, s.state.Describe())
+			}
+		}
+		if c.state.Phase == call.Talking && c.talks != nil && !slices.Contains(c.talks.state.View().CallIDs, c.id) {
+			w.breaks("call %s talks with agent %s, but: %s", c.id, c.talks.id, c.talks.state.Describe())
+		}
 		if c.state.Phase != call.Queued {
 			continue
 		}
