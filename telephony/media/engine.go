@@ -79,7 +79,8 @@ type Config struct {
 	// PortMin and PortMax bound the ports, both included. Both zero: any ports
 	// that the system gives.
 	PortMin, PortMax int
-	// Shards is the number of event loops. Zero: one per usable core.
+	// Shards is the number of event loops. Zero: one per core that the process
+	// may use.
 	Shards int
 	// Quarantine is how long a closed port drains before it is used again.
 	// Zero: 30 s.
@@ -133,7 +134,7 @@ func (c Config) withDefaults() Config {
 		c.Advertise = c.Bind
 	}
 	if c.Shards == 0 {
-		c.Shards = runtime.GOMAXPROCS(0)
+		c.Shards = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
