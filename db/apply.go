@@ -1,0 +1,141 @@
+package db
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"holdfast/domain/fault"
+	"holdfast/domain/tenancy"
+)
+
+// Apply makes a tenant what the document says, in one transaction: what is missing is
+// created, what differs is changed, what the document doesn't name is removed. It
+// returns the differences found; a dry run changes nothing. Passwords in clear are
+// hashed, and applying the same document twice finds no difference. The document must
+// be valid; a broken one is fault.Invalid with every field.
+func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]tenancy.Change, error) {
+	const op = "apply a tenant"
+	if wrong := doc.Validate(); len(wrong) > 0 {
+		return nil, &fault.Error{Kind: fault.Invalid, Op: op, Code: "tenant_document", Sentence: wrong[0].Name + ": " + wrong[0].Sentence, Fields: wrong}
+	}
+	var changes []tenancy.Change
+	err := d.bun.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if err := enterTenant(ctx, tx, doc.Tenant.Domain); err != nil {
+			return err
+		}
+		// One apply of a tenant at a time: each compares with what the other left.
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('apply ' || ?, 0))`, string(doc.Tenant.Domain)); err != nil {
+			return err
+		}
+		current, err := export(ctx, tx, doc.Tenant.Domain)
+		if err != nil {
+			return err
+		}
+		wanted, err := hashed(doc.Complete(), current)
+		if err != nil {
+			return err
+		}
+		changes = tenancy.Compare(current, wanted)
+		if dryRun || len(changes) == 0 {
+			return nil
+		}
+		return write(ctx, tx, wanted)
+	})
+	if err != nil {
+		return nil, failure(op, err)
+	}
+	return changes, nil
+}
+
+// statement is one SQL statement with its arguments.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// write makes the tables say what the document says. Rows that stay are updated in
+// place, so that what refers to them is left alone.
+func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
+	if err := writeAccount(ctx, tx, doc); err != nil {
+		return err
+	}
+	var all []statement
+	for _, part := range []func(tenancy.Document) []statement{
+		removals, teamRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows, leftovers,
+	} {
+		all = append(all, part(doc)...)
+	}
+	for _, s := range all {
+		if _, err := tx.ExecContext(ctx, s.sql, s.args...); err != nil {
+			return fmt.Errorf("%.60s…: %w", s.sql, err)
+		}
+	}
+	return nil
+}
+
+// writeAccount writes the three account levels, which belong to the system (SEED-37).
+func writeAccount(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
+	policies, err := json.Marshal(doc.Tenant.Policies)
+	if err != nil {
+		return err
+	}
+	if err := takeRole(ctx, tx, systemRole); err != nil {
+		return err
+	}
+	for _, s := range []statement{
+		{`INSERT INTO organizations (name, display_name) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET display_name = excluded.display_name`,
+			[]any{doc.Organization.Name, doc.Organization.DisplayName}},
+		{`INSERT INTO divisions (organization, name, display_name) VALUES (?, ?, ?) ON CONFLICT (organization, name) DO UPDATE SET display_name = excluded.display_name`,
+			[]any{doc.Organization.Name, doc.Division.Name, doc.Division.DisplayName}},
+		{`INSERT INTO tenants (tenant_id, organization, division, display_name, policies) VALUES (?, ?, ?, ?, ?::jsonb)
+		  ON CONFLICT (tenant_id) DO UPDATE SET organization = excluded.organization, division = excluded.division, display_name = excluded.display_name, policies = excluded.policies`,
+			[]any{doc.Tenant.Domain, doc.Organization.Name, doc.Division.Name, doc.Tenant.DisplayName, string(policies)}},
+	} {
+		if _, err := tx.ExecContext(ctx, s.sql, s.args...); err != nil {
+			return err
+		}
+	}
+	return takeRole(ctx, tx, appRole)
+}
+
+// removals empties what hangs below the entries and is written anew. Numbers go first:
+// they hold queues, agents and trunks.
+func removals(doc tenancy.Document) []statement {
+	t := doc.Tenant.Domain
+	return []statement{
+		{`DELETE FROM numbers WHERE tenant_id = ?`, []any{t}},
+		{`DELETE FROM trunk_addresses WHERE tenant_id = ?`, []any{t}},
+		{`DELETE FROM agent_addresses WHERE tenant_id = ?`, []any{t}},
+		{`DELETE FROM memberships WHERE tenant_id = ?`, []any{t}},
+		// An agent may change its user, a user be replaced: both keys are unique.
+		{`DELETE FROM agents WHERE tenant_id = ? AND NOT number = ANY (?)`, []any{t, keys(doc.Agents, func(a tenancy.Agent) string { return string(a.Number) })}},
+		{`DELETE FROM devices WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Devices, func(v tenancy.Device) string { return string(v.Name) })}},
+		{`DELETE FROM queues WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Queues, func(q tenancy.Queue) string { return string(q.Name) })}},
+		{`DELETE FROM trunks WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Trunks, func(k tenancy.Trunk) string { return k.Name })}},
+	}
+}
+
+// leftovers removes what could not go before the new rows let go of it.
+func leftovers(doc tenancy.Document) []statement {
+	t := doc.Tenant.Domain
+	return []statement{
+		{`DELETE FROM users WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Users, func(u tenancy.User) string { return string(u.Name) })}},
+		{`DELETE FROM teams WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Teams, func(g tenancy.Team) string { return string(g.Name) })}},
+	}
+}
+
+// keys are the names of a list as a Postgres array.
+func keys[T any](list []T, key func(T) string) any {
+	names := make([]string, 0, len(list))
+	for _, v := range list {
+		names = append(names, key(v))
+	}
+	return pgdialect.Array(names)
+}
+
+func ms(d tenancy.Duration) int64 { return time.Duration(d).Milliseconds() }

@@ -1,0 +1,88 @@
+package db_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/cmd/tenantfile"
+	"holdfast/db/dbtest"
+	"holdfast/demo"
+	"holdfast/domain/fault"
+	"holdfast/domain/tenancy"
+)
+
+// Applying is idempotent, shows what it would do, and what was exported applies again.
+func TestApply_IsIdempotent_AndExportRoundTrips(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	doc, err := tenantfile.Read(demo.File)
+	require.NoError(t, err)
+
+	would, err := d.Apply(t.Context(), doc, true)
+	require.NoError(t, err)
+	require.NotEmpty(t, would)
+	_, err = d.Export(t.Context(), "demo.localhost")
+	require.Equal(t, fault.NotFound, fault.KindOf(err), "a dry run changes nothing")
+
+	did, err := d.Apply(t.Context(), doc, false)
+	require.NoError(t, err)
+	require.Equal(t, would, did)
+	again, err := d.Apply(t.Context(), doc, false)
+	require.NoError(t, err)
+	require.Empty(t, again)
+
+	exported, err := d.Export(t.Context(), "demo.localhost")
+	require.NoError(t, err)
+	file, err := tenantfile.Write(exported)
+	require.NoError(t, err)
+	require.NotContains(t, string(file), "holdfast-demo", "no password in clear")
+	read, err := tenantfile.Read(file)
+	require.NoError(t, err, string(file))
+	same, err := d.Apply(t.Context(), read, false)
+	require.NoError(t, err)
+	require.Empty(t, same)
+}
+
+// What the document no longer names is removed, what differs is changed, and both are said.
+func TestApply_ChangesAndRemovesWhatTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	doc, err := tenantfile.Read(demo.File)
+	require.NoError(t, err)
+	_, err = d.Apply(t.Context(), doc, false)
+	require.NoError(t, err)
+
+	doc, err = tenantfile.Read(demo.File)
+	require.NoError(t, err)
+	doc.Agents[0].WrapUp = 0
+	doc.Agents, doc.Users = doc.Agents[:4], doc.Users[:6]
+	doc.Devices, doc.Queues[0].Members = doc.Devices[:4], doc.Queues[0].Members[:4]
+	doc.Users[0].Password = "another"
+	changes, err := d.Apply(t.Context(), doc, false)
+	require.NoError(t, err)
+	var lines []string
+	for _, c := range changes {
+		lines = append(lines, c.String())
+	}
+	require.Contains(t, lines, `~ agent 1001: wrap_up "10s" → none`)
+	require.Contains(t, lines, "- agent 1005")
+	require.Contains(t, lines, "- user 1005")
+	require.Contains(t, lines, "- device 1005")
+	require.Contains(t, lines, "~ user admin: password_hash changes")
+	now, err := d.Export(t.Context(), "demo.localhost")
+	require.NoError(t, err)
+	require.Len(t, now.Agents, 4)
+}
+
+func TestApply_RefusesABrokenDocumentWhole(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	doc, err := tenantfile.Read(demo.File)
+	require.NoError(t, err)
+	doc.Numbers = append(doc.Numbers, tenancy.Number{Number: "8001", Queue: "nowhere"})
+	_, err = d.Apply(t.Context(), doc, false)
+	require.Equal(t, fault.Invalid, fault.KindOf(err))
+	_, err = d.Export(t.Context(), "demo.localhost")
+	require.Equal(t, fault.NotFound, fault.KindOf(err))
+}
