@@ -39,6 +39,8 @@ func variants() []variant {
 		{"NotReady, no phone", "09:00:00 sign_in interface=phone reachable=none\n09:00:01 done what=save\n"},
 		{"Ready", toReady},
 		{"Ready, missed offers: stay", "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toReady},
+		{"Ready, with idle logout", "09:00:00 profile idle_logout=8h\n" + toReady},
+		{"Ready, last terminal closed", "09:00:00 profile terminal_grace=30s\n" + toReady + "09:01:00 terminal terminal_id=tab-1\n09:01:01 terminal terminal_id=tab-1 gone=yes\n"},
 		{"Reserved", toOffer},
 		{"Reserved, stays Ready when missed", "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toOffer},
 		{"Reserved, then NotReady", toOffer + "09:10:02 not_ready reason=LUNCH\n09:10:03 done what=save\n"},

@@ -143,7 +143,7 @@ func (w *world) watchRest() {
 	}
 	for _, c := range w.calls {
 		if c.state.Phase == call.Offering && c.customer {
-			if s := w.agents[c.state.Offer.Agent]; s.state.Status != agent.Reserved || s.state.Offer.Call != c.id {
+			if s := w.agents[c.state.Offer.Agent]; s.state.Offer == nil || s.state.Offer.Call != c.id {
 				w.breaks("call %s is offered to agent %s, but: %s", c.id, s.id, s.state.Describe())
 			}
 		}
