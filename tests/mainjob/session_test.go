@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/tenancy"
 	"holdfast/telephony/softphone"
 	"holdfast/tests/stage"
 )
@@ -88,7 +89,7 @@ func TestSEED60_SignOutEndsTheSessionAndChecksOut(t *testing.T) {
 // SEED-57: without a sign of life from any terminal the agent is logged out automatically.
 func TestSEED57_AgentIsLoggedOutAutomaticallyWhenIdle(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{Policies: map[string]string{"idle_logout": "2s"}})
+	ten := hall.Tenant(t, stage.Plan{Policies: tenancy.Policies{IdleLogout: stage.For(2 * time.Second)}})
 	a := ten.Agent(1)
 	a.SignIn()
 	s := a.Wait("LoggedOff")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/tenancy"
 	"holdfast/tests/stage"
 )
 
@@ -73,7 +74,7 @@ func TestSEED95_WithoutAConfiguredTimeThereIsNoWrapUp(t *testing.T) {
 // The policy wrapup_early_exit lets the agent finish before the timer.
 func TestWrapUpEarlyExit_PolicyLetsTheAgentFinish(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{WrapUp: time.Minute, Policies: map[string]string{"wrapup_early_exit": "true"}})
+	ten := hall.Tenant(t, stage.Plan{WrapUp: time.Minute, Policies: tenancy.Policies{WrapUpEarlyExit: true}})
 	a := talked(t, ten)
 	ans := a.Try(http.MethodPost, "/v1/agent-session/wrap-up", map[string]string{"action": "finish"})
 	require.Equal(t, http.StatusOK, ans.Status, string(ans.Body))

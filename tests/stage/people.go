@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/tenancy"
 	"holdfast/telephony/softphone"
 )
 
@@ -28,7 +29,7 @@ type Plan struct {
 	Devices  int    // SIP devices per agent; default 1
 	Method   string // ring method; default all
 	OnRONA   string // on_no_answer: not_ready (default) or stay
-	Policies map[string]string
+	Policies tenancy.Policies
 	Trunk    []netip.Addr // customers call from these addresses too
 }
 
