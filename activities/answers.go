@@ -8,6 +8,9 @@ import (
 // QueryView is the query that every session and call answers with its view.
 const QueryView = "view"
 
+// Saved is the answer of SaveAgent.
+type Saved record.Saved
+
 // Placed is the answer of Place: exactly one of the two is set.
 type Placed record.Placed
 

@@ -23,8 +23,10 @@ const GuardBeat = 2 * time.Second
 // Node holds the activities of one telephony node, run on its own task queue.
 type Node struct {
 	Phone Phone
-	Name  id.Node
-	Boot  string // the node's run
+	// Journal is where a ring notes that it began.
+	Journal Journal
+	Name    id.Node
+	Boot    string // the node's run
 	// Stopping is closed when the node begins a clean stop; nil: never.
 	Stopping <-chan struct{}
 
@@ -35,13 +37,41 @@ type Node struct {
 // every method is an activity.
 func Guarded(n *Node) bool { return n.guards.Load() > 0 }
 
-// Ring rings the targets and returns how it ended.
-func (n *Node) Ring(ctx context.Context, ref call.Ref, r call.Ring) (call.RingEnded, error) {
+// Rung is the answer of Ring.
+type Rung struct {
+	call.RingEnded
+	// Noted says that the note was written.
+	Noted bool `json:"noted,omitempty"`
+}
+
+// Ring rings the targets and returns how it ended. A note, if there is one, is written
+// meanwhile: so that a ring need not wait for its own record, nor the record cost an
+// action of its own.
+func (n *Node) Ring(ctx context.Context, ref call.Ref, r call.Ring, note *call.Save) (Rung, error) {
 	done := make(chan struct{})
 	defer close(done)
 	go beat(ctx, done)
+	noted := n.note(ctx, ref, note)
 	ended, err := n.Phone.Ring(ctx, ref, r)
-	return ended, Carry(err)
+	return Rung{RingEnded: ended, Noted: <-noted}, Carry(err)
+}
+
+// noteWithin bounds the writing of a note.
+const noteWithin = 2 * time.Second
+
+// note writes a note beside, and tells whether it could.
+func (n *Node) note(ctx context.Context, ref call.Ref, note *call.Save) <-chan bool {
+	noted := make(chan bool, 1)
+	if note == nil || n.Journal == nil {
+		noted <- false
+		return noted
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, noteWithin)
+		defer cancel()
+		noted <- n.Journal.SaveCall(ctx, ref, *note) == nil
+	}()
+	return noted
 }
 
 func beat(ctx context.Context, done <-chan struct{}) {

@@ -35,27 +35,23 @@ func (r *Records) now() time.Time {
 	return time.Now()
 }
 
-// SaveAgent writes a session and matches it; see Journal.SaveAgent. When this very
-// transaction matched a call, the call has been told before SaveAgent returns.
-func (r *Records) SaveAgent(ctx context.Context, s agent.Save) (agent.Done, error) {
+// SaveAgent writes a session and matches it; see Journal.SaveAgent. Whoever calls it
+// must let TellMatched tell what it matched.
+func (r *Records) SaveAgent(ctx context.Context, s agent.Save) (Saved, error) {
 	saved, err := r.Journal.SaveAgent(ctx, s)
-	if err != nil {
-		return agent.Done{}, Carry(err)
-	}
-	if saved.Matched != nil {
-		if err := r.tellMatched(ctx, s.Presence, *saved.Matched); err != nil {
-			return agent.Done{}, Carry(err)
-		}
-	}
-	return agent.Done{Reserved: saved.Reserved}, nil
+	return Saved(saved), Carry(err)
 }
 
-// tellMatched signals the call that m reserved. A call whose workflow was never
-// started is started from its stored state; if the call is over, the session is
-// told that the offer is.
-func (r *Records) tellMatched(ctx context.Context, p agent.Presence, m call.Matched) error {
-	ref := call.Ref{Tenant: p.Tenant, Call: m.Offer.Call()}
-	session := id.AgentWorkflow(p.Tenant, p.Agent)
+// TellMatched signals the call that a session's transaction matched. A call whose
+// workflow was never started is started from its stored state; if the call is over,
+// the session is told that the offer is.
+func (r *Records) TellMatched(ctx context.Context, a agent.Ref, m call.Matched) error {
+	return Carry(r.tellMatched(ctx, a, m))
+}
+
+func (r *Records) tellMatched(ctx context.Context, a agent.Ref, m call.Matched) error {
+	ref := call.Ref{Tenant: a.Tenant, Call: m.Offer.Call()}
+	session := id.AgentWorkflow(a.Tenant, a.Agent)
 	told, err := NewMessage(r.now(), string(call.KindMatched), m)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ type Dispatcher struct {
 
 	mu       sync.Mutex
 	openings map[call.Ref]*opening // calls whose workflow has not taken over yet
-	queued   map[call.Ref]bool     // queue calls of the local node that a workflow has taken over
+	live     map[call.Ref]*live    // calls of the local node that a workflow has taken over
 	known    bindings
 }
 
@@ -84,7 +84,7 @@ func New(c Config) *Dispatcher {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, queued: map[call.Ref]bool{}}
+	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, live: map[call.Ref]*live{}}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.courier = newCourier(d)
 	return d

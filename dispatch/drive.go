@@ -9,6 +9,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
+	"holdfast/activities"
 	"holdfast/domain/call"
 	"holdfast/domain/id"
 	"holdfast/workflows"
@@ -29,21 +30,21 @@ type opening struct {
 	d   *Dispatcher
 	ref call.Ref
 
-	mu      sync.Mutex
-	reports []report     // facts not applied yet
-	answers []call.Event // answers to effects not applied yet
-	over    bool         // the workflow has taken over: answers are for nobody
-	news    chan struct{}
+	mu    sync.Mutex
+	inbox []report // facts and answers not applied yet, in the order in which they came
+	over  bool     // the workflow has taken over: answers are for nobody
+	news  chan struct{}
 
 	// What follows is the goroutine's.
 	state  call.State
-	told   []fact // every fact since the INVITE, for a workflow that began from an older state
+	told   []report // every fact since the INVITE, for a workflow that began from an older state
+	rung   map[id.Offer]bool
 	writer *writer
 	failed int // starts in a row that Temporal did not take
 }
 
 func newOpening(d *Dispatcher, s call.State) *opening {
-	o := &opening{d: d, ref: s.Ref(), state: s, news: make(chan struct{}, 1)}
+	o := &opening{d: d, ref: s.Ref(), state: s, news: make(chan struct{}, 1), rung: map[id.Offer]bool{}}
 	o.writer = &writer{o: o}
 	return o
 }
@@ -51,19 +52,21 @@ func newOpening(d *Dispatcher, s call.State) *opening {
 // post takes a fact and returns at once.
 func (o *opening) post(r report) {
 	o.mu.Lock()
-	o.reports = append(o.reports, r)
+	if !o.over {
+		o.inbox = append(o.inbox, r)
+	}
 	o.mu.Unlock()
 	o.nudge()
 }
 
 // answer takes the answer to an effect and returns at once.
 func (o *opening) answer(e call.Event) {
-	o.mu.Lock()
-	if !o.over {
-		o.answers = append(o.answers, e)
+	r, err := o.d.report(e)
+	if err != nil {
+		o.d.log.Error("An answer could not be written.", "call", o.ref.Call, "kind", e.Kind(), "err", err)
+		return
 	}
-	o.mu.Unlock()
-	o.nudge()
+	o.post(r)
 }
 
 func (o *opening) nudge() {
@@ -122,16 +125,42 @@ func (o *opening) nextTry() time.Duration {
 // apply applies what was posted.
 func (o *opening) apply(ctx context.Context) {
 	o.mu.Lock()
-	reports, answers := o.reports, o.answers
-	o.reports, o.answers = nil, nil
+	inbox := o.inbox
+	o.inbox = nil
 	o.mu.Unlock()
-	for _, r := range reports {
-		o.told = append(o.told, r.fact)
-		o.step(ctx, r.fact.At, r.event)
+	for _, r := range inbox {
+		if !o.fresh(r) {
+			continue
+		}
+		if isFact(r.event) {
+			o.told = append(o.told, r)
+		}
+		o.step(ctx, r.At, r.event)
 	}
-	for _, e := range answers {
-		o.step(ctx, o.d.conf.Now(), e)
+}
+
+// fresh reports whether r is new: a ring's outcome comes twice, as a report and as
+// the answer to whoever asked for the ring.
+func (o *opening) fresh(r report) bool {
+	e, ok := r.event.(call.RingEnded)
+	if !ok {
+		return true
 	}
+	if o.rung[e.Offer] {
+		return false
+	}
+	o.rung[e.Offer] = true
+	return true
+}
+
+// isFact reports whether e happened in the world, not only as the answer to an effect
+// that a workflow would have answered for itself.
+func isFact(e call.Event) bool {
+	switch e.(type) {
+	case call.Done, call.Failed, call.Matched, call.Waiting:
+		return false
+	}
+	return true
 }
 
 // step applies an event and begins what follows. Once a start has failed, each state
@@ -215,39 +244,40 @@ func (o *opening) tell(ctx context.Context) {
 			continue
 		}
 		kind, event := workflows.Told(*f.Tell)
-		m, err := o.d.fact(string(kind), event)
+		m, err := activities.NewMessage(f.Tell.At, string(kind), event)
 		if err != nil {
-			continue
+			continue // the workflow will say why
 		}
-		m.At, m.From = f.Tell.At, id.CallWorkflow(o.ref.Tenant, o.ref.Call)
-		err = o.d.conf.Temporal.SignalWorkflow(ctx, id.AgentWorkflow(o.ref.Tenant, f.Tell.Agent), "", m.Kind, m.Message)
+		m.From = id.CallWorkflow(o.ref.Tenant, o.ref.Call)
+		err = o.d.conf.Temporal.SignalWorkflow(ctx, id.AgentWorkflow(o.ref.Tenant, f.Tell.Agent), "", m.Kind, m)
 		if err == nil || closed(err) {
 			o.step(ctx, o.d.conf.Now(), call.Done{Seq: f.Seq})
 		}
 	}
 }
 
-// leave ends the drive: facts go by the courier from now on, first those of told
-// that the workflow does not know, then those that wait, then what comes.
+// leave ends the drive: facts go to the workflow from now on, first those of told
+// that it does not know, then those that wait, then what comes.
 func (o *opening) leave(ctx context.Context, known int) {
 	d := o.d
 	d.mu.Lock()
 	o.mu.Lock()
 	o.over = true
-	facts, lives := append([]fact{}, o.told[known:]...), o.state.Phase != call.Ended
-	for _, r := range o.reports {
-		facts = append(facts, r.fact)
-		lives = lives && !callerEnded(r.event)
-	}
-	o.mu.Unlock()
 	delete(d.openings, o.ref)
-	if o.state.Route.Kind == call.ToQueue {
-		facts = withoutRinging(facts)
-		if lives {
-			d.queued[o.ref] = true
+	if o.state.Phase != call.Ended {
+		d.live[o.ref] = &live{queued: o.state.Route.Kind == call.ToQueue}
+	}
+	unknown := make([]fact, 0, len(o.told)-known)
+	for _, r := range o.told[known:] {
+		unknown = append(unknown, r.fact)
+	}
+	d.courier.send(id.CallWorkflow(o.ref.Tenant, o.ref.Call), o.ref, unknown...)
+	for _, r := range o.inbox {
+		if isFact(r.event) && o.fresh(r) {
+			d.pass(o.ref, r)
 		}
 	}
-	d.courier.send(id.CallWorkflow(o.ref.Tenant, o.ref.Call), o.ref, facts...)
+	o.mu.Unlock()
 	d.mu.Unlock()
 	d.markStarted(ctx, o.ref)
 }

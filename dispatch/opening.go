@@ -91,9 +91,3 @@ func (d *Dispatcher) console(ctx context.Context, s call.State) {
 		d.log.Info("A caller could not be given music.", "call", s.ID, "err", err)
 	}
 }
-
-// report is a fact that the node reported.
-type report struct {
-	fact  fact
-	event call.Event
-}

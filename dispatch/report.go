@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,57 +12,77 @@ import (
 	"holdfast/domain/id"
 )
 
-// Report delivers a fact about a call; see telephony.Handler. The outcome of a ring
-// is not among what is sent on: whoever asked for the ring has it as its answer.
-func (d *Dispatcher) Report(ref call.Ref, e call.Event) {
-	if e.Kind() == call.KindRingEnded {
-		return
+// report is something that the node reported.
+type report struct {
+	fact
+	event call.Event
+}
+
+func (d *Dispatcher) report(e call.Event) (report, error) {
+	m, err := activities.NewMessage(d.conf.Now(), string(e.Kind()), e)
+	r := report{fact: fact{Message: m}, event: e}
+	switch e := e.(type) {
+	case call.LegEnded:
+		r.echo = !e.Remote
+	case call.Ringing, call.LegHeld:
+		r.spare = true
 	}
-	f, err := d.fact(string(e.Kind()), e)
+	return r, err
+}
+
+// Report delivers a fact about a call; see telephony.Handler.
+func (d *Dispatcher) Report(ref call.Ref, e call.Event) {
+	r, err := d.report(e)
 	if err != nil {
 		d.log.Error("A fact could not be written.", "call", ref.Call, "kind", e.Kind(), "err", err)
 		return
 	}
-	switch e := e.(type) {
-	case call.LegEnded:
-		f.echo = !e.Remote
-	case call.Ringing, call.LegHeld:
-		f.spare = true
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if o := d.openings[ref]; o != nil {
-		o.post(report{f, e})
+		o.post(r)
 		return
 	}
-	if d.passOver(ref, e) {
+	d.pass(ref, r)
+}
+
+// live is what must be remembered of a call of the local node from its handover to
+// the end of its caller's leg.
+type live struct {
+	queued   bool  // a queue call
+	answered *fact // the outcome of its last ring, if that was an answer
+}
+
+// pass sends a fact about a call to its workflow, unless the workflow has it anyway:
+// a ring's outcome is the answer to whoever asked for the ring, and of a queue call
+// nobody needs to hear that it rings. But the end of a leg takes the answer along
+// that made the leg: the two travel on different ways, and a call that ends before it
+// is answered was abandoned.
+//
+// The caller holds d.mu.
+func (d *Dispatcher) pass(ref call.Ref, r report) {
+	facts := []fact{r.fact}
+	l := d.live[ref]
+	switch e := r.event.(type) {
+	case call.RingEnded:
+		if l != nil && e.Outcome == call.RingAnswered {
+			l.answered = &r.fact
+		}
 		return
+	case call.Ringing:
+		if l != nil && l.queued {
+			return
+		}
+	case call.LegEnded:
+		if l != nil && l.answered != nil {
+			facts = []fact{*l.answered, r.fact}
+			l.answered = nil
+		}
+		if e.Leg == call.CallerLeg {
+			delete(d.live, ref)
+		}
 	}
-	d.courier.send(id.CallWorkflow(ref.Tenant, ref.Call), ref, f)
-}
-
-// passOver reports whether nobody needs to hear e: that a queue call's offer rings
-// says its outcome too, and each signal is a billed action.
-func (d *Dispatcher) passOver(ref call.Ref, e call.Event) bool {
-	if callerEnded(e) {
-		delete(d.queued, ref)
-	}
-	return e.Kind() == call.KindRinging && d.queued[ref]
-}
-
-func callerEnded(e call.Event) bool {
-	ended, ok := e.(call.LegEnded)
-	return ok && ended.Leg == call.CallerLeg
-}
-
-// withoutRinging leaves out what passOver would have.
-func withoutRinging(facts []fact) []fact {
-	return slices.DeleteFunc(facts, func(f fact) bool { return f.Kind == string(call.KindRinging) })
-}
-
-func (d *Dispatcher) fact(kind string, event any) (fact, error) {
-	m, err := activities.NewMessage(d.conf.Now(), kind, event)
-	return fact{Message: m}, err
+	d.courier.send(id.CallWorkflow(ref.Tenant, ref.Call), ref, facts...)
 }
 
 // Registered writes a registration and tells the owner's session when a device came
@@ -76,11 +95,12 @@ func (d *Dispatcher) Registered(ctx context.Context, r device.Registration) erro
 	if refreshed := d.known.note(r, d.conf.Now()); refreshed || owner == "" {
 		return nil
 	}
-	f, err := d.fact(string(agent.KindDeviceChanged), agent.DeviceChanged{Device: r.Device, Reachable: reachable})
+	changed := agent.DeviceChanged{Device: r.Device, Reachable: reachable}
+	m, err := activities.NewMessage(d.conf.Now(), string(changed.Kind()), changed)
 	if err != nil {
 		return err
 	}
-	d.courier.send(id.AgentWorkflow(r.Tenant, owner), call.Ref{}, f)
+	d.courier.send(id.AgentWorkflow(r.Tenant, owner), call.Ref{}, fact{Message: m})
 	return nil
 }
 

@@ -148,7 +148,7 @@ func newRig(t testing.TB) *rig {
 	r.d = dispatch.New(dispatch.Config{Temporal: ground.client, Ledger: r.ledger, Journal: ground.journal, Log: quiet()})
 	r.d.Connect(r.phone)
 	t.Cleanup(r.d.Stop)
-	r.worker = worker.Node(ground.client, &activities.Node{Phone: r.phone, Name: r.node, Boot: r.boot}, quiet())
+	r.worker = worker.Node(ground.client, &activities.Node{Phone: r.phone, Journal: ground.journal, Name: r.node, Boot: r.boot}, quiet())
 	r.worker.Start()
 	t.Cleanup(func() { r.worker.Stop() })
 	for _, w := range []*worker.Worker{ground.shared, r.worker} {

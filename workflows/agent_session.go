@@ -45,6 +45,8 @@ func (agentStory) Decode(kind string, data []byte) (agent.Event, error) {
 	return agent.Decode(agent.Kind(kind), data)
 }
 
+func (agentStory) Together(effects []agent.Effect) []agent.Effect { return effects }
+
 func (agentStory) Number(f agent.Effect) int { return f.Seq }
 
 func (agentStory) Lane(f agent.Effect) bool { return f.Save != nil }
@@ -82,7 +84,11 @@ func (agentStory) Wake(s agent.State) wake {
 	return w
 }
 
-func (a agentStory) Carry(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {
+func (a agentStory) Carry(ctx workflow.Context, s agent.State, f agent.Effect) []agent.Event {
+	return []agent.Event{a.carry(ctx, s, f)}
+}
+
+func (a agentStory) carry(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {
 	switch {
 	case f.Save != nil:
 		return a.save(ctx, f)
@@ -94,11 +100,19 @@ func (a agentStory) Carry(ctx workflow.Context, s agent.State, f agent.Effect) a
 	return agent.Failed{Seq: f.Seq, Error: "this build does not know the effect"}
 }
 
+// save writes the session. The call that it matched is told beside, while the session
+// goes on.
 func (a agentStory) save(ctx workflow.Context, f agent.Effect) agent.Event {
-	done := agent.Done{}
-	err := a.record(ctx, f.Words(), &done, records.SaveAgent, *f.Save)
-	done.Seq = f.Seq
-	return a.answer(done, f, err)
+	var saved activities.Saved
+	err := a.record(ctx, f.Words(), &saved, records.SaveAgent, *f.Save)
+	if err == nil && saved.Matched != nil {
+		p := f.Save.Presence
+		a.besides(ctx, func(ctx workflow.Context) error {
+			summary := "Tell call " + string(saved.Matched.Offer.Call()) + " of its match"
+			return a.record(ctx, summary, nil, records.TellMatched, agent.Ref{Tenant: p.Tenant, Agent: p.Agent}, *saved.Matched)
+		})
+	}
+	return a.answer(agent.Done{Seq: f.Seq, Reserved: saved.Reserved}, f, err)
 }
 
 func (a agentStory) refuse(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -19,7 +20,7 @@ func Call(ctx workflow.Context, s call.State) (call.View, error) {
 	d := &desk{}
 	l := &loop[call.State, call.Event, call.Effect, call.View]{
 		desk:  d,
-		story: callStory{d},
+		story: callStory{d, map[int]call.Effect{}},
 		state: s,
 		fresh: func(call.State) bool { return false },
 		show: func(ctx workflow.Context, s call.State) {
@@ -34,7 +35,10 @@ func Call(ctx workflow.Context, s call.State) (call.View, error) {
 }
 
 // callStory carries out the effects of a call.
-type callStory struct{ *desk }
+type callStory struct {
+	*desk
+	notes map[int]call.Effect // the Saves that rings write, by the Seq of the ring
+}
 
 // phone names the activities of a telephony node.
 var phone *activities.Node
@@ -45,6 +49,18 @@ func (callStory) Messages() (commands, facts []string) {
 
 func (callStory) Decode(kind string, data []byte) (call.Event, error) {
 	return call.Decode(call.Kind(kind), data)
+}
+
+// Together lets a ring write the Save that comes with it: the ring would otherwise
+// wait until that is written.
+func (c callStory) Together(effects []call.Effect) []call.Effect {
+	ring := slices.IndexFunc(effects, func(f call.Effect) bool { return f.Ring != nil })
+	save := slices.IndexFunc(effects, func(f call.Effect) bool { return f.Save != nil })
+	if ring < 0 || save < 0 {
+		return effects
+	}
+	c.notes[effects[ring].Seq] = effects[save]
+	return slices.Delete(slices.Clone(effects), save, save+1)
 }
 
 func (callStory) Number(f call.Effect) int { return f.Seq }
@@ -96,7 +112,14 @@ func rings(s call.State) bool {
 	return false
 }
 
-func (c callStory) Carry(ctx workflow.Context, s call.State, f call.Effect) call.Event {
+func (c callStory) Carry(ctx workflow.Context, s call.State, f call.Effect) []call.Event {
+	if f.Ring != nil {
+		return c.ring(ctx, s, f)
+	}
+	return []call.Event{c.carry(ctx, s, f)}
+}
+
+func (c callStory) carry(ctx workflow.Context, s call.State, f call.Effect) call.Event {
 	switch {
 	case f.Place != nil:
 		return c.place(ctx, s, f)
@@ -104,8 +127,6 @@ func (c callStory) Carry(ctx workflow.Context, s call.State, f call.Effect) call
 		return c.answer(f, c.record(ctx, f.Words(), nil, records.SaveCall, s.Ref(), *f.Save))
 	case f.Close != nil:
 		return c.answer(f, c.record(ctx, f.Words(), nil, records.CloseCall, s.Ref(), *f.Close))
-	case f.Ring != nil:
-		return c.ring(ctx, s, f)
 	case f.Cancel != nil:
 		return c.atNode(ctx, s, f, phone.Cancel, *f.Cancel)
 	case f.Treat != nil:
@@ -132,14 +153,24 @@ func (c callStory) place(ctx workflow.Context, s call.State, f call.Effect) call
 	return c.answer(f, err)
 }
 
-func (c callStory) ring(ctx workflow.Context, s call.State, f call.Effect) call.Event {
-	ended := call.RingEnded{}
-	options := ringing(s.Node, f.Ring.Timeout, f.Words())
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), phone.Ring, s.Ref(), *f.Ring).Get(ctx, &ended)
+// ring rings, and lets the ring write what is to be noted of it.
+func (c callStory) ring(ctx workflow.Context, s call.State, f call.Effect) []call.Event {
+	note, noted := c.notes[f.Seq]
+	delete(c.notes, f.Seq)
+	rung := activities.Rung{}
+	options := workflow.WithActivityOptions(ctx, ringing(s.Node, f.Ring.Timeout, f.Words()))
+	err := workflow.ExecuteActivity(options, phone.Ring, s.Ref(), *f.Ring, note.Save).Get(ctx, &rung)
+	answers := []call.Event{rung.RingEnded}
 	if err != nil {
-		return c.answer(f, err)
+		answers[0] = c.answer(f, err)
 	}
-	return ended
+	if noted && rung.Noted {
+		return append([]call.Event{call.Done{Seq: note.Seq}}, answers...)
+	}
+	if noted { // it is tried again, unless a later one replaces it now
+		answers = append(answers, call.Failed{Seq: note.Seq, Error: "the ring could not write it"})
+	}
+	return answers
 }
 
 func (c callStory) atNode(ctx workflow.Context, s call.State, f call.Effect, activity, arg any) call.Event {

@@ -9,8 +9,21 @@ import (
 // desk is where the effects of a workflow are carried out, and what the loop must
 // know of them.
 type desk struct {
-	turn  int // counts what happened
-	local int // local activities that run now
+	turn   int // counts what happened
+	local  int // local activities that run now
+	beside int // what else must be done before the workflow may end
+}
+
+// besides does something that no effect waits for; the workflow does.
+func (d *desk) besides(ctx workflow.Context, do func(ctx workflow.Context) error) {
+	d.beside++
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if err := do(ctx); err != nil {
+			workflow.GetLogger(ctx).Error("Something could not be done.", "err", err)
+		}
+		d.beside--
+		d.turn++
+	})
 }
 
 // record carries out an activity that writes or tells: at once in this process, and
@@ -37,7 +50,7 @@ func (l *loop[S, E, F, V]) issue(f F, from string) {
 	l.open[seq] = true
 	if !l.story.Lane(f) {
 		workflow.Go(l.ctx, func(ctx workflow.Context) {
-			l.answer(seq, l.story.Carry(withSender(ctx, from), l.state, f))
+			l.answer(seq, l.story.Carry(withSender(ctx, from), l.state, f)...)
 		})
 		return
 	}
@@ -48,10 +61,12 @@ func (l *loop[S, E, F, V]) issue(f F, from string) {
 	}
 }
 
-// answer applies the answer to effect seq.
-func (l *loop[S, E, F, V]) answer(seq int, e E) {
+// answer applies the answers to effect seq.
+func (l *loop[S, E, F, V]) answer(seq int, answers ...E) {
 	delete(l.open, seq)
-	_, _ = l.happen(workflow.Now(l.ctx), "", e) // an answer is a fact
+	for _, e := range answers {
+		_, _ = l.happen(workflow.Now(l.ctx), "", e) // an answer is a fact
+	}
 }
 
 // runLane carries out the effects of the lane, one after the other. What a later
@@ -69,11 +84,11 @@ func (l *loop[S, E, F, V]) runLane(ctx workflow.Context) {
 			f, rest = joined, rest[1:]
 		}
 		l.lane = rest
-		e := l.story.Carry(ctx, l.state, f)
+		answers := l.story.Carry(ctx, l.state, f)
 		for _, seq := range replaced {
 			l.answer(seq, l.story.Done(seq))
 		}
-		l.answer(l.story.Number(f), e)
+		l.answer(l.story.Number(f), answers...)
 	}
 	l.running = false
 }

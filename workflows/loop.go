@@ -25,8 +25,11 @@ type story[S, E, F any] interface {
 	Decode(kind string, data []byte) (E, error)
 	// Number is an effect's Seq.
 	Number(f F) int
-	// Carry carries an effect out, however long it takes, and returns its answer.
-	Carry(ctx workflow.Context, s S, f F) E
+	// Together leaves out the effects that are carried out along with others of the
+	// same moment.
+	Together(effects []F) []F
+	// Carry carries an effect out, however long it takes, and returns its answers.
+	Carry(ctx workflow.Context, s S, f F) []E
 	// Lane says whether the effect must run in order with others, and Join joins
 	// one that has not begun with the one that follows, if the later replaces it.
 	Lane(f F) bool
@@ -88,7 +91,7 @@ func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {
 	if err := l.takeCommands(ctx, commands); err != nil {
 		return l.state.View(), err
 	}
-	for _, f := range l.state.Outstanding() {
+	for _, f := range l.story.Together(l.state.Outstanding()) {
 		l.issue(f, "")
 	}
 	l.turn++
@@ -125,7 +128,7 @@ func (l *loop[S, E, F, V]) sleep(ctx workflow.Context) {
 // rests reports whether nobody waits for us: every command is answered and every
 // signal heard. Local activities may not be cut off.
 func (l *loop[S, E, F, V]) rests() bool {
-	return l.local == 0 && workflow.AllHandlersFinished(l.ctx) && !l.pending()
+	return l.local == 0 && l.beside == 0 && workflow.AllHandlersFinished(l.ctx) && !l.pending()
 }
 
 func (l *loop[S, E, F, V]) pending() bool {
@@ -174,7 +177,7 @@ func (l *loop[S, E, F, V]) happen(at time.Time, from string, e E) (lane []int, e
 	}
 	l.state = next
 	l.turn++
-	for _, f := range effects {
+	for _, f := range l.story.Together(effects) {
 		if l.story.Lane(f) {
 			lane = append(lane, l.story.Number(f))
 		}
