@@ -37,3 +37,27 @@ func TestRoles_EveryPermissionIsResourceColonAction(t *testing.T) {
 	}
 	require.Nil(t, Role("nobody").Permissions())
 }
+
+// SEED-2, SEED-110: a user may what any of its roles may, each once.
+func TestPermissionsOf_SeveralRoles_AddUp(t *testing.T) {
+	t.Parallel()
+	both := PermissionsOf(BusinessAdmin, ITAdmin)
+	require.Subset(t, both, BusinessAdmin.Permissions())
+	require.Subset(t, both, ITAdmin.Permissions())
+	require.IsIncreasing(t, both, "sorted, none twice")
+	require.NotContains(t, both, SessionUse, "SEED-5: no agent, however many roles of other kinds")
+	require.Empty(t, PermissionsOf())
+	require.Empty(t, PermissionsOf("auditor"))
+}
+
+// SEED-8: the tenant's directory and its audit trail are the administrators'.
+func TestRoles_DirectoryAndAuditAreTheAdministrators(t *testing.T) {
+	t.Parallel()
+	for _, p := range []Permission{TenantsApply, TenantsExport, AuditRead} {
+		require.Contains(t, BusinessAdmin.Permissions(), p)
+		require.Contains(t, ITAdmin.Permissions(), p)
+		require.NotContains(t, Supervisor.Permissions(), p)
+		require.NotContains(t, Regular.Permissions(), p)
+	}
+	require.NotContains(t, BusinessAdmin.Permissions(), OpsTemporal)
+}

@@ -18,7 +18,7 @@ import (
 
 // seeds is how many hours each test plays; go test ./domain/simulation -seeds 1000
 // for a long night.
-var seeds = flag.Int("seeds", 30, "how many seeds each simulation plays")
+var seeds = flag.Int("seeds", 10, "how many seeds each simulation plays")
 
 const (
 	agentCount  = 50
