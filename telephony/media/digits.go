@@ -21,15 +21,14 @@ type digit struct {
 // digitNames are events 0 to 16 (RFC 4733 §3.2).
 const digitNames = "0123456789*#ABCD!"
 
-// quiet is how long after a packet of a press audio is still held to be the same
-// press heard in-band, and not relayed.
-const quiet = 100 * time.Millisecond
-
 // forgotten is how long after its last packet a press without an end is over.
 const forgotten = 500 * time.Millisecond
 
-// pressing says whether a press is going on.
-func (d *digit) pressing(now int64) bool { return d.active && now-d.at < int64(quiet) }
+// pressing says whether a press is going on: then audio is held to be the same
+// press heard in-band, and is not relayed.
+func (sh *shard) pressing(l *leg) bool {
+	return l.digit.active && sh.now-l.digit.at < int64(sh.engine.cfg.tune.quiet)
+}
 
 // onDigit follows the presses of a peer and reports each once.
 func (sh *shard) onDigit(l *leg, p *packet) {

@@ -125,7 +125,7 @@ func TestDigit_LongerThanASegment_IsOnePress(t *testing.T) {
 
 func TestDigit_AudioBesideIt_IsNotRelayedAndLeavesNoGap(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil)
+	r := newRig(t, func(c *Config) { c.tune.quiet = time.Hour })
 	a, b := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000)
 	sa, _ := r.pair(a, b)
 	_, all := talk(a, sa, b, 1)

@@ -109,6 +109,8 @@ type tuning struct {
 	sweepTicks int           // ticks between two visits of a stream by the sweep
 	window     time.Duration // how long a better source may take over after Configure
 	silence    time.Duration // of the locked source, before it may move
+	catchUp    int           // ticks that are made up for after a stall
+	quiet      time.Duration // after a packet of a press, while audio may be the same press in-band
 }
 
 func (c Config) withDefaults() Config {
@@ -123,6 +125,10 @@ func (c Config) withDefaults() Config {
 	def(&c.RTCPInterval, 5*time.Second)
 	def(&c.tune.window, 5*time.Second)
 	def(&c.tune.silence, 3*time.Second)
+	def(&c.tune.quiet, 100*time.Millisecond)
+	if c.tune.catchUp == 0 {
+		c.tune.catchUp = 3
+	}
 	if c.tune.sweepTicks == 0 {
 		c.tune.sweepTicks = int(time.Second / tick)
 	}

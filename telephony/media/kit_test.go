@@ -28,12 +28,13 @@ type rig struct {
 	more chan struct{} // closed and replaced at each event
 }
 
-// newRig starts an engine that sweeps at each tick. change may adjust its Config.
+// newRig starts an engine that sweeps at each tick and never leaves one out. change may adjust its Config.
 func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, more: make(chan struct{})}
 	cfg := Config{Shards: 2, Events: r.note, RTCPInterval: time.Hour}
 	cfg.tune.sweepTicks = 1
+	cfg.tune.catchUp = 1000 // a busy machine must not make holes in what is heard
 	if change != nil {
 		change(&cfg)
 	}

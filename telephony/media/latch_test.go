@@ -201,11 +201,11 @@ func TestLatch_NATForgetsThePhone_IsFoundAgainBySSRCAfterSilence(t *testing.T) {
 
 	moved := listen(t, "127.7.7.7")
 	last := r.stats(s).In.Last
-	require.Eventually(t, func() bool { return time.Since(last) > silence+2*tick }, patience, time.Millisecond)
-	for range 10 {
+	require.Eventually(t, func() bool { return time.Since(last) > silence }, patience, time.Millisecond)
+	r.awaitStats(s, func(st Stats) bool { // the kernel lets strangers be seen from the next sweep on
 		evil.say(s) // another SSRC
-	}
-	r.awaitStats(s, func(st Stats) bool { return st.Rejected.Stranger == 10 })
+		return st.Rejected.Stranger >= 10
+	})
 	require.Len(t, r.events(s, Latched), 1)
 	for range 4 {
 		a.sayFrom(moved, s)
@@ -230,7 +230,7 @@ func TestLatch_ReINVITEWithNewAddress_FollowsAtOnce(t *testing.T) {
 
 func TestLatch_ReINVITEFromBehindNAT_OpensTheWindowAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, windowOf(50*time.Millisecond, time.Hour))
+	r := newRig(t, windowOf(300*time.Millisecond, time.Hour))
 	a := newPhone(t, PCMU, 440)
 	s := r.open("call")
 	require.NoError(t, s.Configure(a.behindNAT("127.0.0.1")))
@@ -238,7 +238,7 @@ func TestLatch_ReINVITEFromBehindNAT_OpensTheWindowAgain(t *testing.T) {
 		a.say(s)
 	}
 	at := r.await(s, Latched, 1).At
-	require.Eventually(t, func() bool { return time.Since(at) > 100*time.Millisecond }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return time.Since(at) > 350*time.Millisecond }, patience, time.Millisecond)
 	moved := listen(t, "127.0.0.1")
 	for range 4 {
 		a.sayFrom(moved, s)
@@ -265,7 +265,7 @@ func TestLatch_ReINVITEFromBehindNAT_OpensTheWindowAgain(t *testing.T) {
 // A gateway on the way rewrote the SDP, but the phone's audio stays where it is.
 func TestLatch_NewSDPButOldSource_IsSentToTheSource(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, windowOf(30*time.Millisecond, time.Hour))
+	r := newRig(t, windowOf(500*time.Millisecond, time.Hour))
 	a, b := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000)
 	sa, sb := r.pair(a, b)
 	talk(a, sa, b, 1)

@@ -73,13 +73,16 @@ func (sh *shard) playAll() {
 	}
 }
 
-// skipFrames moves all clips on by ticks that came too late to be sent.
+// skipFrames moves time on by ticks that came too late to be sent. Music goes on
+// elsewhere; a prompt, which is to be understood, waits.
 func (sh *shard) skipFrames(ticks int64) {
 	n := uint32(ticks) * uint32(tickSamples)
 	for _, slot := range sh.playing {
 		l := sh.legs.leg(slot)
 		c := sh.legs.side(slot).clip
-		l.play.pos = int32((int64(l.play.pos) + int64(n)) % int64(c.samples))
+		if l.play.kind != playOnce {
+			l.play.pos = int32((int64(l.play.pos) + int64(n)) % int64(c.samples))
+		}
 		if l.out.source == l.play.source {
 			l.out.ts += n
 		}

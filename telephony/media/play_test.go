@@ -186,3 +186,18 @@ func TestClip_ShorterThanAPacket_IsLooped(t *testing.T) {
 	require.NoError(t, s.Play(Loop(pcm)))
 	require.Equal(t, []bool{true}, a.hears(4, 1000))
 }
+
+func TestPlay_AfterALongStall_MusicHasMovedOnAndAPromptHasNot(t *testing.T) {
+	t.Parallel()
+	r := newBare(t, PCMU, 0)
+	require.NoError(t, r.sh.play(r.a, Music()))
+	require.NoError(t, r.sh.play(r.b, Once(make([]int16, 1600))))
+	r.sh.now = r.engine.clock.now()
+	r.sh.playAll()
+	music, prompt, ts := r.a.play.pos, r.b.play.pos, r.b.out.ts
+	r.sh.skipFrames(5)
+	require.Equal(t, music+5*160, r.a.play.pos)
+	require.Equal(t, prompt, r.b.play.pos)
+	r.sh.playAll()
+	require.Equal(t, ts+6*160, r.b.out.ts, "the timestamp follows the clock")
+}

@@ -54,7 +54,7 @@ func TestPorts_AllUsed_IsErrNoPorts(t *testing.T) {
 
 func TestPorts_Closed_RestBeforeTheyAreUsedAgain(t *testing.T) {
 	t.Parallel()
-	const quarantine = 100 * time.Millisecond
+	const quarantine = 400 * time.Millisecond
 	first, last := freeRange(t, 1)
 	r := newRig(t, func(c *Config) { c.PortMin, c.PortMax, c.Quarantine = first, last, quarantine })
 	a := newPhone(t, PCMU, 440)

@@ -82,7 +82,7 @@ func (sh *shard) forward(l, d *leg, p *packet) {
 		}
 		d.out.skip(source, p.seq)
 		return
-	case !p.codec.isEvent() && l.digit.pressing(sh.now), muted(l, d) && !r.outCodec(p.codec).isG711():
+	case !p.codec.isEvent() && sh.pressing(l), muted(l, d) && !r.outCodec(p.codec).isG711():
 		d.out.skip(source, p.seq)
 		return
 	}

@@ -246,17 +246,16 @@ func TestTimeout_SilentPeer_IsReportedAgainAndAgain(t *testing.T) {
 
 func TestTimeout_RTCP_CountsAsLife(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *Config) { c.Timeout = 200 * time.Millisecond })
+	r := newRig(t, func(c *Config) { c.Timeout = 50 * time.Millisecond })
 	a := newPhone(t, PCMU, 440)
 	s := r.joined("call", a)
-	configured := time.Now()
-	require.Eventually(t, func() bool {
-		a.report(s, &rtcp.ReceiverReport{SSRC: 1})
-		return time.Since(configured) > 500*time.Millisecond
-	}, patience, 10*time.Millisecond)
-	r.awaitStats(s, func(Stats) bool { return true })
-	require.Empty(t, r.events(s, Timeout))
-	r.await(s, Timeout, 1)
+	configured := r.await(s, Timeout, 1).At
+	a.report(s, &rtcp.ReceiverReport{SSRC: 1})
+	alive := r.await(s, Report, 1).At
+	require.True(t, alive.After(configured))
+	n := len(r.events(s, Timeout))
+	next := r.await(s, Timeout, n+1)
+	require.WithinDuration(t, alive, next.At.Add(-next.Duration), 0, "silence begins with the report")
 }
 
 func TestReception_JitterAndLoss_AreThoseOfRFC3550(t *testing.T) {

@@ -282,7 +282,7 @@ func (sh *shard) onTimer() {
 
 	// After a short stall the missed frames are sent late, which the peer's
 	// buffer evens out; after a long one they are left out.
-	run := min(fired, maxCatchUp)
+	run := min(fired, int64(sh.engine.cfg.tune.catchUp))
 	if fired > run {
 		sh.counts.TicksMissed += uint64(fired - run)
 		sh.skipFrames(fired - run)
@@ -295,6 +295,3 @@ func (sh *shard) onTimer() {
 		sh.sweep()
 	}
 }
-
-// maxCatchUp is how many ticks are made up for after a stall.
-const maxCatchUp = 3
