@@ -187,13 +187,14 @@ func (s *Server) fakeHA1(a Algorithm, user, realm string) string {
 	return a.hash(string(s.conf.Key) + user + realm)
 }
 
-// sameTarget compares the digest's URI with the Request-URI, loosely: proxies and phones rewrite all but the user.
+// sameTarget compares the digest's URI with the Request-URI, loosely: proxies and phones rewrite all but the user, and some
+// (sipp) name the server alone.
 func sameTarget(uri string, req *sip.Request) bool {
 	var u sip.Uri
 	if sip.ParseUri(uri, &u) != nil {
 		return false
 	}
-	return u.User == req.Recipient.User
+	return u.User == req.Recipient.User || u.User == ""
 }
 
 // A nonce is base64url(seconds, 8 bytes big endian · 8 random bytes · HMAC-SHA256 over them, realm and address, 16 bytes).
