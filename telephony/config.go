@@ -9,6 +9,7 @@ import (
 
 	"holdfast/domain/id"
 	"holdfast/telephony/dialog"
+	"holdfast/telephony/digest"
 	"holdfast/telephony/media"
 	"holdfast/telephony/registrar"
 	"holdfast/telephony/transaction"
@@ -30,6 +31,8 @@ type Config struct {
 	Sessions dialog.TimerPolicy
 	// Registrations are the registrar's limits.
 	Registrations registrar.Policy
+	// Algorithms are the digest algorithms offered to phones, in order; see digest.Config.
+	Algorithms []digest.Algorithm
 	// Timers are the base timers of SIP. Default: those of RFC 3261.
 	Timers transaction.Timers
 	// MaxCalls bounds the live calls; beyond it callers get 503. Default 2,000.

@@ -233,9 +233,13 @@ func (n *Node) verify(ctx context.Context, req *sip.Request, source netip.Addr) 
 		r := &refusal{code: sip.StatusUnauthorized, headers: result.Challenge}
 		if result.Tried {
 			n.metrics.unauthorized.Inc()
+			n.fragile.answered(req, source)
+		} else {
+			r.headers = n.fragile.offer(req, source, result.Challenge, n.now())
 		}
 		return "", "", r
 	}
+	n.fragile.answered(req, source)
 	return realm, result.User, nil
 }
 

@@ -30,6 +30,7 @@ type Node struct {
 	layer    *transaction.Layer
 	engine   *media.Engine
 	digest   *digest.Server
+	fragile  fragile
 	secrets  *secrets
 	carriers *carriers
 	phones   *phones
@@ -78,7 +79,7 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 	}
 	var err error
 	key := []byte(rand.Text()) // nonces of another boot are answered with a fresh challenge
-	if n.digest, err = digest.NewServer(digest.Config{Store: n.secrets, Key: key, Now: conf.Now}); err != nil {
+	if n.digest, err = digest.NewServer(digest.Config{Store: n.secrets, Key: key, Algorithms: conf.Algorithms, Now: conf.Now}); err != nil {
 		return nil, fmt.Errorf("new telephony node: %w", err)
 	}
 	if n.phones, err = newPhones(n); err != nil {

@@ -125,3 +125,27 @@ func TestRegister_DatabaseAway_ThePhoneStaysAndTheNewsFollows(t *testing.T) {
 	s.w.change(func() { s.w.away = nil })
 	s.w.until(t, "the news of the refresh", func() bool { return len(s.w.phoneLog) > clockless })
 }
+
+// Some phones give up when SHA-256 is offered, in whatever order.
+func TestRegister_APhoneThatKnowsOnlyMD5_IsOfferedNothingElse(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	offered := func(r *raw, lines ...string) int {
+		r.tag = ""
+		r.request("REGISTER", lines...)
+		return len(r.expect(401, "REGISTER").GetHeaders("WWW-Authenticate"))
+	}
+	r := s.raw()
+	r.from = "sip:1001@demo.localhost"
+	require.Equal(t, 2, offered(r))
+	require.Equal(t, 1, offered(r), "it came back without credentials")
+	require.Contains(t, r.challenge.GetHeader("WWW-Authenticate").Value(), "algorithm=MD5")
+	r.tag = ""
+	r.request("REGISTER", r.authorization(r.challenge, "REGISTER", "sip:8000@"+r.node, "1001", password, 1))
+	r.expect(403, "REGISTER") // To names somebody else; the credentials were right
+	require.Equal(t, 2, offered(r), "it answered")
+
+	old := s.raw()
+	old.from = "sip:1002@demo.localhost"
+	require.Equal(t, 1, offered(old, "User-Agent: baresip v1.0.0 (x86_64/linux)"))
+}
