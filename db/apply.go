@@ -44,7 +44,10 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if dryRun || len(changes) == 0 {
 			return nil
 		}
-		return write(ctx, tx, wanted)
+		if err := write(ctx, tx, wanted); err != nil {
+			return err
+		}
+		return directoryChanged(ctx, tx, doc.Tenant.Domain)
 	})
 	if err != nil {
 		return nil, failure(op, err)

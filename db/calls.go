@@ -156,13 +156,27 @@ func openedKind(s call.State) string {
 	return "Initiated"
 }
 
+// sqlAdvance writes a newer state and view of a call without a workflow.
+const sqlAdvance = `
+UPDATE calls SET state = $3, state_version = $4, phase = $5, agent = nullif($6, ''),
+       view = $7, version = greatest(version, $4), offers = $8, answered_at = coalesce($9, answered_at)
+ WHERE tenant_id = $1 AND call = $2 AND open AND NOT workflow_started AND state_version < $4`
+
 // Advance overwrites the stored state of a call that has no workflow yet. An older
 // state than the stored one, and one of a call that has its workflow, is ignored.
+// What others may see of it is told by the saves that it owes; only its end is told
+// at once, for its Close waits for the workflow.
 func (d *DB) Advance(ctx context.Context, s call.State) error {
 	v := s.View()
 	err := d.fly(ctx, s.Tenant, func(f *flight) error {
 		f.queue(sqlAdvance, string(s.Tenant), string(s.ID), s, s.Version, string(s.Phase), string(v.Agent), v, s.Offers,
-			stamp(s.AnsweredAt), s.Since)
+			stamp(s.AnsweredAt))
+		for _, e := range s.Owed {
+			if e.Close != nil {
+				f.queue(sqlLeaveLine, string(s.Tenant), string(s.ID))
+				f.addClosed(s.Ref(), e.Close.Record)
+			}
+		}
 		return nil
 	})
 	if err == nil {
@@ -170,16 +184,6 @@ func (d *DB) Advance(ctx context.Context, s call.State) error {
 	}
 	return failure("advance a call", err)
 }
-
-const sqlAdvance = `
-WITH advanced AS (
-  UPDATE calls SET state = $3, state_version = $4, phase = $5, agent = coalesce(nullif($6, ''), agent),
-         view = $7, version = $4, offers = $8, answered_at = coalesce($9, answered_at)
-   WHERE tenant_id = $1 AND call = $2 AND open AND NOT workflow_started AND version < $4
-  RETURNING 1)
-INSERT INTO events (tenant_id, stream, version, kind, at, view)
-SELECT $1, 'call:' || $2, $4, 'Advanced', $10, $7 FROM advanced
-ON CONFLICT (tenant_id, stream, version) DO NOTHING`
 
 // Started marks that the call's workflow exists.
 func (d *DB) Started(ctx context.Context, ref call.Ref) error {

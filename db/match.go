@@ -108,8 +108,8 @@ func lockKey(t id.Tenant, q id.Queue) int64 {
 	return int64(h.Sum64()) //nolint:gosec // any 64 bits will do
 }
 
-// circleRank is a place in the circle of a queue with random choice; SQL has the
-// same for agents: see sqlStand.
+// circleRank is a place in the circle of a queue with random choice; agents have
+// theirs by holdfast_rank (0006_order.sql).
 func circleRank(o id.Offer) int64 {
 	h := fnv.New32a()
 	h.Write([]byte(o))

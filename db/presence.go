@@ -32,19 +32,12 @@ ON CONFLICT (tenant_id, agent) DO UPDATE SET
 	sqlLeaveStand = `DELETE FROM candidates WHERE tenant_id = $1 AND agent = $2`
 
 	// sqlStand makes an agent a candidate in its queues, at the place that each
-	// queue's strategy gives it: the order of queue.Pick. Where that draws lots, any
-	// place in a circle will do (see circleRank).
+	// queue's strategy gives it.
 	sqlStand = `
 INSERT INTO candidates (tenant_id, queue, agent, version, penalty, position, calls, ready_at, rank, tie)
 SELECT $1, q.name, $2, $3, mine.penalty, coalesce(m.position, 0), $6::int, $7::timestamptz,
-       CASE q.strategy
-         WHEN 'fewest_calls' THEN $6::int
-         WHEN 'linear' THEN coalesce(m.position, 0)
-         WHEN 'random' THEN hashtext($2::text) & 2147483647
-         ELSE (extract(epoch FROM $7::timestamptz) * 1000000)::bigint END,
-       CASE q.strategy
-         WHEN 'fewest_calls' THEN (extract(epoch FROM $7::timestamptz) * 1000000)::bigint
-         ELSE length($2::text) END
+       holdfast_rank(q.strategy, $7::timestamptz, $6::int, coalesce(m.position, 0), $2),
+       holdfast_tie(q.strategy, $7::timestamptz, $2)
   FROM unnest($4::text[], $5::int[]) AS mine(name, penalty)
   JOIN queues q ON q.tenant_id = $1 AND q.name = mine.name
   LEFT JOIN memberships m ON m.tenant_id = $1 AND m.queue = q.name AND m.agent = $2`

@@ -12,7 +12,7 @@ import (
 const (
 	// sqlSaveCall writes a newer view. A call that has ended is not changed any more.
 	sqlSaveCall = `
-UPDATE calls SET view = $3, version = $4, phase = $5, agent = coalesce(nullif($6, ''), agent), data = $7,
+UPDATE calls SET view = $3, version = $4, phase = $5, agent = nullif($6, ''), data = $7,
        answered_at = coalesce(answered_at, $8)
  WHERE tenant_id = $1 AND call = $2 AND open AND version < $4`
 
@@ -27,7 +27,7 @@ VALUES ($1, $2, $3, '', $4, $5, $6, nullif($7, ''), nullif($8, ''), $9, $10, $11
         $12, $13, false, true, $14, $15, $16, $17, $18, $19, $20, $21)
 ON CONFLICT (tenant_id, call) DO UPDATE SET
        class = excluded.class, direction = excluded.direction, phase = excluded.phase,
-       agent = coalesce(excluded.agent, calls.agent), data = excluded.data,
+       agent = excluded.agent, data = excluded.data,
        view = excluded.view, version = excluded.version, open = false, workflow_started = true, state = NULL,
        queued_at = excluded.queued_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at,
        cause = excluded.cause, ended_by = excluded.ended_by, outcome = excluded.outcome, offers = excluded.offers
@@ -108,15 +108,20 @@ func (d *DB) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
 			f.queue(sqlKeepSegment, t, id, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
 				s.From, stamp(s.To), string(s.Cause))
 		}
-		f.addCallEvent(event.Event{
-			Tenant: ref.Tenant, Stream: event.CallStream(ref.Call), Version: v.Version, Kind: closedKind(r), At: r.EndedAt,
-		}, v)
+		f.addClosed(ref, r)
 		return nil
 	})
 	if err == nil {
 		d.nudge()
 	}
 	return failure("close a call", err)
+}
+
+// addClosed queues the last event of a call.
+func (f *flight) addClosed(ref call.Ref, r call.Record) {
+	f.addCallEvent(event.Event{
+		Tenant: ref.Tenant, Stream: event.CallStream(ref.Call), Version: r.View.Version, Kind: closedKind(r), At: r.EndedAt,
+	}, r.View)
 }
 
 // closedKind names the last event of a call (vocabulary.md).

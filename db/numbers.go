@@ -1,0 +1,99 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/domain/call"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+)
+
+// sqlRoute looks a number up: what is configured for it, else the agent whose
+// number it is, else the longest prefix. Addresses are those of the agent.
+const sqlRoute = `
+WITH candidates AS (
+  SELECT 0 AS rank, queue, agent, trunk FROM numbers WHERE tenant_id = $1 AND number = $2
+  UNION ALL
+  SELECT 1, NULL, number, NULL FROM agents WHERE tenant_id = $1 AND number = $2
+  UNION ALL
+  SELECT 1000 - length(number), NULL, NULL, trunk FROM numbers
+   WHERE tenant_id = $1 AND number = ANY ($3)
+), best AS (SELECT * FROM candidates ORDER BY rank LIMIT 1)
+SELECT b.queue, b.agent, b.trunk,
+       coalesce(q.ring_ms, 0), coalesce(q.max_wait_ms, 0), coalesce(q.priority, 0), coalesce(q.music, ''), coalesce(q.display_name, ''),
+       coalesce(a.ring_method, ''), coalesce(u.display_name, ''), coalesce(u.disabled, false),
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('device', d.name, 'kind', d.kind, 'uri', d.number) ORDER BY x.place), '[]')
+          FROM agent_addresses x JOIN devices d ON d.tenant_id = $1 AND d.name = x.device
+         WHERE x.tenant_id = $1 AND x.agent = b.agent)
+  FROM best b
+  LEFT JOIN queues q ON q.tenant_id = $1 AND q.name = b.queue
+  LEFT JOIN agents a ON a.tenant_id = $1 AND a.number = b.agent
+  LEFT JOIN users u ON u.tenant_id = $1 AND u.name = a.user_name`
+
+// longestPrefix bounds the prefixes of a dialled number that are tried: E.164 has
+// 15 digits, and an access code may come before it.
+const longestPrefix = 24
+
+// Route looks a number up in a tenant; kind ToNobody if it leads nowhere. Answers
+// are kept until the directory changes. Whether the caller may go there is not
+// asked here: a call from a trunk must not be sent out by another.
+func (d *DB) Route(ctx context.Context, t id.Tenant, number string) (call.Route, error) {
+	d.startListening()
+	r, epoch, kept := d.routes.get(t, number)
+	if kept {
+		return r, nil
+	}
+	err := d.fly(ctx, t, func(f *flight) error {
+		r = call.Route{Kind: call.ToNobody}
+		f.each(func(rows pgx.Rows) error {
+			var err error
+			r, err = scanRoute(rows, number)
+			return err
+		}, sqlRoute, string(t), number, prefixes(number))
+		return nil
+	})
+	if err != nil {
+		return call.Route{}, failure("look a number up", err)
+	}
+	d.routes.put(t, number, r, epoch)
+	return r, nil
+}
+
+// prefixes are the patterns that a number fits: "0*", "04*", …
+func prefixes(number string) []string {
+	var list []string
+	for i := range min(len(number), longestPrefix) + 1 {
+		list = append(list, number[:i]+"*")
+	}
+	return list
+}
+
+func scanRoute(rows pgx.Rows, number string) (call.Route, error) {
+	var q, trunk *string
+	var a *id.Agent
+	var queue call.Queue
+	var ringMS, maxWaitMS int64
+	var queueName, agentName, method string
+	var disabled bool
+	var addresses []leg.Address
+	if err := rows.Scan(&q, &a, &trunk, &ringMS, &maxWaitMS, &queue.Priority, &queue.Music, &queueName,
+		&method, &agentName, &disabled, &addresses); err != nil {
+		return call.Route{}, err
+	}
+	switch {
+	case q != nil:
+		queue.Name, queue.Ring, queue.MaxWait = id.Queue(*q), milliseconds(ringMS), milliseconds(maxWaitMS)
+		return call.Route{Kind: call.ToQueue, Queue: queue, Name: queueName}, nil
+	case a != nil && !disabled:
+		return call.Route{Kind: call.ToAgent, Agent: *a, Targets: addresses, Method: method, Name: agentName}, nil
+	case trunk != nil:
+		return call.Route{Kind: call.ToTrunk, Targets: []leg.Address{{Device: id.Device(*trunk), Kind: leg.PSTN, URI: number}},
+			Method: "single", Name: *trunk}, nil
+	}
+	return call.Route{Kind: call.ToNobody}, nil
+}
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

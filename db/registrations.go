@@ -1,0 +1,89 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/domain/device"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+const (
+	sqlRegister = `
+INSERT INTO registrations (tenant_id, device, instance, agent, contact, transport, flow, node, boot, user_agent, call_id, cseq, expires)
+SELECT $1, d.name, $3, d.agent, $4, $5, $6, $7, (SELECT boot FROM nodes WHERE name = $7), $8, $9, $10, $11
+  FROM devices d WHERE d.tenant_id = $1 AND d.name = $2
+ON CONFLICT (tenant_id, device, instance) DO UPDATE SET
+       agent = excluded.agent, contact = excluded.contact, transport = excluded.transport, flow = excluded.flow,
+       node = excluded.node, boot = excluded.boot, user_agent = excluded.user_agent,
+       call_id = excluded.call_id, cseq = excluded.cseq, expires = excluded.expires
+ WHERE registrations.call_id <> excluded.call_id OR registrations.cseq <= excluded.cseq`
+
+	// sqlUnregister removes a binding, unless it was renewed since (RFC 3261 §10.3,
+	// step 7: a lower CSeq of the same Call-ID is out of order).
+	sqlUnregister = `
+DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND instance = $3
+   AND (call_id <> $4 OR cseq <= $5)`
+
+	// sqlExpire removes what has expired of a device, so that nothing piles up.
+	sqlExpire = `DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires <= $3`
+
+	sqlDeviceReachable = `
+SELECT coalesce(d.agent, ''), EXISTS (
+       SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = $2 AND r.expires > $3)
+  FROM devices d WHERE d.tenant_id = $1 AND d.name = $2`
+)
+
+// SaveRegistration writes a registration or, with Expires in the past, removes it,
+// and returns whose the device is and whether it is reachable now. What comes out
+// of order (an older CSeq of the same Call-ID) changes nothing. fault.NotFound if
+// there is no such device.
+func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reachable bool, err error) {
+	const op = "save a registration"
+	if r.Instance == "" {
+		return "", false, fault.E(fault.Invalid, op, errors.New("the registration has no instance"))
+	}
+	found := false
+	err = d.fly(ctx, r.Tenant, func(f *flight) error {
+		t, name, now := string(r.Tenant), string(r.Device), d.now()
+		if r.Expires.After(now) {
+			f.queue(sqlRegister, t, name, r.Instance, r.Contact, r.Transport, r.Flow, string(r.Node), r.UserAgent,
+				r.CallID, int64(r.CSeq), r.Expires)
+		} else {
+			f.queue(sqlUnregister, t, name, r.Instance, r.CallID, int64(r.CSeq))
+		}
+		f.queue(sqlExpire, t, name, now)
+		f.scanOne(&found, []any{&owner, &reachable}, sqlDeviceReachable, t, name, now)
+		return nil
+	})
+	if err == nil && !found {
+		err = fault.E(fault.NotFound, op, fmt.Errorf("there is no device %s", r.Device))
+	}
+	return owner, reachable, failure(op, err)
+}
+
+const sqlRegistrations = `
+SELECT coalesce(agent, ''), contact, instance, transport, flow, node, user_agent, call_id, cseq, expires
+  FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires > $3 ORDER BY expires DESC, instance`
+
+// Registrations lists the live registrations of a device, the freshest first.
+func (d *DB) Registrations(ctx context.Context, t id.Tenant, name id.Device) ([]device.Registration, error) {
+	var list []device.Registration
+	err := d.fly(ctx, t, func(f *flight) error {
+		list = nil
+		f.each(func(rows pgx.Rows) error {
+			r := device.Registration{Tenant: t, Device: name}
+			var cseq int64
+			err := rows.Scan(&r.Agent, &r.Contact, &r.Instance, &r.Transport, &r.Flow, &r.Node, &r.UserAgent, &r.CallID, &cseq, &r.Expires)
+			r.CSeq = uint32(cseq) //nolint:gosec // written from a uint32
+			list = append(list, r)
+			return err
+		}, sqlRegistrations, string(t), string(name), d.now())
+		return nil
+	})
+	return list, failure("list registrations", err)
+}
