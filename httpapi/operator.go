@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"sync"
@@ -81,25 +83,45 @@ func serve(mediaType string, document func() ([]byte, error)) gin.HandlerFunc {
 	}
 }
 
-// ready runs all checks at once and names those that fail.
+// ready names what is missing.
 func (a *API) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	failed := make([]error, len(a.config.Checks))
-	var wait sync.WaitGroup
-	for i, c := range a.config.Checks {
-		wait.Go(func() { failed[i] = c.Run(ctx) })
-	}
-	wait.Wait()
-	out := &readyOutput{Status: http.StatusOK, Body: readyView{Status: "ready", Missing: []string{}}}
-	for i, err := range failed {
-		if err != nil {
-			a.log.Debug("A check failed.", "check", a.config.Checks[i].Name, "err", err)
-			out.Body.Missing = append(out.Body.Missing, a.config.Checks[i].Name)
-		}
-	}
+	out := &readyOutput{Status: http.StatusOK, Body: readyView{Status: "ready", Missing: missing(ctx, a.config.Checks, a.log)}}
 	if len(out.Body.Missing) > 0 {
 		out.Status, out.RetryAfter, out.Body.Status = http.StatusServiceUnavailable, "2", "not_ready"
 	}
 	return out, nil
+}
+
+// missing runs all checks at once and names those that fail.
+func missing(ctx context.Context, checks []Check, log *slog.Logger) []string {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	failed := make([]error, len(checks))
+	var wait sync.WaitGroup
+	for i, c := range checks {
+		wait.Go(func() { failed[i] = c.Run(ctx) })
+	}
+	wait.Wait()
+	names := []string{}
+	for i, err := range failed {
+		if err != nil {
+			log.Debug("A check failed.", "check", checks[i].Name, "err", err)
+			names = append(names, checks[i].Name)
+		}
+	}
+	return names
+}
+
+// Readiness answers as /readyz of the API does, for a process without it.
+func Readiness(checks []Check, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, status := readyView{Status: "ready", Missing: missing(r.Context(), checks, log)}, http.StatusOK
+		if len(v.Missing) > 0 {
+			v.Status, status = "not_ready", http.StatusServiceUnavailable
+			w.Header().Set("Retry-After", "2")
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(v) // the client left: nobody to tell
+	})
 }

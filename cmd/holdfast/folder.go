@@ -1,0 +1,124 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// folder is where `holdfast dev` keeps everything: databases, keys, logs. One
+// process owns it at a time; the kernel frees the lock however that process ends.
+type folder struct {
+	path string
+	lock *os.File
+	logs []*os.File
+}
+
+// openFolder makes or resumes a folder and becomes its owner.
+func openFolder(path string) (*folder, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, usage("--data: %w", err)
+	}
+	// Others may pass through: Postgres runs as another user when we are root.
+	if err := os.MkdirAll(filepath.Join(path, "log"), 0o711); err != nil { //nolint:gosec // see above
+		return nil, usage("the folder for the data can't be made: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, usage("the folder for the data can't be used: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		owner, _ := io.ReadAll(lock) // without the number the sentence is still true
+		_ = lock.Close()             // it was never ours
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, usage("%s is in use by another holdfast dev (process %s); stop it, or choose another folder by --data", path, strings.TrimSpace(string(owner)))
+		}
+		return nil, usage("%s can't be locked: %w", path, err)
+	}
+	f := &folder{path: path, lock: lock}
+	if err := f.claim(); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// claim notes who we are for the next one who asks.
+func (f *folder) claim() error {
+	if err := f.lock.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.lock.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
+	return err
+}
+
+// close gives the folder up.
+func (f *folder) close() {
+	for _, l := range f.logs {
+		_ = l.Close() // a log that can't be flushed is lost with the disk
+	}
+	_ = f.lock.Close() // frees the lock
+}
+
+func (f *folder) in(name string) string { return filepath.Join(f.path, name) }
+
+// tokenKey reads the secret of access tokens, or makes one for a new folder, so
+// that who is signed in stays so over a restart.
+func (f *folder) tokenKey() (tokenKeys, error) {
+	file := f.in("token.key")
+	b, err := os.ReadFile(file) //nolint:gosec // our own folder
+	if errors.Is(err, os.ErrNotExist) {
+		secret := make([]byte, 32)
+		_, _ = rand.Read(secret) // never fails
+		b = []byte(base64.StdEncoding.EncodeToString(secret) + "\n")
+		err = os.WriteFile(file, b, 0o600)
+	}
+	if err != nil {
+		return nil, usage("the key of access tokens can't be kept: %w", err)
+	}
+	var keys tokenKeys
+	if err := keys.UnmarshalText([]byte(strings.TrimSpace(string(b)))); err != nil {
+		return nil, usage("%s %w; remove it to get a new one", file, err)
+	}
+	return keys, nil
+}
+
+// log opens a log file anew; the one of the run before is kept beside it.
+func (f *folder) log(name string) (*os.File, error) {
+	file := f.in(filepath.Join("log", name))
+	if err := os.Rename(file, file+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, usage("the log of the run before can't be kept: %w", err)
+	}
+	l, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // our own folder, for everyone to read
+	if err != nil {
+		return nil, usage("the log can't be written: %w", err)
+	}
+	f.logs = append(f.logs, l)
+	return l, nil
+}
+
+// logger writes everything to the folder, and what an operator should see now to console.
+func (f *folder) logger(e environment, console io.Writer, verbose bool) (*slog.Logger, error) {
+	file, err := f.log("holdfast.log")
+	if err != nil {
+		return nil, err
+	}
+	seen := slog.LevelWarn
+	if verbose {
+		seen = slog.LevelInfo
+	}
+	kept := min(e.Log, slog.LevelInfo)
+	return slog.New(slog.NewMultiHandler(
+		slog.NewTextHandler(file, &slog.HandlerOptions{Level: kept}),
+		slog.NewTextHandler(console, &slog.HandlerOptions{Level: max(seen, min(e.Log, seen))}),
+	)), nil
+}

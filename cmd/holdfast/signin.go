@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// signedIn is an agent's session, as a client of the HTTP API holds it.
+type signedIn struct {
+	client http.Client
+	api    string
+	token  string
+	state  string
+}
+
+// signIn logs a user in and makes its agent ready.
+func signIn(ctx context.Context, api, tenant, user, password string) (*signedIn, error) {
+	s := &signedIn{client: http.Client{Timeout: 10 * time.Second}, api: strings.TrimSuffix(api, "/")}
+	var login struct {
+		Token string `json:"access_token"`
+	}
+	err := s.do(ctx, http.MethodPost, "/v1/auth/login", map[string]string{"tenant": tenant, "username": user, "password": password}, &login)
+	if err != nil {
+		return nil, err
+	}
+	s.token = login.Token
+	var view struct {
+		State string `json:"state"`
+	}
+	if err := s.do(ctx, http.MethodPost, "/v1/agent-session", map[string]string{"interface": "phone"}, &view); err != nil {
+		return nil, err
+	}
+	if err := s.do(ctx, http.MethodPost, "/v1/agent-session/ready", nil, &view); err != nil {
+		return nil, err
+	}
+	s.state = view.State
+	return s, nil
+}
+
+// signOut ends the session.
+func (s *signedIn) signOut(ctx context.Context, tell *narrator) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partWithin)
+	defer cancel()
+	if err := s.do(ctx, http.MethodDelete, "/v1/agent-session", nil, nil); err != nil {
+		tell.say("could not sign out: %v", err)
+		return
+	}
+	tell.say("signed out")
+}
+
+// do sends a request; a refusal comes back with its sentence.
+func (s *signedIn) do(ctx context.Context, method, path string, body, into any) error {
+	var b []byte
+	if body != nil {
+		var err error
+		if b, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.api+path, bytes.NewReader(b))
+	if err != nil {
+		return usage("--api: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return usage("the API can't be reached: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }() // read to the end below
+	if res.StatusCode >= http.StatusBadRequest {
+		var problem struct {
+			Detail string `json:"detail"`
+		}
+		if json.NewDecoder(res.Body).Decode(&problem) != nil || problem.Detail == "" {
+			problem.Detail = fmt.Sprintf("the API answered %s", res.Status)
+		}
+		return usage("%s", problem.Detail)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.NewDecoder(res.Body).Decode(into)
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/fault"
+	"holdfast/telephony/media/wav"
+	"holdfast/telephony/softphone"
+)
+
+// A phone and a customer without a node between them: what they say they hear is
+// what the other one speaks.
+func TestCall_ToAPhone_BothHearTheOthersTone(t *testing.T) {
+	t.Parallel()
+	p, err := softphone.New(t.Context(), softphone.Config{User: "1001", Domain: "demo.localhost"})
+	require.NoError(t, err)
+	defer p.Close()
+	dir := t.TempDir()
+	var phone, customer bytes.Buffer
+	tell := &narrator{out: &phone}
+	ctx, cancel := context.WithCancel(t.Context())
+	taken := make(chan error, 1)
+	go func() {
+		taken <- takeCalls(ctx, tell, p, phoneOptions{calls: 1, answer: 200e6, sounds: sounds{tone: 440, record: filepath.Join(dir, "agent.wav")}}, nil)
+	}()
+	defer cancel()
+	o := callOptions{
+		line: lineOptions{server: p.Addr(), domain: "demo.localhost", transport: "udp"}, from: "4930123456", last: 1500e6,
+		headers: []string{"X-CC-Account=42"}, sounds: sounds{tone: 1000, record: filepath.Join(dir, "customer.wav")},
+	}
+	require.NoError(t, placeCall(t.Context(), &narrator{out: &customer}, "1001", o))
+	require.NoError(t, <-taken)
+	require.Contains(t, customer.String(), "it rings")
+	require.Contains(t, customer.String(), "hears 440 Hz")
+	require.Contains(t, customer.String(), "hangs up")
+	require.Contains(t, phone.String(), "rings: call from 4930123456 to 1001 (X-CC-Account=42)")
+	require.Contains(t, phone.String(), "hears 1000 Hz")
+	require.Contains(t, phone.String(), "the other side ended the call")
+	pcm, err := wav.ReadFile(filepath.Join(dir, "customer.wav"))
+	require.NoError(t, err)
+	require.Greater(t, len(pcm), 8000/2)
+	require.FileExists(t, filepath.Join(dir, "agent.wav"))
+}
+
+func TestCall_NobodyAnswers_EndsWithCode1(t *testing.T) {
+	t.Parallel()
+	p, err := softphone.New(t.Context(), softphone.Config{User: "1001", Domain: "demo.localhost"})
+	require.NoError(t, err)
+	defer p.Close()
+	go func() {
+		_ = takeCalls(t.Context(), &narrator{out: &bytes.Buffer{}}, p, phoneOptions{calls: 1, reject: 486}, nil)
+	}()
+	o := callOptions{line: lineOptions{server: p.Addr(), domain: "demo.localhost", transport: "udp"}, from: "49", last: 10e9}
+	var out bytes.Buffer
+	err = placeCall(t.Context(), &narrator{out: &out}, "1001", o)
+	require.Error(t, err)
+	require.Equal(t, exitFailed, exitCode(err))
+	require.Contains(t, out.String(), "not answered: 486")
+}
+
+func TestEar_NamesWhatLasts(t *testing.T) {
+	t.Parallel()
+	for want, looks := range map[string][]look{
+		silence: {{440, -60}, {300, -70}, {0, -96}},
+		tone:    {{440, -12}, {441, -12}, {438, -13}},
+		mixture: {{440, -12}, {660, -12}, {438, -13}},
+	} {
+		kind, _ := agree(looks)
+		require.Equal(t, want, kind)
+	}
+	e := &ear{}
+	heard := func(looks ...look) (s string) {
+		for _, l := range looks {
+			e.looks = append(e.looks, l)
+			e.looks = e.looks[max(0, len(e.looks)-earSame):]
+			s = e.settle()
+			e.now = s
+		}
+		return s
+	}
+	require.Equal(t, "440 Hz", heard(look{440, -12}, look{440, -12}, look{443, -12}, look{441, -12}))
+	require.Equal(t, "440 Hz", heard(look{700, -12}, look{440, -60}), "a change is under way")
+	require.Equal(t, silence, heard(look{0, -96}, look{0, -96}, look{0, -96}))
+	for i := range earMixed + earSame {
+		heard(look{float64(300 + 100*(i%3)), -20})
+	}
+	require.Equal(t, mixture, e.now)
+	require.Equal(t, mixture, heard(look{500, -20}, look{500, -20}, look{500, -20}), "a long note")
+	require.Equal(t, "a.wav", numbered("a.wav", 1))
+	require.Equal(t, "dir/a-2.wav", numbered("dir/a.wav", 2))
+}
+
+// A second dev on the same folder is refused clearly; what a dead one left does not matter.
+func TestFolder_HasOneOwnerAndKeepsItsKey(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "site")
+	f, err := openFolder(dir)
+	require.NoError(t, err)
+	key, err := f.tokenKey()
+	require.NoError(t, err)
+	_, err = openFolder(dir)
+	require.Error(t, err)
+	require.Equal(t, exitUsage, exitCode(err))
+	require.Contains(t, sentence(err), dir)
+	require.Contains(t, sentence(err), "--data")
+	f.close()
+
+	f, err = openFolder(dir)
+	require.NoError(t, err)
+	defer f.close()
+	again, err := f.tokenKey()
+	require.NoError(t, err)
+	require.Equal(t, key, again, "who is signed in stays so")
+	info, err := os.Stat(f.in("token.key"))
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+	for range 2 {
+		_, err := f.log("holdfast.log")
+		require.NoError(t, err)
+	}
+	require.FileExists(t, filepath.Join(dir, "log", "holdfast.log.1"))
+}
+
+func TestListen_ATakenPortIsNamedWithItsVariable(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	_, err = listen("HOLDFAST_HTTP_ADDR", listenAddr(l.Addr().String()))
+	require.Equal(t, exitUsage, exitCode(err))
+	require.Contains(t, sentence(err), "HOLDFAST_HTTP_ADDR")
+	require.Contains(t, sentence(err), listenAddr(l.Addr().String()).port())
+	_, err = listen("HOLDFAST_HTTP_ADDR", "192.0.2.1:1")
+	require.Contains(t, sentence(err), "no address 192.0.2.1")
+	s := &site{env: environment{HTTPAddr: listenAddr(l.Addr().String()), SIPAddr: "127.0.0.1:0"}}
+	require.Contains(t, sentence(s.checkPorts()), "HOLDFAST_HTTP_ADDR")
+}
+
+func TestExitCode_TellsTheUsersFaultsFromOurs(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, exitUsage, exitCode(&fault.Error{Kind: fault.Unavailable, Code: "devstack_missing", Sentence: "build it"}))
+	require.Equal(t, exitUsage, exitCode(fault.E(fault.Invalid, "x", os.ErrInvalid)))
+	require.Equal(t, exitFailed, exitCode(fault.E(fault.Unavailable, "x", os.ErrClosed)))
+	require.Equal(t, exitFailed, exitCode(os.ErrClosed))
+}
+
+func TestNodeConfig_SaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	base := environment{SIPAddr: "0.0.0.0:5060", RTPPorts: portRange{20000, 20999}, Node: "n", SIPTLSAddr: "0.0.0.0:5061"}
+	_, err := nodeConfig(&ground{env: base})
+	require.Contains(t, sentence(err), "HOLDFAST_SIP_ADVERTISE")
+	good := devEnvironment(base)
+	conf, err := nodeConfig(&ground{env: good})
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:5060", conf.Listen[0].SentBy)
+	require.Equal(t, "127.0.0.1", conf.Media.Advertise.String())
+	require.Equal(t, "0.0.0.0", conf.Media.Bind.String())
+	require.NotEmpty(t, conf.Boot)
+	bad := good
+	bad.Node = "a b"
+	_, err = nodeConfig(&ground{env: bad})
+	require.Contains(t, sentence(err), "HOLDFAST_NODE")
+	bad = good
+	bad.SIPTLSCert = "cert.pem"
+	_, err = nodeConfig(&ground{env: bad})
+	require.Contains(t, sentence(err), "belong together")
+}
+
+func TestProgress_ShowsEachStepWithItsTime(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := newProgress(&out)
+	require.NoError(t, p.step("Postgres", func() error { return nil }))
+	require.Error(t, p.step("Temporal", func() error { return os.ErrClosed }))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Regexp(t, `^✓ Postgres +\d+\.\d s$`, lines[0])
+	require.Regexp(t, `^✗ Temporal +\d+\.\d s$`, lines[1])
+}
