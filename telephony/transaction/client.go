@@ -39,7 +39,8 @@ func (tx *Client) Flow() Flow { return tx.link.flow() }
 // on is called on the call's shard goroutine for each provisional response and the final one, for an INVITE also
 // for each further 2xx (from another fork, or repeated before Acknowledge); or once with an error, if no final
 // response comes: ErrTimeout, or ErrFlowGone when the connection closes meanwhile. Non-2xx responses to INVITE
-// are acknowledged by the layer. If Request itself returns an error, on is never called.
+// are acknowledged by the layer. on may be called before Request returns. If Request itself returns an error, on is
+// never called.
 func (l *Layer) Request(req *sip.Request, on func(res *sip.Response, err error)) (*Client, error) {
 	if l.stopped() {
 		return nil, ErrStopped

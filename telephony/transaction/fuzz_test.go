@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -20,19 +19,16 @@ func FuzzInput(f *testing.F) {
 	f.Add(request("INVITE", "z9hG4bK1", "1", ""))
 	f.Add(request("CANCEL", "z9hG4bK1", "1", ""))
 	f.Add(request("ACK", "z9hG4bK1", "1", "x"))
-	seen := make(chan string, 1024)
-	l, err := New(Config{User: &judge{seen: seen}, Shards: 1, Log: slog.New(slog.DiscardHandler), Timers: Timers{T1: time.Millisecond}})
-	require.NoError(f, err)
-	f.Cleanup(l.Stop)
 	from := netip.MustParseAddrPort("127.0.0.1:4000")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w := tap("UDP")
-		l.input(data, from, w)
-		l.shards[0].queue <- inbound{link: w} // behind the message: both are handled when the next fits
-		for len(l.shards[0].queue) > 0 {
-			select {
-			case <-seen:
-			case <-time.After(time.Millisecond):
+		j := &judge{seen: make(chan string, 2)}
+		l, err := newLayer(Config{User: j, Shards: 1, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		w, lane := tap("UDP"), l.shards[0]
+		for range 2 { // the repetition meets the transaction
+			l.input(data, from, w)
+			for len(lane.queue) > 0 {
+				lane.receive(<-lane.queue)
 			}
 		}
 		w.mu.Lock()

@@ -108,6 +108,18 @@ type connKey struct{ transport, remote string }
 
 // New makes a layer without sockets. Its goroutines run until Stop.
 func New(conf Config) (*Layer, error) {
+	l, err := newLayer(conf)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range l.shards {
+		l.work.Go(s.run)
+	}
+	return l, nil
+}
+
+// newLayer is a layer whose lanes are not served yet.
+func newLayer(conf Config) (*Layer, error) {
 	if conf.User == nil {
 		return nil, errors.New("new transaction layer: no User")
 	}
@@ -120,9 +132,7 @@ func New(conf Config) (*Layer, error) {
 	}
 	l.parser.MaxMessageLength = conf.MaxMessage
 	for range conf.Shards {
-		s := newShard(l, conf.Queue)
-		l.shards = append(l.shards, s)
-		l.work.Go(s.run)
+		l.shards = append(l.shards, newShard(l, conf.Queue))
 	}
 	return l, nil
 }

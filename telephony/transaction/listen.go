@@ -193,20 +193,24 @@ func isKeepAlive(data []byte) bool {
 
 func unmap(ap netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()) }
 
-// socketFor picks the socket for a destination: the one with the local address asked for, else the first of the
-// same family. Nil if none.
+// socketFor picks the socket for a destination: the one with the local address asked for, else the first of the same
+// family. Nil if none.
 func (l *Layer) socketFor(local sip.Addr, to netip.AddrPort) *udpSocket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var found *udpSocket
 	for _, s := range l.sockets {
-		same := s.local.Addr().Is4() == to.Addr().Unmap().Is4() || s.local.Addr().IsUnspecified() && !s.local.Addr().Is4()
-		if local.Port > 0 {
-			ip, ok := netip.AddrFromSlice(local.IP)
-			same = int(s.local.Port()) == local.Port && (!ok || ip.IsUnspecified() || ip.Unmap() == s.local.Addr())
+		addr := s.local.Addr()
+		if addr.Is4() != to.Addr().Unmap().Is4() && (addr.Is4() || !addr.IsUnspecified()) {
+			continue
 		}
-		if same {
+		ip, given := netip.AddrFromSlice(local.IP)
+		if int(s.local.Port()) == local.Port && (!given || ip.IsUnspecified() || ip.Unmap() == addr) {
 			return s
 		}
+		if found == nil {
+			found = s
+		}
 	}
-	return nil
+	return found
 }
