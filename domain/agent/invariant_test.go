@@ -205,3 +205,72 @@ func TestVersions_NextSession_CountsOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, next.View().Version, s.View().Version)
 }
+
+// A session is over when it was left and the world owes it nothing: not before its
+// last Save is answered.
+func TestOver_SignedOut_OnlyWhenSaved(t *testing.T) {
+	t.Parallel()
+	s, at := variants()[4].reach(t)
+	s, _, _ = s.Step(at, agent.SignOut{Actor: me})
+	require.False(t, s.Over())
+	require.Len(t, s.Outstanding(), 1)
+	require.True(t, s.Outstanding()[0].Save.Presence.Gone)
+	s, _, _ = s.Step(at, agent.Done{Seq: s.Outstanding()[0].Seq})
+	require.True(t, s.Over())
+}
+
+// An offer without a lease gets one, so that it is never a state without an end.
+func TestOffered_WithoutDeadline_GetsALease(t *testing.T) {
+	t.Parallel()
+	s, at := variants()[4].reach(t)
+	s, _, _ = s.Step(at, agent.Offered{Offer: agent.Offer{ID: "c9/1", Call: "c9"}})
+	due, e := s.Deadline()
+	require.Equal(t, agent.LeaseExpired{Offer: "c9/1"}, e)
+	require.Equal(t, at.Add(75*time.Second), due)
+}
+
+// Wrap-up that ran out during a call of the agent's own is over.
+func TestCallEnded_WrapUpRanOutMeanwhile_Ready(t *testing.T) {
+	t.Parallel()
+	s, _ := variant{acts: toWrap}.reach(t)
+	end, _ := s.Deadline()
+	s, _, _ = s.Step(end.Add(time.Millisecond), agent.CallStarted{Call: "c2", Class: "outbound_manual"})
+	s, _, _ = s.Step(end.Add(time.Second), agent.CallEnded{Call: "c2", Class: "outbound_manual"})
+	require.Equal(t, agent.Ready, s.Status)
+}
+
+// Choosing a device also says by which interface and in which mode.
+func TestBind_InterfaceAndMode_AreTakenOver(t *testing.T) {
+	t.Parallel()
+	s, at := variants()[4].reach(t)
+	s, effects, err := s.Step(at, agent.Bind{Actor: me, Interface: "mobile", Mode: "hot_desk", Addresses: addresses("home")})
+	require.NoError(t, err)
+	require.Equal(t, agent.Binding{Interface: "mobile", Mode: "hot_desk", Addresses: addresses("home"), Reachable: devices("home")}, s.Binding)
+	require.Equal(t, agent.Ready, s.Status, "an external number needs no registration")
+	require.Len(t, effects, 1)
+}
+
+// What an agent can't take is told again if telling fails, and given up in the end:
+// the call's own deadline makes up for it.
+func TestRefuse_FailsForGood_IsGivenUp(t *testing.T) {
+	t.Parallel()
+	s, at := variant{acts: toTalk}.reach(t)
+	s, _, _ = s.Step(at, agent.Done{Seq: 999, Reserved: &agent.Offer{ID: "c9/1", Call: "c9"}})
+	refusals := 0
+	for range 20 {
+		for _, o := range s.Outstanding() {
+			if o.Refuse != nil && o.Tries == refusals {
+				refusals++
+				s, _, _ = s.Step(at, agent.Failed{Seq: o.Seq, Error: "away"})
+			} else if o.Save != nil {
+				s, _, _ = s.Step(at, agent.Done{Seq: o.Seq})
+			}
+		}
+		if due, e := s.Deadline(); e == (agent.Stuck{}) {
+			at = due
+			s, _, _ = s.Step(at, e)
+		}
+	}
+	require.Equal(t, 5, refusals)
+	require.Empty(t, s.Owed)
+}

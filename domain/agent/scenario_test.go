@@ -11,7 +11,7 @@ import (
 )
 
 // Each file is one conversation: what happens to an agent, and what the session
-// makes of it. SEED-56 to 62, 68 to 71, 93 to 100.
+// makes of it. The files name the promises that they tell of.
 func TestScenarios_SayWhatTheFilesSay(t *testing.T) {
 	t.Parallel()
 	for _, sc := range golden.Scenarios(t, "testdata/scenarios") {

@@ -11,7 +11,7 @@ import (
 )
 
 // Each file is one conversation: what happens to a call, and what the machine makes
-// of it. SEED-7, 23, 71, 73, 75, 84, 94, 105 to 108.
+// of it. The files name the promises that they tell of.
 func TestScenarios_SayWhatTheFilesSay(t *testing.T) {
 	t.Parallel()
 	for _, sc := range golden.Scenarios(t, "testdata/scenarios") {

@@ -52,7 +52,7 @@ func simulate(t *testing.T, first uint64, f faults) {
 		runs = 5
 	}
 	answered := 0
-	for seed := first; seed < first+uint64(runs); seed++ { //nolint:gosec // a few hundred
+	for seed := first; seed < first+uint64(runs); seed++ {
 		w := hour(seed, f, false)
 		if w.broken != "" {
 			w = hour(seed, f, true)
