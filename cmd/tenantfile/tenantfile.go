@@ -34,6 +34,9 @@ func Read(data []byte) (tenancy.Document, error) {
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
 		return d, invalid("the file must hold one YAML document with a tenant")
 	}
+	if wrong := mangled(file.Docs[0].Body); wrong != "" {
+		return d, invalid(wrong)
+	}
 	if err := yaml.NodeToValue(file.Docs[0].Body, &d, yaml.Strict()); err != nil {
 		return d, invalid(located(file.Docs[0].Body, err))
 	}

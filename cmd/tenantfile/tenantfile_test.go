@@ -37,6 +37,8 @@ func TestRead_NamesLineAndFieldOfWhatIsWrong(t *testing.T) {
 		"no role":         {"roles: [supervisor_agent]", "roles: []", "a user has at least one role"},
 		"not YAML":        {"queues:", "queues: [", "line"},
 		"bad prefix":      {"127.0.0.0/8", "127.0.0.0/80", "not an IP address or prefix"},
+		"plus is lost":    {`number: "8000"`, `number: +4930123456`, "put +4930123456 in quotes"},
+		"zeros are lost":  {`number: "8000"`, `number: 0047`, "put 0047 in quotes"},
 		"field twice":     {"teams:\n", "teams:\n  - {name: a}\nteams:\n", "teams"},
 		"line break name": {"display_name: Demo}", "display_name: \"a\\nb\"}", "must be one line"},
 	} {
