@@ -1,12 +1,18 @@
 package worker_test
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
+	"holdfast/domain/device"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
 	"holdfast/domain/leg"
 )
 
@@ -22,11 +28,206 @@ func TestQueueCall_FreeAgent_RingsTalksWrapsUpAndIsReadyAgain(t *testing.T) {
 	r.phone.answer(ring)
 	busy := r.waitState("1001", agent.Busy)
 	require.Equal(r, leg.InboundQueue, busy.CallClass)
-
-	r.d.Report(ref, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup, Remote: true})
-	r.d.Report(ref, call.LegEnded{Leg: ring.Leg, Cause: leg.Hangup})
-	ended := r.waitEnded(ref)
-	require.Equal(r, leg.Hangup, ended.Cause)
+	r.hangUp(ring)
+	require.Equal(r, leg.Hangup, r.waitEnded(ref).Cause)
 	r.waitState("1001", agent.WorkingAfterCall)
 	r.waitState("1001", agent.Ready)
+}
+
+// RONA: the next agent is rung as soon as the offer ran out; the first is NotReady.
+func TestQueueCall_OfferRunsOut_NextAgentRingsAndFirstIsNotReady(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	deaf := r.phone.next(r)
+	require.Equal(r, id.Agent("1001"), deaf.Agent)
+	r.ready("1002")
+
+	next := r.phone.next(r)
+	require.Equal(r, id.Agent("1002"), next.Agent)
+	require.Equal(r, agent.ReasonRONA, r.waitState("1001", agent.NotReady).Reason)
+	require.Contains(r, r.phone.transcript(), "treat customer music")
+	r.phone.answer(next)
+	r.waitState("1002", agent.Busy)
+	r.hangUp(next)
+	r.waitEnded(ref)
+	r.history(id.CallWorkflow(ref.Tenant, ref.Call))
+}
+
+func TestQueueCall_CallerLeavesWhileItRings_AgentIsReadyAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	ring := r.phone.next(r)
+	r.waitState("1001", agent.Reserved)
+	r.abandon(ring)
+	require.Equal(r, leg.Abandoned, r.waitEnded(ref).Cause)
+	require.Empty(r, r.waitState("1001", agent.Ready).Pending)
+	r.history(r.session("1001"))
+}
+
+// abandon lets the caller leave; the node takes the ring back as a reflex.
+func (r *rig) abandon(ring *ringing) {
+	r.phone.end(ring, call.RingEnded{Outcome: call.RingRescinded})
+	r.d.Report(ring.ref, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
+	r.d.Report(ring.ref, call.RingEnded{Offer: ring.Offer, Outcome: call.RingRescinded})
+}
+
+// The answer and the hang-up come in the same instant: whatever wins, the record says
+// that they talked, and the agent is free again.
+func TestQueueCall_HangsUpInTheInstantOfTheAnswer_RecordSaysAnswered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ledger.wrapUp = 0
+	r.ready("1001")
+	for range 10 {
+		ref := r.incoming("8000")
+		ring := r.phone.next(r)
+		now := time.Now()
+		answered := call.RingEnded{Offer: ring.Offer, Outcome: call.RingAnswered, Leg: ring.Leg, Device: "1001", RangAt: now, AnsweredAt: now}
+		r.phone.end(ring, answered)
+		r.d.Report(ref, answered)
+		r.hangUp(ring)
+		require.Equal(r, leg.Hangup, r.waitEnded(ref).Cause)
+		r.waitState("1001", agent.Ready)
+	}
+}
+
+// SEED-73: a call by the extension is not queued and has no wrap-up (SEED-94).
+func TestDirectCall_Answered_AgentIsBusyAndThenAsBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.signIn("1001")
+	ref := r.incoming("1001")
+	ring := r.phone.next(r)
+	r.d.Report(ref, call.Ringing{Offer: ring.Offer})
+	r.phone.answer(ring)
+	require.Equal(r, leg.InboundDirect, r.waitState("1001", agent.Busy).CallClass)
+	r.hangUp(ring)
+	r.waitEnded(ref)
+	require.Equal(r, agent.ReasonLogin, r.waitState("1001", agent.NotReady).Reason)
+}
+
+func TestHangUp_CallTalks_NodeDropsTheLegsAndTheRepetitionIsHarmless(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	ring := r.phone.next(r)
+	r.phone.answer(ring)
+	r.waitState("1001", agent.Busy)
+	v, err := r.d.HangUp(r.Context(), ref, call.HangUp{User: "supervisor", Key: "k1"})
+	require.NoError(r, err)
+	require.Equal(r, call.Ended, v.Phase)
+	require.Equal(r, leg.Forced, r.waitEnded(ref).Cause)
+	require.Contains(r, r.phone.transcript(), "drop customer forced")
+	_, err = r.d.HangUp(r.Context(), ref, call.HangUp{User: "supervisor", Key: "k2"})
+	require.Equal(r, fault.NotFound, fault.KindOf(err))
+}
+
+func TestCommand_RefusedByTheState_ComesBackWithCodeSentenceAndView(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, err := r.d.Agent(r.Context(), r.agent("1001"), agent.GoReady{})
+	require.Equal(r, fault.NotFound, fault.KindOf(err))
+	r.signIn("1001")
+	before := r.history(r.session("1001"))
+
+	v, err := r.d.Agent(r.Context(), r.agent("1001"), agent.WrapUp{Action: "finish"})
+	var refused *fault.Error
+	require.ErrorAs(r, err, &refused)
+	require.Equal(r, fault.Conflict, refused.Kind)
+	require.Equal(r, "not_in_wrap_up", refused.Code)
+	require.Contains(r, refused.Sentence, "There is no wrap-up to finish")
+	require.Equal(r, agent.NotReady, v.State)
+	require.Len(r, r.history(r.session("1001")).Events.Events, len(before.Events.Events), "a refusal leaves no history")
+}
+
+func TestCommand_RepeatedWithItsKey_SameAnswerAndNoSecondEffect(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.signIn("1001")
+	ready := agent.GoReady{Actor: agent.Actor{User: "1001", Key: "k1"}}
+	first := r.ask("1001", ready)
+	r.ask("1001", agent.GoNotReady{Reason: "BREAK"})
+	require.Equal(r, first, r.ask("1001", ready))
+	r.waitState("1001", agent.NotReady)
+}
+
+// SEED-72, SEED-60
+func TestSignOut_AndInAgainAtOnce_NewSession(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.signIn("1001")
+	for range 15 {
+		var both sync.WaitGroup
+		both.Go(func() {
+			_, err := r.d.Agent(r.Context(), r.agent("1001"), agent.SignOut{Actor: agent.Actor{User: "1001"}})
+			require.NoError(r, err)
+		})
+		both.Wait()
+		v := r.signIn("1001")
+		require.Equal(r, agent.NotReady, v.State)
+	}
+	v, created, err := r.d.SignIn(r.Context(), r.agent("1001"), "1001", agent.SignIn{Interface: "web", Terminal: "tab-2"})
+	require.NoError(r, err)
+	require.False(r, created, "a second terminal attaches")
+	require.Equal(r, []id.Terminal{"tab-2"}, v.Terminals)
+}
+
+func TestDevice_UnregistersWhileReady_AgentIsNotReady(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	reg := device.Registration{Tenant: r.tenant, Device: "1001", Instance: "phone", Expires: time.Now().Add(time.Minute)}
+	require.NoError(r, r.d.Registered(r.Context(), reg))
+	reg.Expires = time.Now().Add(-time.Second)
+	require.NoError(r, r.d.Registered(r.Context(), reg))
+	require.Equal(r, agent.ReasonDeviceLost, r.waitState("1001", agent.NotReady).Reason)
+}
+
+// Death between the opening's transaction and the workflow's start.
+func TestOpening_ProcessDiesBeforeTheStart_SweeperStartsTheWorkflow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	s := r.opened()
+	require.Equal(r, call.Offering, s.Phase)
+	r.d.Start()
+	ring := r.phone.next(r)
+	require.Equal(r, s.Ref(), ring.ref)
+	r.phone.answer(ring)
+	r.waitState("1001", agent.Busy)
+	r.hangUp(ring)
+	r.waitEnded(s.Ref())
+}
+
+// The same, while an agent becomes ready before the sweeper comes.
+func TestOpening_ProcessDiesBeforeTheStart_AgentWhoBecomesReadyWakesTheCall(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.opened()
+	require.Equal(r, call.Queued, s.Phase)
+	r.signIn("1001")
+	require.Equal(r, agent.Reserved, r.ask("1001", agent.GoReady{}).State)
+	ring := r.phone.next(r)
+	require.Equal(r, s.Ref(), ring.ref)
+	r.abandon(ring)
+	r.waitEnded(s.Ref())
+	r.waitState("1001", agent.Ready)
+}
+
+// opened is a call whose process died after the opening's transaction.
+func (r *rig) opened() call.State {
+	r.Helper()
+	in := r.invite("8000")
+	route, err := r.ledger.Route(r.Context(), in.Tenant, in.To)
+	require.NoError(r, err)
+	s, _, err := call.New(in).Step(in.At, call.Arrived{Route: route})
+	require.NoError(r, err)
+	s, _, err = r.ledger.Open(context.Background(), in.At, s)
+	require.NoError(r, err)
+	return s
 }

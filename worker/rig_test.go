@@ -145,7 +145,10 @@ func newRig(t testing.TB) *rig {
 	r.found(t)
 	r.phone = newPhone()
 	r.ledger = &ledger{DB: ground.db, rig: r, wrapUp: 2 * time.Second}
-	r.d = dispatch.New(dispatch.Config{Temporal: ground.client, Ledger: r.ledger, Journal: ground.journal, Log: quiet()})
+	r.d = dispatch.New(dispatch.Config{
+		Temporal: ground.client, Ledger: r.ledger, Journal: ground.journal, Log: quiet(),
+		SweepEvery: 200 * time.Millisecond, OrphanAge: 200 * time.Millisecond,
+	})
 	r.d.Connect(r.phone)
 	t.Cleanup(r.d.Stop)
 	r.worker = worker.Node(ground.client, &activities.Node{Phone: r.phone, Journal: ground.journal, Name: r.node, Boot: r.boot}, quiet())
