@@ -62,6 +62,7 @@ type credentials struct {
 	user, realm, nonce, uri, response, algorithm, cnonce, opaque, qop, nc string
 }
 
+// String is the header's value.
 func (c credentials) String() string {
 	s := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s", algorithm=%s`,
 		quoted(c.user), quoted(c.realm), quoted(c.nonce), c.uri, c.response, c.algorithm)

@@ -301,7 +301,8 @@ func (l *Local) render(codecs []Codec, d Direction, mux bool) []byte {
 	fmt.Fprintf(&b, "v=0\r\no=- %d %d %s%s\r\ns=-\r\nc=%s%s\r\nt=0 0\r\n", l.SessionID, l.Version, net, l.Address, net, l.Address)
 	for _, line := range l.Lines {
 		if line.Audio {
-			l.renderAudio(&b, line, codecs, d, mux)
+			fmt.Fprintf(&b, "m=audio %d %s", l.Port, line.Proto)
+			l.renderAudio(&b, codecs, d, mux)
 		} else {
 			fmt.Fprintf(&b, "m=%s 0 %s %s\r\n", line.Kind, line.Proto, strings.Join(line.Formats, " "))
 		}
@@ -312,8 +313,8 @@ func (l *Local) render(codecs []Codec, d Direction, mux bool) []byte {
 	return b.Bytes()
 }
 
-func (l *Local) renderAudio(b *bytes.Buffer, line Line, codecs []Codec, d Direction, mux bool) {
-	fmt.Fprintf(b, "m=audio %d %s", l.Port, line.Proto)
+// renderAudio writes the formats and attributes of our stream.
+func (l *Local) renderAudio(b *bytes.Buffer, codecs []Codec, d Direction, mux bool) {
 	for _, c := range codecs {
 		fmt.Fprintf(b, " %d", c.PT)
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // Wire carries whole messages to the peer of an attached connection. WriteMessage is called from one goroutine; it
-// may block for a bounded time. Close makes a blocked WriteMessage return and does not block itself.
+// may block for a bounded time. Close makes a blocked WriteMessage return; it does not block, nor call
+// Attached.Close itself.
 type Wire interface {
 	WriteMessage(data []byte) error
 	Close() error
@@ -114,6 +115,9 @@ func (c *conn) forget() {
 	}
 	if c.counted {
 		l.accepted--
+		if l.perAddr[c.source.Addr()]--; l.perAddr[c.source.Addr()] == 0 {
+			delete(l.perAddr, c.source.Addr())
+		}
 	}
 	l.mu.Unlock()
 	for _, s := range l.shards {

@@ -150,7 +150,7 @@ func respond(t *testing.T, tx *Server, code int) {
 }
 
 func sleep(d time.Duration) { // virtual time
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 

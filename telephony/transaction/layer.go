@@ -42,6 +42,8 @@ type Config struct {
 	MaxMessage int
 	// MaxConns bounds the accepted connections. Default 10,000.
 	MaxConns int
+	// MaxConnsPerAddress bounds those from one address. Default 1,000: an office, or a proxy in front.
+	MaxConnsPerAddress int
 	// IdleTimeout closes a connection on which nothing came for so long. Default 10 min. Keep-alives count.
 	IdleTimeout time.Duration
 	// MessageTimeout closes a connection whose peer needs longer for one message, or for the first byte.
@@ -64,6 +66,7 @@ func (c Config) orDefault() Config {
 	c.RetryAfter = positive(c.RetryAfter, 5*time.Second)
 	c.MaxMessage = min(positive(c.MaxMessage, maxMessage), maxMessage)
 	c.MaxConns = positive(c.MaxConns, 10_000)
+	c.MaxConnsPerAddress = positive(c.MaxConnsPerAddress, 1000)
 	c.IdleTimeout = positive(c.IdleTimeout, 10*time.Minute)
 	c.MessageTimeout = positive(c.MessageTimeout, 30*time.Second)
 	c.WriteTimeout = positive(c.WriteTimeout, 10*time.Second)
@@ -101,6 +104,7 @@ type Layer struct {
 	listeners []*streamListener
 	conns     map[connKey]*conn
 	accepted  int
+	perAddr   map[netip.Addr]int // accepted connections
 }
 
 // connKey finds a connection by transport and the peer's address.
@@ -126,7 +130,7 @@ func newLayer(conf Config) (*Layer, error) {
 	conf = conf.orDefault()
 	l := &Layer{
 		conf: conf, user: conf.User, log: conf.Log, timers: conf.Timers, seed: maphash.MakeSeed(),
-		done: make(chan struct{}), conns: map[connKey]*conn{},
+		done: make(chan struct{}), conns: map[connKey]*conn{}, perAddr: map[netip.Addr]int{},
 		parser: sip.NewParser(),
 		refuse: bucket{rate: 100, burst: 200},
 	}

@@ -283,7 +283,15 @@ func TestStream_SlowOrSilentPeer_IsDisconnected(t *testing.T) {
 
 func TestStream_TooManyConnections_AreRefused(t *testing.T) {
 	t.Parallel()
-	n := start(t, Config{MaxConns: 1})
+	for _, limits := range []Config{{MaxConns: 1}, {MaxConnsPerAddress: 1}} {
+		n := start(t, limits)
+		refusesSecond(t, n)
+	}
+}
+
+// refusesSecond opens two connections where one is allowed.
+func refusesSecond(t *testing.T, n *node) {
+	t.Helper()
 	first := dialRaw(t, n)
 	write(t, first, "\r\n\r\n")
 	require.Equal(t, "\r\n", read(t, first))

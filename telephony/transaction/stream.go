@@ -72,12 +72,13 @@ func (s *streamListener) take(nc net.Conn) {
 	c := newStream(l, nc, s.transport, s.by)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended || l.accepted >= l.conf.MaxConns {
+	if l.ended || l.accepted >= l.conf.MaxConns || l.perAddr[source.Addr()] >= l.conf.MaxConnsPerAddress {
 		l.stats.refused.Add(1)
 		_ = nc.Close() // dropped on purpose
 		return
 	}
 	l.accepted++
+	l.perAddr[source.Addr()]++
 	c.counted = true
 	l.begin(c)
 	l.work.Go(c.read)
