@@ -13,9 +13,9 @@ import (
 	"holdfast/domain/id"
 )
 
-// carriersFresh is how old the list of trunks may be when an unknown address knocks: a trunk that was added just now
-// works at once, and a flood of strangers costs one look-up per second.
-const carriersFresh = time.Second
+// carriersPause is the least time between two look-ups that unknown addresses cause: a trunk that was added just now
+// works at once, and a flood of strangers costs ten look-ups per second, however many they are.
+const carriersPause = 100 * time.Millisecond
 
 // carriers is the node's view of the tenants and trunks, so that most INVITEs are recognised without a look-up.
 type carriers struct {
@@ -73,6 +73,39 @@ func (c *carriers) from(addr netip.Addr, host string) (device.Trunk, bool) {
 		}
 	}
 	return best, found
+}
+
+// knows reports that an address is a trunk's.
+func (c *carriers) knows(addr netip.Addr) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, t := range c.list {
+		for _, p := range t.Addresses {
+			if p.Contains(addr.Unmap()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// look reads trunks and tenants anew for somebody who is unknown: the view is then not older than the question.
+// Whoever asks meanwhile shares one look-up.
+func (c *carriers) look(ctx context.Context) error {
+	asked := c.now()
+	c.mu.RLock()
+	wait := carriersPause - asked.Sub(c.read)
+	c.mu.RUnlock()
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return c.refresh(ctx, max(0, c.now().Sub(asked)))
 }
 
 // named finds a trunk by its name.

@@ -176,7 +176,7 @@ func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *r
 	if !signed && !n.isPhone(req, tx.Flow()) {
 		trunk, known := n.carriers.from(source.Addr(), req.Recipient.Host)
 		if !known {
-			if err := n.carriers.refresh(ctx, carriersFresh); err != nil {
+			if err := n.carriers.look(ctx); err != nil {
 				n.log.Warn("the trunks could not be read", "err", err)
 			}
 			trunk, known = n.carriers.from(source.Addr(), req.Recipient.Host)
@@ -214,7 +214,7 @@ func (n *Node) authenticate(ctx context.Context, req *sip.Request, source netip.
 func (n *Node) verify(ctx context.Context, req *sip.Request, source netip.Addr) (id.Tenant, string, *refusal) {
 	realm, known := n.carriers.realm(req.From().Address.Host, req.Recipient.Host)
 	if !known {
-		if err := n.carriers.refresh(ctx, carriersFresh); err != nil {
+		if err := n.carriers.look(ctx); err != nil {
 			n.log.Warn("the tenants could not be read", "err", err)
 		}
 		realm, known = n.carriers.realm(req.From().Address.Host, req.Recipient.Host)
