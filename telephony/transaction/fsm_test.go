@@ -106,6 +106,11 @@ func (r *recorder) heardAll(want ...string) bool {
 	defer r.mu.Unlock()
 	return slices.Equal(r.log, want)
 }
+func (r *recorder) latest() *Server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.txs[len(r.txs)-1]
+}
 func (r *recorder) tx(i int) *Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
