@@ -33,6 +33,8 @@ type Config struct {
 	Registrations registrar.Policy
 	// Algorithms are the digest algorithms offered to phones, in order; see digest.Config.
 	Algorithms []digest.Algorithm
+	// Guard are the limits against floods. Loopback and the addresses of trunks are always trusted.
+	Guard transaction.GuardConfig
 	// Timers are the base timers of SIP. Default: those of RFC 3261.
 	Timers transaction.Timers
 	// MaxCalls bounds the live calls; beyond it callers get 503. Default 2,000.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,12 +35,14 @@ type Node struct {
 	fragile  fragile
 	secrets  *secrets
 	carriers *carriers
+	guard    *transaction.Guard
 	phones   *phones
 	index    *index
 	metrics  *metrics
 
 	slots    chan struct{} // INVITEs that may be looked at at one time
 	draining atomic.Bool
+	strays   atomic.Int32 // answers of nobody's INVITE in this second
 	life     context.Context // ends with Stop
 	end      context.CancelFunc
 	force    chan struct{} // closed when live calls have to end at once
@@ -82,10 +86,20 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 	if n.digest, err = digest.NewServer(digest.Config{Store: n.secrets, Key: key, Algorithms: conf.Algorithms, Now: conf.Now}); err != nil {
 		return nil, fmt.Errorf("new telephony node: %w", err)
 	}
+	conf.Guard.Trusted = append(slices.Clone(conf.Guard.Trusted), loopback...)
+	n.guard = transaction.NewGuard(conf.Guard)
 	if n.phones, err = newPhones(n); err != nil {
 		return nil, fmt.Errorf("new telephony node: %w", err)
 	}
 	return n, nil
+}
+
+// loopback are the addresses of this machine.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// pass decides about bytes before they are parsed: carriers may send as much as they like, others what the guard allows.
+func (n *Node) pass(transport string, source netip.AddrPort, data []byte) bool {
+	return n.carriers.knows(source.Addr()) || n.guard.Allow(transport, source, data)
 }
 
 // SetHandler sets who is told what happens: it and the node need each other, so that one comes later.
@@ -134,6 +148,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.layer, err = transaction.New(transaction.Config{
 		User: user{n}, Log: n.log, Timers: n.conf.Timers, RetryAfter: n.conf.RetryAfter, Trace: n.conf.Trace,
+		Filter: n.pass,
 	})
 	if err != nil {
 		return err
@@ -248,6 +263,7 @@ func (n *Node) keepHouse() {
 			return
 		case <-ticker.C:
 		}
+		n.strays.Store(0)
 		n.index.sweep(n.now())
 		n.phones.settle()
 		ctx, cancel := context.WithTimeout(n.life, n.conf.Refresh)

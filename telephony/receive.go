@@ -112,9 +112,15 @@ func (a *actor) strayAnswer(l *sipLeg, res *sip.Response, from transaction.Flow)
 	}
 }
 
+// straysPerSecond bounds what a flood of invented answers makes us send.
+const straysPerSecond = 20
+
 // endStray acknowledges and ends a call that a 2xx of nobody's INVITE has set up.
 func (n *Node) endStray(res *sip.Response, from transaction.Flow) {
 	n.metrics.ghosts.Inc()
+	if n.strays.Add(1) > straysPerSecond {
+		return // nobody has that many: the source may be forged
+	}
 	d := &dialog.Dialog{ // as it must have been: everything else is in the response
 		CallID: string(*res.CallID()), LocalTag: res.From().Params.GetOr("tag", ""), LocalURI: res.From().Address.String(),
 		RemoteURI: res.To().Address.String(), RemoteTarget: res.To().Address.String(), Role: dialog.UAC, Flow: from,

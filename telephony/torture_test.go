@@ -1,0 +1,140 @@
+package telephony
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/call"
+	"holdfast/telephony/softphone"
+)
+
+// tortures are the messages of the transaction layer's tests, one per case of RFC 4475, in the form that is described
+// there.
+func tortures(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("transaction/testdata/torture/messages.txt")
+	require.NoError(t, err)
+	repeat, escaped := regexp.MustCompile(`\$\{(\d+)\*([^}]*)\}`), regexp.MustCompile(`\\x[0-9a-f]{2}`)
+	out := map[string]string{}
+	for _, part := range strings.Split(string(text), "\n=== ")[1:] {
+		head, message, _ := strings.Cut(part, "\n")
+		message = strings.ReplaceAll(message, "@sdp", "v=0\no=- 1 1 IN IP4 x\nc=IN IP4 x\nm=audio 9 RTP/AVP 0")
+		message = repeat.ReplaceAllStringFunc(message, func(s string) string {
+			m := repeat.FindStringSubmatch(s)
+			n, _ := strconv.Atoi(m[1]) // digits only
+			return strings.Repeat(m[2], n)
+		})
+		message = strings.ReplaceAll(message, "\n", "\r\n")
+		message = escaped.ReplaceAllStringFunc(message, func(s string) string {
+			n, _ := strconv.ParseUint(s[2:], 16, 8) // hex digits only
+			return string([]byte{byte(n)})
+		})
+		if !strings.Contains(message, "\r\n\r\n") {
+			message += "\r\n"
+		}
+		out[strings.Fields(head)[0]] = message
+	}
+	require.Greater(t, len(out), 40)
+	return out
+}
+
+// quiet reads all responses until the node has answered a probe that was sent after the message.
+func (r *raw) quiet(i int) (codes []int) {
+	r.t.Helper()
+	probe := fmt.Sprintf("OPTIONS sip:%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKprobe%d;rport\r\nMax-Forwards: 70\r\nFrom: <sip:p@x>;tag=p\r\n"+
+		"To: <sip:p@x>\r\nCall-ID: probe%d\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", r.node, r.me, i, i)
+	r.send(probe)
+	buf := make([]byte, 65535)
+	for {
+		require.NoError(r.t, r.conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		n, err := r.conn.Read(buf)
+		require.NoError(r.t, err, "the node does not answer any more")
+		f := strings.Fields(string(buf[:n]))
+		if f[0] == "ACK" || f[0] == "BYE" {
+			continue // a 2xx of nobody's INVITE is ended
+		}
+		require.Equal(r.t, "SIP/2.0", f[0], "%s", buf[:n])
+		if strings.Contains(string(buf[:n]), fmt.Sprintf("Call-ID: probe%d\r\n", i)) {
+			return codes
+		}
+		code, err := strconv.Atoi(f[1])
+		require.NoError(r.t, err)
+		codes = append(codes, code)
+	}
+}
+
+func TestTorture_EveryMessageIsAnsweredOrIgnored_TheNodeGoesOn(t *testing.T) { // RFC 4475
+	t.Parallel()
+	for name, change := range map[string]func(*Config, *world){"behind the trunk": func(*Config, *world) {}, "as strangers": strangers} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := play(t, change)
+			s.direct()
+			r := s.raw()
+			i := 0
+			for name, m := range tortures(t) {
+				r.send(m)
+				for _, code := range r.quiet(i) {
+					require.True(t, code == 100 || code >= 180 && code < 700, "%s: %d", name, code)
+				}
+				i++
+			}
+			for _, a := range s.index.live() { // those of its INVITEs that were good enough
+				require.NoError(t, s.Drop(t.Context(), a.ref, call.Drop{Leg: customerLeg}))
+			}
+		})
+	}
+}
+
+// Descriptions and messages with random faults: a proper answer or silence, never a crash, and nothing is left behind.
+func TestTorture_RandomFaults_TheNodeGoesOn(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	r := s.raw()
+	for i := range 600 {
+		r.id = fmt.Sprintf("fault-%d", i)
+		m := []byte(r.text([]string{"INVITE", "REGISTER", "OPTIONS", "BYE", "UPDATE"}[rnd.IntN(5)], fmt.Sprintf("f%d", i), "<sip:8000@"+r.node+">", 1, offerPCMU))
+		for range 1 + rnd.IntN(4) {
+			at := rnd.IntN(len(m))
+			switch rnd.IntN(4) {
+			case 0:
+				m[at] = byte(rnd.IntN(256))
+			case 1:
+				m = append(m[:at], m[min(len(m), at+1+rnd.IntN(20)):]...)
+			case 2:
+				m = append(m[:at], append([]byte(strings.Repeat(string(m[at]), 1+rnd.IntN(50))), m[at:]...)...)
+			case 3:
+				m = append(m[:at], append([]byte{'\r', '\n', 0, ';', '"', '<'}[rnd.IntN(5):][:1], m[at:]...)...)
+			}
+			if len(m) == 0 {
+				break
+			}
+		}
+		r.send(string(m))
+	}
+	r.quiet(10000)
+	emptyTwice := 0 // what came in last may still be on its way to its lane
+	for range 20 {
+		s.emptied(func() {
+			for _, a := range s.index.live() {
+				_ = s.Drop(t.Context(), a.ref, call.Drop{Leg: customerLeg}) // never fails
+			}
+		})
+		r.quiet(20000 + emptyTwice)
+		emptyTwice++
+	}
+	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic}))
+	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
+}
