@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
@@ -165,7 +166,9 @@ func livePool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	// What we told somebody about is on disk, whatever the server's default.
 	config.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
-	config.AfterConnect = prepareLive
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		return errors.Join(speakUTC(ctx, conn), prepareLive(ctx, conn))
+	}
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
@@ -178,7 +181,7 @@ func recordsPool(c Config) (*sql.DB, error) {
 	}
 	serve(config, "holdfast records")
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	pool := stdlib.OpenDB(*config)
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(speakUTC))
 	pool.SetMaxOpenConns(c.RecordsConns)
 	pool.SetMaxIdleConns(c.RecordsConns)
 	pool.SetConnMaxIdleTime(30 * time.Minute)
@@ -193,6 +196,14 @@ func serve(c *pgx.ConnConfig, name string) {
 	c.RuntimeParams["timezone"] = "UTC"
 	c.RuntimeParams["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(idleTimeout.Milliseconds())
+}
+
+// speakUTC makes times come back in UTC, wherever the process runs.
+func speakUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
 }
 
 // Ping says whether the database can be used now: reachable, and migrated.
