@@ -23,6 +23,11 @@ const (
 	loopback = "127.0.0.1"
 	// readyWithin is how long a start may take, the recovery of Postgres included.
 	readyWithin = 2 * time.Minute
+	// portGrace is how long a port may be in use before we say so: a Temporal
+	// whose owner was killed a moment ago is still ending.
+	portGrace = 3 * time.Second
+	// portRetry is the pause between two tries to get a port.
+	portRetry = 20 * time.Millisecond
 	// stopWithin is how long an orderly stop may take; it usually takes one second.
 	stopWithin = 20 * time.Second
 )
@@ -98,24 +103,33 @@ func Start(ctx context.Context, c Config) (*Temporal, error) {
 }
 
 func (t *Temporal) open(ctx context.Context) (err error) {
-	if t.frontend, err = reserve(t.config.IP, t.config.FrontendPort, "Temporal"); err != nil {
+	if t.frontend, err = t.reserve(ctx, t.config.FrontendPort, "Temporal"); err != nil {
 		return err
 	}
 	if !t.config.Headless {
-		if t.ui, err = reserve(t.config.IP, t.config.UIPort, "the Temporal Web UI"); err != nil {
+		if t.ui, err = t.reserve(ctx, t.config.UIPort, "the Temporal Web UI"); err != nil {
 			return err
 		}
 	}
 	return t.run(ctx)
 }
 
-func reserve(ip string, port int, whose string) (*cluster.Reservation, error) {
-	r, err := cluster.ReservePort(ip, port)
-	if errors.Is(err, cluster.ErrPortTaken) {
+func (t *Temporal) reserve(ctx context.Context, port int, whose string) (*cluster.Reservation, error) {
+	patience := time.After(portGrace)
+	for {
+		r, err := cluster.ReservePort(t.config.IP, port)
+		if !errors.Is(err, cluster.ErrPortTaken) {
+			return r, err
+		}
+		select {
+		case <-time.After(portRetry):
+			continue
+		case <-patience:
+		case <-ctx.Done():
+		}
 		return nil, &fault.Error{Kind: fault.Unavailable, Op: "start temporal", Code: "port_taken", Err: err, Sentence: fmt.Sprintf(
-			"port %d of %s is in use by another program; stop it or choose another port for %s", port, ip, whose)}
+			"port %d of %s is in use by another program; stop it or choose another port for %s", port, t.config.IP, whose)}
 	}
-	return r, err
 }
 
 func (t *Temporal) close() {

@@ -301,6 +301,17 @@ func TestTemporal_PortInUse_SaysWhichAndWhatToDo(t *testing.T) {
 		fault.Sentence(err))
 }
 
+func TestTemporal_PortFreedMeanwhile_Starts(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := listener.Addr().(*net.TCPAddr).Port
+	freed := time.AfterFunc(300*time.Millisecond, func() { _ = listener.Close() }) // as a Temporal that is just ending
+	defer freed.Stop()
+	at := start(t, engines.Config{Cluster: postgres(t), FrontendPort: port, Headless: true})
+	require.Equal(t, fmt.Sprintf("127.0.0.1:%d", port), at.Frontend())
+}
+
 func TestTemporal_ProgramRefusesItsSettings_ItsSentenceComesThrough(t *testing.T) {
 	t.Parallel()
 	script := filepath.Join(t.TempDir(), "refuses")
