@@ -75,7 +75,7 @@ func (agentStory) Wake(s agent.State) wake {
 	case agent.KindWrapUpElapsed:
 		w.summary = "wrap-up ends at " + clock(at)
 	case agent.KindIdleElapsed:
-		w.slack, w.summary = idleSlack, "signs out if nobody gives a sign of life until "+clock(at)
+		w.slack, w.summary = min(idleSlack, s.Profile.IdleLogout/idleShare), "signs out if nobody gives a sign of life until "+clock(at)
 	case agent.KindTerminalsGone:
 		w.summary = "signs out if no window is opened again until " + clock(at)
 	case agent.KindStuck:

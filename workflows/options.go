@@ -38,8 +38,11 @@ const (
 	leaseSlack = 5 * time.Minute  // lease of an offer: the call itself ends its offers
 	checkSlack = 10 * time.Minute // sign of life of a long call
 	talkSlack  = 5 * time.Minute  // longest call that the platform allows
-	idleSlack  = time.Minute      // a forgotten session
+	idleSlack  = time.Minute      // a forgotten session, but no more than an idleShare-th of its time
 )
+
+// idleShare keeps the lateness of a short idle_logout in proportion.
+const idleShare = 8
 
 // recordQuickly is the local activity that writes or tells: one try takes
 // milliseconds. What does not succeed within its few tries goes on as recordSurely.
@@ -132,6 +135,10 @@ const (
 	// same after an outage of Temporal, when pollers have backed off.
 	guardPickup = 3 * time.Second
 	guardReturn = 30 * time.Second
+	// maxStrangers is how often another run of the node may take the guard, with a
+	// pause after each: an old run that stops polls on for a moment.
+	maxStrangers  = 10
+	strangerPause = time.Second
 )
 
 func guarding(n id.Node, pickup time.Duration) workflow.ActivityOptions {
