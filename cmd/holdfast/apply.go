@@ -78,15 +78,15 @@ func apply(ctx context.Context, g *ground, data []byte, dry bool, out io.Writer)
 			return err
 		}
 	}
-	done := "changed"
-	if dry {
-		done = "would change"
-	}
-	if len(changes) == 0 {
+	words := map[bool]string{false: "changed", true: "would change"}[dry]
+	switch len(changes) {
+	case 0:
 		_, err = fmt.Fprintf(out, "%s is as the file says.\n", wanted.Tenant.Domain)
-		return err
+	case 1:
+		_, err = fmt.Fprintf(out, "%s: 1 thing %s.\n", wanted.Tenant.Domain, words)
+	default:
+		_, err = fmt.Fprintf(out, "%s: %d things %s.\n", wanted.Tenant.Domain, len(changes), words)
 	}
-	_, err = fmt.Fprintf(out, "%s: %d things %s.\n", wanted.Tenant.Domain, len(changes), done)
 	return err
 }
 

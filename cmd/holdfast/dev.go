@@ -102,6 +102,9 @@ func runDev(ctx context.Context, e environment, o devOptions, out, console io.Wr
 	}
 	err = s.start(ctx)
 	if err == nil {
+		err = s.noteEnvironment()
+	}
+	if err == nil {
 		s.welcome()
 		<-ctx.Done()
 		fmt.Fprintln(out, "\nStopping; press Ctrl-C again to stop at once.")
@@ -283,6 +286,13 @@ func (s *site) stopEngine(ctx context.Context, name string, stop func(context.Co
 	}
 }
 
+// noteEnvironment writes the variables by which the other commands reach this
+// site. They hold secrets: only its owner may read them.
+func (s *site) noteEnvironment() error {
+	return s.folder.write("env", fmt.Sprintf("HOLDFAST_DATABASE_URL='%s'\nTEMPORAL_ADDRESS='%s'\nTEMPORAL_NAMESPACE='%s'\n",
+		s.env.DatabaseURL, s.temporal.Frontend(), s.temporal.Namespace()))
+}
+
 // welcome says where everything is, and how to hear the first call.
 func (s *site) welcome() {
 	where := map[string]string{}
@@ -292,8 +302,8 @@ func (s *site) welcome() {
 		}
 	}
 	api, sip := "http://"+reachable(where["http"]), where["sip_udp"]
-	fmt.Fprintf(s.out, "\nHoldfast is ready.\n\n  Pages, API, reference   %s/  %s/v1  %s/docs\n  Temporal Web UI         %s\n  SIP, UDP and TCP        %s\n  Data and logs           %s\n",
-		api, api, api, s.temporal.UI(), sip, s.folder.path)
+	fmt.Fprintf(s.out, "\nHoldfast is ready.\n\n  Pages, API, reference   %s/  %s/v1  %s/docs\n  Temporal Web UI         %s\n  SIP, UDP and TCP        %s\n  Data and logs           %s\n  For other commands      set -a; . %s; set +a\n",
+		api, api, api, s.temporal.UI(), sip, s.folder.path, s.folder.in("env"))
 	if !s.options.empty {
 		s.welcomeDemo(api, sip)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	media "holdfast/telephony/media/tone"
 	"holdfast/telephony/media/wav"
 	"holdfast/telephony/softphone"
 )
@@ -50,7 +51,12 @@ type ear struct {
 	steady int // looks in a row that did, after a mixture
 }
 
-type look struct{ freq, level float64 }
+// look is one window of sound: its strongest frequency, how loud it is, and whether
+// that frequency is all there is to hear.
+type look struct {
+	freq, level float64
+	pure        bool
+}
 
 // listenTo tells what audio sounds like until ctx ends, then sums it up.
 func listenTo(ctx context.Context, tell *narrator, audio *softphone.Audio) {
@@ -63,10 +69,18 @@ func listenTo(ctx context.Context, tell *narrator, audio *softphone.Audio) {
 			e.sum()
 			return
 		case <-tick.C:
-			freq, level := audio.Dominant()
-			e.hear(look{freq, level})
+			e.hear(lookAt(audio.Latest()))
 		}
 	}
+}
+
+// purity is how much quieter than everything together a frequency may be to count
+// as all there is, in dB: the other notes of a chord take more.
+const purity = 1.0
+
+func lookAt(window []int16) look {
+	freq, level := media.Dominant(window)
+	return look{freq, level, level > media.Loudness(window)-purity}
 }
 
 // hear takes one look; only what lasts is told.
@@ -130,7 +144,7 @@ func agree(looks []look) (kind string, freq float64) {
 	silent, steady := true, true
 	for _, l := range looks {
 		silent = silent && l.level < quiet
-		steady = steady && l.level >= quiet && math.Abs(l.freq-looks[0].freq) <= tolerance
+		steady = steady && l.pure && l.level >= quiet && math.Abs(l.freq-looks[0].freq) <= tolerance
 	}
 	switch {
 	case silent:

@@ -71,6 +71,14 @@ func (f *folder) close() {
 
 func (f *folder) in(name string) string { return filepath.Join(f.path, name) }
 
+// write keeps a small file that only the owner may read.
+func (f *folder) write(name, text string) error {
+	if err := os.WriteFile(f.in(name), []byte(text), 0o600); err != nil {
+		return usage("%s can't be written: %w", f.in(name), err)
+	}
+	return nil
+}
+
 // tokenKey reads the secret of access tokens, or makes one for a new folder, so
 // that who is signed in stays so over a restart.
 func (f *folder) tokenKey() (tokenKeys, error) {

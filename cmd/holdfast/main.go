@@ -103,7 +103,8 @@ func sentence(err error) string {
 // comes of the command line.
 func exitCode(err error) int {
 	var u *usageError
-	if errors.As(err, &u) || fault.Sentence(err) != "" || fault.KindOf(err) == fault.Invalid || unknownCommand(err) {
+	if errors.As(err, &u) || fault.Sentence(err) != "" || fault.KindOf(err) == fault.Invalid ||
+		fault.KindOf(err) == fault.NotFound || unknownCommand(err) {
 		return exitUsage
 	}
 	return exitFailed

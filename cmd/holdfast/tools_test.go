@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/fault"
+	media "holdfast/telephony/media/tone"
 	"holdfast/telephony/media/wav"
 	"holdfast/telephony/softphone"
 )
@@ -69,9 +70,9 @@ func TestCall_NobodyAnswers_EndsWithCode1(t *testing.T) {
 func TestEar_NamesWhatLasts(t *testing.T) {
 	t.Parallel()
 	for want, looks := range map[string][]look{
-		silence: {{440, -60}, {300, -70}, {0, -96}},
-		tone:    {{440, -12}, {441, -12}, {438, -13}},
-		mixture: {{440, -12}, {660, -12}, {438, -13}},
+		silence: {{440, -60, true}, {300, -70, true}, {0, -96, true}},
+		tone:    {{440, -12, true}, {441, -12, true}, {438, -13, true}},
+		mixture: {{440, -12, true}, {660, -12, true}, {438, -13, true}},
 	} {
 		kind, _ := agree(looks)
 		require.Equal(t, want, kind)
@@ -86,14 +87,19 @@ func TestEar_NamesWhatLasts(t *testing.T) {
 		}
 		return s
 	}
-	require.Equal(t, "440 Hz", heard(look{440, -12}, look{440, -12}, look{443, -12}, look{441, -12}))
-	require.Equal(t, "440 Hz", heard(look{700, -12}, look{440, -60}), "a change is under way")
-	require.Equal(t, silence, heard(look{0, -96}, look{0, -96}, look{0, -96}))
+	require.Equal(t, "440 Hz", heard(look{440, -12, true}, look{440, -12, true}, look{443, -12, true}, look{441, -12, true}))
+	require.Equal(t, "440 Hz", heard(look{700, -12, true}, look{440, -60, true}), "a change is under way")
+	require.Equal(t, silence, heard(look{0, -96, true}, look{0, -96, true}, look{0, -96, true}))
 	for i := range earMixed + earSame {
-		heard(look{float64(300 + 100*(i%3)), -20})
+		heard(look{float64(300 + 100*(i%3)), -20, true})
 	}
 	require.Equal(t, mixture, e.now)
-	require.Equal(t, mixture, heard(look{500, -20}, look{500, -20}, look{500, -20}), "a long note")
+	require.Equal(t, mixture, heard(look{500, -20, true}, look{500, -20, true}, look{500, -20, true}), "a long note")
+	chord, single := make([]int16, 800), make([]int16, 800)
+	media.New(523, 659, 784).PCM(chord)
+	media.New(440).PCM(single)
+	require.False(t, lookAt(chord).pure)
+	require.True(t, lookAt(single).pure)
 	require.Equal(t, "a.wav", numbered("a.wav", 1))
 	require.Equal(t, "dir/a-2.wav", numbered("dir/a.wav", 2))
 }
