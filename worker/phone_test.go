@@ -20,7 +20,7 @@ type phone struct {
 	said   []string
 	gone   map[id.Call]bool
 	begun  chan *ringing
-	silent bool
+	report func(call.Ref, call.Event)
 }
 
 // ringing is one ring that the test answers.
@@ -97,6 +97,7 @@ func (p *phone) Drop(_ context.Context, ref call.Ref, d call.Drop) error {
 	return nil
 }
 
+// end ends a ring: those who wait for it hear of it, and it is reported.
 func (p *phone) end(g *ringing, e call.RingEnded) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,6 +107,7 @@ func (p *phone) end(g *ringing, e call.RingEnded) {
 		e.Offer = g.Offer
 		g.ended = e
 		close(g.done)
+		p.report(g.ref, e)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -150,6 +151,7 @@ func newRig(t testing.TB) *rig {
 		SweepEvery: 200 * time.Millisecond, OrphanAge: 200 * time.Millisecond,
 	})
 	r.d.Connect(r.phone)
+	r.phone.report = r.d.Report
 	t.Cleanup(r.d.Stop)
 	r.worker = worker.Node(ground.client, &activities.Node{Phone: r.phone, Journal: ground.journal, Name: r.node, Boot: r.boot}, quiet())
 	r.worker.Start()
@@ -267,6 +269,12 @@ func (r *rig) waitState(number id.Agent, want agent.Status) agent.View {
 		return err == nil && v.State == want
 	}, patience, 20*time.Millisecond, "agent %s does not become %s", number, want)
 	return v
+}
+
+// waitSaid waits until the node was asked for something.
+func (r *rig) waitSaid(what string) {
+	r.Helper()
+	require.Eventually(r, func() bool { return slices.Contains(r.phone.transcript(), what) }, patience, 10*time.Millisecond, what)
 }
 
 // waitEnded waits until the call's workflow is complete, and returns its result.

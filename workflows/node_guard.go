@@ -61,6 +61,8 @@ type guard struct {
 	ctx    workflow.Context
 	booted workflow.ReceiveChannel
 	pickup time.Duration // how soon the node must take its guard up
+
+	strangers int // how often another run took the guard
 }
 
 // listen waits for the next run of the node.
@@ -71,7 +73,7 @@ func (g *guard) listen() {
 }
 
 func (g *guard) watchBoot(boot string) {
-	g.Boot, g.pickup = boot, guardReturn
+	g.Boot, g.pickup, g.strangers = boot, guardReturn, 0
 	workflow.SetCurrentDetails(g.ctx, "Watches boot "+g.Boot+" since "+clock(workflow.Now(g.ctx)))
 }
 
@@ -111,11 +113,16 @@ func (g *guard) another() bool {
 	return false
 }
 
-// suspicious reports whether the silence that ended the guard may have another
-// reason than the node's death; then the node may take its guard up again. If it
-// beat lately, the silence is checked once and briefly; if the timeout itself came
-// late, Temporal was away and the node gets the time to come back to it.
+// suspicious reports whether what ended the guard may have another reason than the
+// node's death; then the node may take its guard up again. If it beat lately, the
+// silence is checked once and briefly; if the timeout itself came late, Temporal was
+// away and the node gets the time to come back to it. If another run of the node took
+// the guard, that one may be about to stop.
 func (g *guard) suspicious(err error) bool {
+	if activities.KindOf(err) == fault.NotFound && g.strangers < maxStrangers {
+		g.strangers++
+		return workflow.Sleep(g.ctx, strangerPause) == nil
+	}
 	var silence *temporal.TimeoutError
 	if !errors.As(err, &silence) || silence.TimeoutType() != enumspb.TIMEOUT_TYPE_HEARTBEAT {
 		return false

@@ -1,0 +1,131 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+
+	"holdfast/activities"
+	"holdfast/domain/agent"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/worker"
+)
+
+// Temporal is away while a caller arrives, talks and hangs up: matched, connected, and
+// recorded when it is back. Not parallel: the other tests need Temporal.
+func TestTemporalAway_CallerArrives_TalksAndIsRecordedWhenItIsBack(t *testing.T) {
+	r := newRig(t)
+	r.ready("1001")
+	r.ready("1002")
+	ground.temporal.Kill()
+	_, err := r.d.Agent(r.Context(), r.agent("1001"), agent.GoNotReady{})
+	require.Error(t, err)
+
+	ref := r.incoming("8000")
+	deaf := r.phone.next(r)
+	next := r.phone.next(r) // the first offer ran out: the next agent, without Temporal
+	require.NotEqual(t, deaf.Agent, next.Agent)
+	require.Equal(t, 2, next.Offer.N())
+	r.phone.answer(next)
+	r.hangUp(next)
+
+	require.NoError(t, ground.temporal.Restart(r.Context()))
+	ended := r.waitEnded(ref)
+	require.Equal(t, leg.Hangup, ended.Cause)
+	require.Equal(t, agent.ReasonRONA, r.waitState(deaf.Agent, agent.NotReady).Reason)
+	r.waitState(next.Agent, agent.Ready)
+	r.history(id.CallWorkflow(ref.Tenant, ref.Call))
+}
+
+// The worker is restarted while they talk; wrap-up begins and ends all the same. Not
+// parallel: the other tests need the worker.
+func TestWorkerRestart_WhileTheyTalkAndInWrapUp_NothingIsLost(t *testing.T) {
+	r := newRig(t)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	ring := r.phone.next(r)
+	r.phone.answer(ring)
+	r.waitState("1001", agent.Busy)
+	restart(t)
+	r.hangUp(ring)
+	r.waitEnded(ref)
+	r.waitState("1001", agent.WorkingAfterCall)
+	restart(t)
+	r.waitState("1001", agent.Ready)
+	r.history(r.session("1001"))
+}
+
+func restart(t *testing.T) {
+	t.Helper()
+	ground.shared.Stop()
+	ground.shared = worker.Shared(ground.client, ground.journal, quiet())
+	ground.shared.Start()
+}
+
+func TestNodeGuard_NodeStartsAnew_CallsOfItsEarlierRunAreLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	r.phone.answer(r.phone.next(r))
+	r.waitState("1001", agent.Busy)
+
+	r.worker.Stop()
+	second := r.boots("boot-2", ground.client)
+	require.Equal(t, leg.NodeLost, r.waitEnded(ref).Cause)
+	r.waitState("1001", agent.Ready)
+	r.waitGuard(true)
+	second.Stop()
+	r.waitGuard(false)
+	r.history(id.NodeWorkflow(r.node))
+}
+
+func TestNodeGuard_NodeFallsSilent_ItsCallsAreLostWithinSeconds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	own, err := client.Dial(client.Options{HostPort: ground.temporal.Frontend(), Logger: sdklog.NewStructuredLogger(quiet())})
+	require.NoError(t, err)
+	r.waitGuard(true)
+	r.worker.Stop()
+	r.waitGuard(false)
+	r.boots("boot-1", own)
+	r.waitGuard(true)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	r.phone.answer(r.phone.next(r))
+	r.waitState("1001", agent.Busy)
+
+	begun := time.Now()
+	own.Close() // as a process does that dies: no beat comes any more
+	require.Equal(t, leg.NodeLost, r.waitEnded(ref).Cause)
+	require.Less(t, time.Since(begun), 15*time.Second)
+	r.waitState("1001", agent.WorkingAfterCall) // they did talk
+	r.waitGuard(false)
+}
+
+// boots begins a run of the node.
+func (r *rig) boots(boot string, c client.Client) *worker.Worker {
+	w := worker.Node(c, &activities.Node{Phone: r.phone, Journal: ground.journal, Name: r.node, Boot: boot}, quiet())
+	w.Start()
+	r.Cleanup(w.Stop)
+	return w
+}
+
+// waitGuard waits until the node's guard watches, or has ended.
+func (r *rig) waitGuard(watches bool) {
+	r.Helper()
+	require.Eventually(r, func() bool {
+		d, err := ground.client.DescribeWorkflowExecution(r.Context(), id.NodeWorkflow(r.node), "")
+		if err != nil {
+			return false
+		}
+		if !watches {
+			return d.GetWorkflowExecutionInfo().GetCloseTime() != nil
+		}
+		return len(d.GetPendingActivities()) > 0 && d.GetPendingActivities()[0].GetLastHeartbeatTime() != nil
+	}, patience, 50*time.Millisecond)
+}
