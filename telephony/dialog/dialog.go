@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -132,13 +133,16 @@ func FromInvite(invite *sip.Request, from transaction.Flow, localTag, contact st
 	if err != nil {
 		return nil, &Reply{Code: sip.StatusBadRequest, Reason: "Bad Contact"}
 	}
+	local, remote := invite.To().Address.String(), invite.From().Address.String()
+	if !storable(local) || !storable(remote) {
+		return nil, &Reply{Code: sip.StatusBadRequest, Reason: "Bad Address"}
+	}
 	if _, ok := invite.To().Params.Get("tag"); ok {
 		return nil, &Reply{Code: sip.StatusCallTransactionDoesNotExists}
 	}
 	return &Dialog{
 		CallID: string(*invite.CallID()), LocalTag: localTag, RemoteTag: invite.From().Params.GetOr("tag", ""),
-		LocalURI: invite.To().Address.String(), RemoteURI: invite.From().Address.String(),
-		RemoteName: invite.From().DisplayName, RemoteTarget: target, RouteSet: recordRoute(invite),
+		LocalURI: local, RemoteURI: remote, RemoteName: headers.EchoName(invite.From().DisplayName), RemoteTarget: target, RouteSet: recordRoute(invite),
 		RemoteCSeq: invite.CSeq().SeqNo, Role: UAS, State: Early, Flow: from, LocalContact: contact,
 		offers: offers{remoteInvite: true},
 	}, nil
@@ -298,22 +302,32 @@ func target(m sip.Message) (string, error) {
 	if !ok || c.Address.Wildcard || c.Address.Host == "" || c.Address.Scheme != "sip" && c.Address.Scheme != "sips" {
 		return "", errors.New("the Contact is no SIP URI")
 	}
-	return c.Address.String(), nil
+	if uri := c.Address.String(); storable(uri) {
+		return uri, nil
+	}
+	return "", errors.New("the Contact has characters that no URI has")
 }
 
 func recordRoute(m sip.Message) []string {
 	var out []string
 	for _, h := range m.GetHeaders("Record-Route") {
-		if r, ok := h.(*sip.RecordRouteHeader); ok {
+		if r, ok := h.(*sip.RecordRouteHeader); ok && storable(r.Address.String()) {
 			out = append(out, r.Address.String())
 		}
 	}
 	return out
 }
 
+// storable reports that a URI comes back from JSON as it was and breaks no message.
+func storable(uri string) bool {
+	return utf8.ValidString(uri) && !strings.ContainsFunc(uri, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || r == '<' || r == '>'
+	})
+}
+
 func parseURI(s string) (sip.Uri, error) {
 	var uri sip.Uri
-	if strings.ContainsAny(s, "\r\n\x00<> ") {
+	if !storable(s) {
 		return uri, fmt.Errorf("bad URI %q", s)
 	}
 	if err := sip.ParseUri(s, &uri); err != nil {

@@ -89,6 +89,9 @@ func DisplayName(name string) string {
 	return strings.TrimSpace(out.String())
 }
 
+// EchoName makes the display name of a parsed header, escaped or not, fit to be written again.
+func EchoName(parsed string) string { return DisplayName(unescape(parsed)) }
+
 // Value is the first value of a header, empty if there is none. Names are compared without case.
 func Value(m sip.Message, name string) string {
 	for _, h := range m.GetHeaders(name) {

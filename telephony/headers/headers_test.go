@@ -43,6 +43,8 @@ func TestDisplayName_StaysWithinItsQuotes(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, `A \"B\" \\C`, DisplayName("A \"B\"\r\n \\C"))
 	require.LessOrEqual(t, len(DisplayName(strings.Repeat("ü\\", 100))), 128)
+	require.Equal(t, `A \"B\" \\C`, EchoName(`A \"B\" \\C`))
+	require.Equal(t, `a\\`, EchoName(`a\`), "an unquoted name with a backslash at its end")
 	from := &sip.FromHeader{DisplayName: DisplayName(`x" <sip:evil@h>;tag=1, "`), Address: sip.Uri{Scheme: "sip", Host: "h"}}
 	m := invite(t, "From: "+from.Value())
 	require.Equal(t, "h", m.From().Address.Host)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -82,13 +83,13 @@ func (b *Binding) header(now time.Time) sip.Header {
 }
 
 // AOR is the address of record that a URI names: user@domain, escapes of the user taken off, the domain in lower case,
-// no port or parameters (RFC 3261 §10.3, step 5). Empty if it has no user or host, or a user with control characters.
+// no port or parameters (RFC 3261 §10.3, step 5). Empty if it has no user or host, or characters that no name has.
 func AOR(uri sip.Uri) string {
 	user := uri.User
 	if plain, err := url.PathUnescape(user); err == nil {
 		user = plain
 	}
-	if user == "" || uri.Host == "" || strings.ContainsFunc(user, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if user == "" || uri.Host == "" || !utf8.ValidString(user+uri.Host) || strings.ContainsFunc(user, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return ""
 	}
 	return user + "@" + strings.ToLower(uri.Host)

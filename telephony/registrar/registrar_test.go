@@ -271,6 +271,7 @@ func TestRegister_NonsenseIsRefused(t *testing.T) {
 	t.Parallel()
 	b := registrar(t, Policy{})
 	require.Equal(t, 400, b.register(t, direct, 1, "Contact: <tel:+491>").Code)
+	require.Equal(t, 400, b.register(t, direct, 1, "Contact: <sip:\xff@h>").Code, "a store takes no broken UTF-8")
 	r := b.register(t, direct, 1, contact, "Require: path, teleport")
 	require.Equal(t, 420, r.Code)
 	require.Equal(t, "teleport", r.Headers[0].Value())
@@ -397,7 +398,7 @@ func TestAOR_IsTheCanonicalAddress(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"sip:1001@Demo.LOCALHOST:5060;transport=tcp": "1001@demo.localhost", "sip:%31001@d": "1001@d",
-		"sip:demo.localhost": "", "sip:a%0D%0Ab@d": "", "tel:+491": "",
+		"sip:demo.localhost": "", "sip:a%0D%0Ab@d": "", "sip:%ff@d": "", "tel:+491": "",
 	} {
 		var uri sip.Uri
 		require.NoError(t, sip.ParseUri(in, &uri))

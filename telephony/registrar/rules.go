@@ -164,7 +164,7 @@ func (r *registration) update(current []Binding, contacts []sip.Header) ([]Bindi
 	touched := map[string]bool{}
 	for _, h := range contacts {
 		c, ok := h.(*sip.ContactHeader)
-		if !ok || c.Address.Host == "" || c.Address.Scheme != "sip" && c.Address.Scheme != "sips" {
+		if !ok || c.Address.Host == "" || c.Address.Scheme != "sip" && c.Address.Scheme != "sips" || headers.Clean(c.Address.String()) != nil {
 			return nil, nil, refuse(sip.StatusBadRequest, "Bad Contact")
 		}
 		life, refused := r.life(c)
@@ -254,7 +254,7 @@ func (r *registration) binding(c *sip.ContactHeader, life time.Duration) Binding
 	b.Instance, b.RegID = instance(c)
 	for _, v := range headers.List(r.req, "Path") {
 		var uri sip.Uri
-		if _, err := sip.ParseAddressValue(v, &uri, nil); err == nil {
+		if _, err := sip.ParseAddressValue(v, &uri, nil); err == nil && headers.Clean(uri.String()) == nil {
 			b.Path = append(b.Path, uri.String())
 		}
 	}

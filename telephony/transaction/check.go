@@ -79,6 +79,9 @@ func check(m sip.Message) error {
 	case m.To() == nil:
 		return bad("Missing To")
 	}
+	if !isPlain(string(*m.CallID())) || !isPlain(m.From().Params.GetOr("tag", "")) || !isPlain(m.To().Params.GetOr("tag", "")) {
+		return bad("Bad Call-ID or Tag")
+	}
 	if err := checkAddress(m.From().DisplayName, &m.From().Address); err != nil {
 		return err
 	}
@@ -138,6 +141,16 @@ func isHost(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		if c <= ' ' || c >= 0x7f || strings.IndexByte(`<>"\^{}|,;?@()`, c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// isPlain accepts printable ASCII: what names a dialog is stored and compared byte by byte.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
 			return false
 		}
 	}
