@@ -5,13 +5,9 @@ import (
 	"time"
 
 	"holdfast/domain/call"
-	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/telephony/media"
 )
-
-// customerLeg is the id of the leg that opened the call.
-const customerLeg id.Leg = "customer"
 
 // actor owns the legs of one call: everything that happens to them happens on its goroutine, one after the other.
 // Others post to its mailbox.
@@ -39,6 +35,8 @@ type actor struct {
 	endedBy    string
 	cause      leg.Cause
 	setup      setup
+	callerIn   media.InStats // what was heard of the caller …
+	agentIn    media.InStats // … and of who talked with it last
 }
 
 // setup are the times of a call's beginning, for its closing line.
@@ -138,5 +136,6 @@ func (a *actor) closingLine() {
 		"cause", string(a.cause), "ended_by", a.endedBy, "refused", a.refused, "trunk", a.in.Trunk, "device", string(a.in.Device),
 		"offers", a.setup.offers, "taken_ms", since(a.arrivedAt, a.setup.takenAt), "invite_ms", since(a.arrivedAt, a.setup.inviteOut),
 		"rang_ms", since(a.arrivedAt, a.setup.rang), "answer_ms", since(a.arrivedAt, a.answeredAt),
-		"bridge_ms", since(a.answeredAt, a.setup.bridged), "talk_ms", since(a.setup.bridged, now), "total_ms", since(a.arrivedAt, now))
+		"bridge_ms", since(a.answeredAt, a.setup.bridged), "talk_ms", since(a.setup.bridged, now), "total_ms", since(a.arrivedAt, now),
+		"caller_packets", a.callerIn.Packets, "caller_lost", a.callerIn.Lost, "agent_packets", a.agentIn.Packets, "agent_lost", a.agentIn.Lost)
 }

@@ -295,7 +295,7 @@ func (a *actor) meet(tx *transaction.Server, limit int) *refusal {
 		}
 		return refuse(sip.StatusInternalServerError, err)
 	}
-	l := &sipLeg{id: customerLeg, phase: arriving, dialog: d, server: tx, stream: stream, sound: newSound(stream.Addr(), "")}
+	l := &sipLeg{id: call.CallerLeg, phase: arriving, dialog: d, server: tx, stream: stream, sound: newSound(stream.Addr(), "")}
 	l.update = headers.Has(req, "Allow", string(sip.UPDATE))
 	a.customer = l
 	if offer != nil {

@@ -229,8 +229,8 @@ func TestInbound_ARepeatedInvite_OpensNothingTwice(t *testing.T) {
 	in := s.w.waitCall(t, 0)
 	r.send(strings.Replace(text, "branch=z9hG4bKone", "branch=z9hG4bKtwo", 1)) // the same by another way
 	r.expect(482, "INVITE")
-	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatRingback}))
-	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatRingback}))
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 	r.expect(180, "INVITE")
 	r.send(text)
 	r.expect(180, "INVITE")
@@ -255,7 +255,7 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		require.Empty(t, s.w.all(), "facts wait until the Handler knows the call")
 		close(cancelled)
 		in := s.w.waitCall(t, 0)
-		s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Abandoned, Remote: true})
+		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 		s.empty()
 	})
 	t.Run("taken", func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		in := s.w.waitCall(t, 0)
 		r.cancel(branch, 1)
 		r.expect(487, "INVITE")
-		s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Abandoned, Remote: true})
+		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 		s.empty()
 	})
 	t.Run("ringing", func(t *testing.T) {
@@ -275,11 +275,11 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		r := s.raw()
 		branch := r.request("INVITE", offerPCMU)
 		in := s.w.waitCall(t, 0)
-		require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatRingback}))
+		require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 		r.expect(180, "INVITE")
 		r.cancel(branch, 1)
 		r.expect(487, "INVITE")
-		s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Abandoned, Remote: true})
+		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 		s.empty()
 	})
 	t.Run("by an early BYE", func(t *testing.T) {
@@ -288,12 +288,12 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		r := s.raw()
 		r.request("INVITE", offerPCMU)
 		in := s.w.waitCall(t, 0)
-		require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatRingback}))
+		require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 		r.expect(180, "INVITE")
 		r.request("BYE")
 		r.expect(200, "BYE")
 		r.expect(487, "INVITE")
-		s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Abandoned, Remote: true})
+		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 		s.empty()
 	})
 	t.Run("too late", func(t *testing.T) {
@@ -302,7 +302,7 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		r := s.raw()
 		branch := r.request("INVITE", offerPCMU)
 		in := s.w.waitCall(t, 0)
-		require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic}))
+		require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}))
 		r.expect(200, "INVITE")
 		r.cancel(branch, 1)
 		r.expect(200, "CANCEL")
@@ -310,7 +310,7 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		require.Empty(t, s.w.of(in.Call), "RFC 3261 §9.2: no effect after the answer")
 		r.request("BYE")
 		r.expect(200, "BYE")
-		s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Abandoned, Remote: true})
+		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 	})
 }
 
@@ -319,12 +319,12 @@ func TestInbound_Dropped_TheCallerHearsWhy(t *testing.T) {
 	s := play(t)
 	for cause, code := range map[leg.Cause]int{leg.NoAnswer: 480, leg.Busy: 486, leg.Rejected: 603, leg.NoRoute: 404, leg.MaxWait: 480, leg.Overload: 503} {
 		c, in := s.dial(s.customer("4930123"), softphone.Dial{})
-		require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: customerLeg, Cause: cause}))
+		require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: call.CallerLeg, Cause: cause}))
 		require.NoError(t, c.Wait(s.soon(), softphone.Ended))
 		require.Equal(t, code, c.Status().Code)
 		require.Equal(t, whyOf(cause).reason.String(), c.Status().Reason)
-		s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: cause})
-		require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: customerLeg, Cause: cause}), "again: a success")
+		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: cause})
+		require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: call.CallerLeg, Cause: cause}), "again: a success")
 	}
 }
 

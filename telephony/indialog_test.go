@@ -22,7 +22,7 @@ func (s *stage) waiting(confirmed bool, lines ...string) (*raw, call.Incoming) {
 	before := s.w.calls()
 	branch := r.request("INVITE", append([]string{offerPCMU}, lines...)...)
 	in := s.w.waitCall(s.t, before)
-	require.NoError(s.t, s.Treat(s.t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic}))
+	require.NoError(s.t, s.Treat(s.t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}))
 	r.expect(200, "INVITE")
 	if confirmed {
 		r.ack(branch+"a", 1)
@@ -49,14 +49,14 @@ func TestCall_WaitsWithMusic_ThenTalks(t *testing.T) {
 	s := play(t)
 	p := s.phone("1001", "TCP")
 	customer, in := s.dial(s.customer("4930123"), softphone.Dial{Tone: 1000})
-	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic}))
-	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic}), "again: nothing changes")
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}))
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}), "again: nothing changes")
 	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
 	require.NoError(t, customer.Audio.WaitTone(s.soon(), media.MusicLow))
 	done := s.ring(in, order(in, 1, "1001"))
 	agent := s.rings(p)
 	agent.Audio.Say(440)
-	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatRingback}))
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 	require.NoError(t, customer.Audio.WaitTone(s.soon(), media.MusicLow), "music goes on until somebody answers")
 	require.NoError(t, agent.Answer())
 	require.Equal(t, call.RingAnswered, s.wait(done).Outcome)
@@ -67,7 +67,7 @@ func TestCall_WaitsWithMusic_ThenTalks(t *testing.T) {
 	require.NoError(t, agent.HangUp())
 	require.NoError(t, customer.Wait(s.soon(), softphone.Ended))
 	s.w.waitFact(t, in.Call, call.LegEnded{Leg: "agent-1", Cause: leg.Hangup, Remote: true})
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Hangup})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup})
 	s.empty()
 }
 
@@ -77,7 +77,7 @@ func TestCall_HangsUpWhileWaiting_Abandoned(t *testing.T) {
 	r, in := s.waiting(true)
 	r.request("BYE")
 	r.expect(200, "BYE")
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Abandoned, Remote: true})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 	s.empty()
 	r.request("BYE") // one that crossed ours
 	r.expect(200, "BYE")
@@ -94,7 +94,7 @@ func TestCall_HeldByThePhone_TheOtherHearsMusicUntilItIsTakenBack(t *testing.T) 
 	s.w.waitFact(t, in.Call, call.LegHeld{Leg: "agent-1", Held: true})
 	require.NoError(t, customer.Audio.WaitTone(s.soon(), media.MusicLow))
 	require.NoError(t, customer.Hold(s.soon(), true), "both hold")
-	s.w.waitFact(t, in.Call, call.LegHeld{Leg: customerLeg, Held: true})
+	s.w.waitFact(t, in.Call, call.LegHeld{Leg: call.CallerLeg, Held: true})
 	require.NoError(t, customer.Hold(s.soon(), false))
 	require.NoError(t, agent.Hold(s.soon(), false))
 	s.w.waitFact(t, in.Call, call.LegHeld{Leg: "agent-1", Held: false})
@@ -123,11 +123,11 @@ func TestCall_ReinvitesAreAnsweredByTheRules(t *testing.T) {
 	first := reinvite(200, offerPCMU)
 	require.Contains(t, string(first.Body()), "a=sendrecv")
 	require.Contains(t, string(reinvite(200, direction("sendonly")).Body()), "a=recvonly")
-	s.w.waitFact(t, in.Call, call.LegHeld{Leg: customerLeg, Held: true})
+	s.w.waitFact(t, in.Call, call.LegHeld{Leg: call.CallerLeg, Held: true})
 	require.Contains(t, string(reinvite(200, direction("inactive")).Body()), "a=inactive")
 	require.Contains(t, string(reinvite(200, strings.Replace(offerPCMU, "c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0", 1)).Body()), "a=recvonly")
 	again := reinvite(200, offerPCMU)
-	s.w.waitFact(t, in.Call, call.LegHeld{Leg: customerLeg, Held: false})
+	s.w.waitFact(t, in.Call, call.LegHeld{Leg: call.CallerLeg, Held: false})
 	require.Equal(t, origin(first)[:2], origin(again)[:2], "one session for the dialog's life")
 	reinvite(488, strings.ReplaceAll(offerPCMU, "RTP/AVP 0 101", "RTP/AVP 18"))
 	reinvite(400, "v=0\r\nnonsense\r\n")
@@ -157,7 +157,7 @@ func TestCall_AReinviteWithoutOffer_GetsOneAndItsAnswerInTheAck(t *testing.T) {
 	require.Contains(t, string(res.Body()), "PCMA")
 	require.Contains(t, string(res.Body()), "PCMU", "all that we can, not the latest answer")
 	r.ack(branch+"a", cseq, direction("sendonly"))
-	s.w.waitFact(t, in.Call, call.LegHeld{Leg: customerLeg, Held: true})
+	s.w.waitFact(t, in.Call, call.LegHeld{Leg: call.CallerLeg, Held: true})
 }
 
 func TestCall_AnInviteWithoutOffer_IsConnectedByTheAnswerInTheAck(t *testing.T) {
@@ -180,11 +180,11 @@ func TestCall_AnInviteWithoutOffer_UnusableAnswerEndsTheCall(t *testing.T) {
 	r := s.raw()
 	branch := r.request("INVITE")
 	in := s.w.waitCall(t, 0)
-	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic}))
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}))
 	r.expect(200, "INVITE")
 	r.ack(branch+"a", 1, strings.ReplaceAll(offerPCMU, "RTP/AVP 0 101", "RTP/AVP 18"))
 	require.Contains(t, r.expectRequest("BYE").GetHeader("Reason").Value(), "488")
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.NoCommonCodec})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.NoCommonCodec})
 }
 
 func TestCall_AReinviteBeforeTheAck_500WithRetryAfter(t *testing.T) { // RFC 3261 §14.2
@@ -202,7 +202,7 @@ func TestCall_AByeBeforeTheAck_EndsIt(t *testing.T) { // RFC 5407 §3.1.4
 	r, in := s.waiting(false)
 	r.request("BYE")
 	r.expect(200, "BYE")
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Abandoned, Remote: true})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 	s.empty()
 }
 
@@ -223,7 +223,7 @@ func TestCall_ALostAck_TheAnswerIsRepeatedThenTheCallEnds(t *testing.T) {
 		break
 	}
 	require.Greater(t, answers, 3)
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.AckMissing})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.AckMissing})
 	s.empty()
 }
 
@@ -231,8 +231,8 @@ func TestCall_DroppedBeforeTheAck_ByeWaitsForIt(t *testing.T) { // RFC 3261 §15
 	t.Parallel()
 	s := play(t)
 	r, in := s.waiting(false)
-	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: customerLeg, Cause: leg.Forced}))
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.Forced})
+	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: call.CallerLeg, Cause: leg.Forced}))
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Forced})
 	for range 2 { // only the 2xx is repeated
 		require.IsType(t, &sip.Response{}, r.read(5*time.Second))
 	}
@@ -292,7 +292,7 @@ func TestCall_SilentParty_MediaTimeoutEndsBothLegs(t *testing.T) {
 	r.ack("x", 1)
 	require.Contains(t, r.expectRequest("BYE").GetHeader("Reason").Value(), "Media timeout")
 	require.NoError(t, agent.Wait(s.soon(), softphone.Ended))
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.MediaTimeout})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.MediaTimeout})
 	s.w.waitFact(t, in.Call, call.LegEnded{Leg: "agent-1", Cause: leg.MediaTimeout})
 }
 
@@ -311,7 +311,7 @@ func TestCall_AgentsLegDropped_TheCustomerStaysAndCanBeOfferedAgain(t *testing.T
 	require.NoError(t, next.Answer())
 	require.Equal(t, id.Leg("agent-2"), s.wait(done).Leg)
 	require.NoError(t, customer.Audio.WaitTone(s.soon(), 1500))
-	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: customerLeg, Cause: leg.Forced}))
+	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: call.CallerLeg, Cause: leg.Forced}))
 	require.NoError(t, next.Wait(s.soon(), softphone.Ended))
 	s.empty()
 }

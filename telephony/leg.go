@@ -31,8 +31,9 @@ type sipLeg struct {
 
 	ring   *ring // of a leg that we rang
 	device id.Device
-	person bool // a device and not a carrier
-	code   int  // latest provisional or final status
+	phone  string // which of the device's phones: its registration's instance
+	person bool   // a device and not a carrier
+	code   int    // latest provisional or final status
 
 	rangAt     time.Time
 	answeredAt time.Time
@@ -127,6 +128,9 @@ func (a *actor) sendBye(l *sipLeg, e evidence) {
 	if l.why != "" {
 		c = l.why // that of the CANCEL which the answer crossed, or of the end that waited for the ACK
 	}
+	if way, found := a.node.wayBack(a.ref.Tenant, l); found {
+		l.dialog.Moved(way)
+	}
 	bye := l.dialog.Bye(whyOf(c).reason)
 	l.dialog.End(a.node.now())
 	_, err := a.node.layer.Request(bye, func(*sip.Response, error) {}) // a peer that doesn't answer has gone as well
@@ -160,6 +164,14 @@ func (a *actor) silence(l *sipLeg) {
 		return
 	}
 	a.node.index.dropStream(l.stream)
+	if st, err := l.stream.Stats(); err == nil {
+		switch {
+		case l == a.customer:
+			a.callerIn = st.In
+		case l.id != "":
+			a.agentIn = st.In
+		}
+	}
 	if err := l.stream.Close(); err != nil {
 		a.log.Warn("an audio stream did not close", "leg", string(l.id), "err", err)
 	}
@@ -216,7 +228,7 @@ func (a *actor) ended(l *sipLeg, e evidence) {
 // invite rings one contact of the ring.
 func (a *actor) invite(r *ring, to leg.Address, c contact) {
 	r.legs++
-	l := &sipLeg{phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, way: c.flow}
+	l := &sipLeg{phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, way: c.flow, phone: c.instance}
 	if err := a.sendInvite(l, r, c); err != nil {
 		a.log.Info("a phone could not be rung", "device", string(to.Device), "flow", c.flow.String(), "err", err)
 		a.silence(l)

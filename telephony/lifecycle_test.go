@@ -67,7 +67,7 @@ func TestNode_StoppedInAHurry_EndsItsCallsWithBye(t *testing.T) {
 		require.NoError(t, c.Wait(s.soon(), softphone.Ended))
 		require.Contains(t, c.Status().Reason, "Temporary failure")
 	}
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.NodeLost})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.NodeLost})
 	s.w.waitFact(t, in.Call, call.LegEnded{Leg: "agent-1", Cause: leg.NodeLost})
 }
 

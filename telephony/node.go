@@ -42,7 +42,7 @@ type Node struct {
 
 	slots    chan struct{} // INVITEs that may be looked at at one time
 	draining atomic.Bool
-	strays   atomic.Int32 // answers of nobody's INVITE in this second
+	strays   atomic.Int32    // answers of nobody's INVITE in this second
 	life     context.Context // ends with Stop
 	end      context.CancelFunc
 	force    chan struct{} // closed when live calls have to end at once
@@ -183,6 +183,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	close(n.force)
 	n.end()
 	n.work.Wait()
+	if err != nil {
+		n.linger()
+	}
 	n.close()
 	if err != nil {
 		return fmt.Errorf("stop telephony node %s: %w", n.conf.Name, err)
@@ -206,6 +209,16 @@ func (n *Node) drain(ctx context.Context) error {
 	return nil
 }
 
+// linger gives the BYEs of a hurried stop a moment to be sent and answered.
+func (n *Node) linger() {
+	const moment, look = 100 * time.Millisecond, 10 * time.Millisecond
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for end := time.Now().Add(moment); n.layer.Stats().ClientsAlive > 0 && time.Now().Before(end); {
+		<-ticker.C
+	}
+}
+
 // close frees what open made.
 func (n *Node) close() {
 	if n.layer != nil {
@@ -220,7 +233,12 @@ func (n *Node) close() {
 func (n *Node) Addrs() []net.Addr { return n.addrs }
 
 // Addr is host:port under which peers reach the node over a transport ("UDP", "TCP"), after Start.
-func (n *Node) Addr(transport string) string { return n.layer.SentBy(transport) }
+func (n *Node) Addr(transport string) string {
+	if n.layer == nil {
+		return ""
+	}
+	return n.layer.SentBy(transport)
+}
 
 // Calls is the number of live calls.
 func (n *Node) Calls() int { return n.index.count() }

@@ -190,10 +190,24 @@ func (n *Node) isPhone(req *sip.Request, from transaction.Flow) bool {
 	return err == nil && cred.Device != ""
 }
 
+// wayBack finds the connection by which a phone came back whose own is gone; false when the leg's way is alive, or none
+// is known.
+func (n *Node) wayBack(t id.Tenant, l *sipLeg) (transaction.Flow, bool) {
+	if l.device == "" || n.layer.Alive(l.dialog.Flow) {
+		return transaction.Flow{}, false
+	}
+	for _, b := range n.phones.reg.Lookup(aorOf(t, l.device)) {
+		if n.layer.Alive(b.Flow) && b.Key() == l.phone {
+			return b.Flow, true
+		}
+	}
+	return transaction.Flow{}, false
+}
+
 // near lists the contacts of a ring's addresses that are registered here.
 func (n *Node) near(t id.Tenant, r *ring) [][]contact {
-	found := make([][]contact, len(r.addresses))
-	for i, ad := range r.addresses {
+	found := make([][]contact, len(r.targets))
+	for i, ad := range r.targets {
 		if ad.Kind == leg.PSTN {
 			continue
 		}
@@ -211,8 +225,8 @@ func (n *Node) near(t id.Tenant, r *ring) [][]contact {
 // far lists those that only the directory knows: registered at another node, or here before a restart; and numbers
 // behind a trunk.
 func (n *Node) far(ctx context.Context, t id.Tenant, r *ring) [][]contact {
-	found := make([][]contact, len(r.addresses))
-	for i, ad := range r.addresses {
+	found := make([][]contact, len(r.targets))
+	for i, ad := range r.targets {
 		if ad.Kind == leg.PSTN {
 			if c, err := n.carrier(ctx, t, ad.URI); err != nil {
 				n.log.Warn("a number can't be dialled", "tenant", string(t), "err", err)

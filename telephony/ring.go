@@ -45,9 +45,10 @@ type address struct {
 
 // ring is one call.Ring in progress or ended. done is closed when result or err stand; the rest is the actor's.
 type ring struct {
-	key   offerKey
-	order call.Ring
-	done  chan struct{}
+	key     offerKey
+	targets []leg.Address // never changes
+	order   call.Ring
+	done    chan struct{}
 
 	result  call.RingEnded
 	err     error
@@ -66,15 +67,14 @@ type ring struct {
 }
 
 func newRing(k offerKey, order call.Ring) *ring {
-	r := &ring{key: k, order: order, done: make(chan struct{})}
+	r := &ring{key: k, targets: order.Targets, order: order, done: make(chan struct{})}
 	if r.order.Timeout <= 0 {
 		r.order.Timeout = defaultRing
 	}
-	targets := order.Targets
-	if order.Method == ringSingle && len(targets) > 1 {
-		targets = targets[:1]
+	if order.Method == ringSingle && len(r.targets) > 1 {
+		r.targets = r.targets[:1]
 	}
-	for _, t := range targets {
+	for _, t := range r.targets {
 		r.addresses = append(r.addresses, address{Address: t})
 	}
 	return r
@@ -107,7 +107,7 @@ func (r *ring) note(o call.Outcome, code int) {
 func (a *actor) startRing(r *ring) error {
 	const op = "ring"
 	switch {
-	case r.order.Customer != customerLeg || !a.customer.phase.lives():
+	case r.order.Customer != call.CallerLeg || !a.customer.phase.lives():
 		return fault.E(fault.NotFound, op, fmt.Errorf("leg %s of call %s is gone", r.order.Customer, a.ref.Call))
 	case a.talking != nil:
 		return fault.E(fault.Conflict, op, fmt.Errorf("call %s is connected already", a.ref.Call))
@@ -245,6 +245,7 @@ func (a *actor) endRing(e call.RingEnded, c leg.Cause) {
 		e.Outcome = call.RingFailed
 	}
 	r.finish(e, nil, a.node.now())
+	r.addresses, r.order = nil, call.Ring{Offer: r.order.Offer} // the rest need not be kept for minutes
 	a.node.metrics.rings.WithLabelValues(string(e.Outcome)).Inc()
 	a.report(e)
 }
@@ -309,7 +310,7 @@ func (a *actor) won(l *sipLeg, e evidence) {
 // legOf finds the leg of that name among those that live.
 func (a *actor) legOf(name id.Leg) *sipLeg {
 	switch {
-	case name == customerLeg && a.customer.phase.lives():
+	case name == call.CallerLeg && a.customer.phase.lives():
 		return a.customer
 	case a.talking != nil && a.talking.id == name:
 		return a.talking

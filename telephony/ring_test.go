@@ -99,7 +99,7 @@ func TestRing_CallerHangsUpWhileRinging_PhonesAreCancelledAndTheCallIsAbandoned(
 	s := play(t)
 	p, q := s.phone("1001", "UDP"), s.phone("1002", "UDP")
 	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
-	require.NoError(t, s.Treat(s.soon(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatRingback}))
+	require.NoError(t, s.Treat(s.soon(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 	require.NoError(t, customer.Wait(s.soon(), softphone.Ringing))
 	done := s.ring(in, order(in, 1, "1001", "1002"))
 	a, b := s.rings(p), s.invited(q) // one rings, the other has said nothing but 100
@@ -159,7 +159,7 @@ func (s *stage) checkEnds(in call.Incoming, outcome call.Outcome) {
 			require.Equal(s.t, outcome, e.Outcome)
 		}
 	}
-	want := map[id.Leg]int{customerLeg: 1}
+	want := map[id.Leg]int{call.CallerLeg: 1}
 	if outcome == call.RingAnswered {
 		want["agent-1"] = 1
 	}
@@ -330,7 +330,7 @@ func TestRing_AskedTwice_AttachesAndRingsOnce(t *testing.T) {
 	require.Equal(t, call.RingBusy, e.Outcome)
 	require.Equal(t, e, s.wait(s.ring(in, r)), "a ring that has ended is remembered")
 	require.Equal(t, 1, p.Invites())
-	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: customerLeg, Cause: leg.NoAnswer}))
+	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: call.CallerLeg, Cause: leg.NoAnswer}))
 	s.empty()
 	require.Equal(t, e, s.wait(s.ring(in, r)), "also when the call is over")
 }
@@ -345,8 +345,8 @@ func TestRing_WithoutTheCustomersLeg_NotFound(t *testing.T) {
 		_, err := s.Ring(t.Context(), ref(in), order(in, 1, "1001"))
 		require.Equal(t, fault.NotFound, fault.KindOf(err))
 	}
-	require.Equal(t, fault.NotFound, fault.KindOf(s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic})))
-	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: customerLeg}))
+	require.Equal(t, fault.NotFound, fault.KindOf(s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic})))
+	require.NoError(t, s.Drop(t.Context(), ref(in), call.Drop{Leg: call.CallerLeg}))
 	require.NoError(t, s.Cancel(t.Context(), ref(in), call.Cancel{Offer: id.NewOffer(in.Call, 1)}))
 }
 

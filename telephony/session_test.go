@@ -43,7 +43,7 @@ func TestSession_TheCallerRefreshes_OrTheCallEnds(t *testing.T) { // RFC 4028
 	r.expect(422, "INVITE")
 	s.advance(clock, 15*time.Second)
 	require.Equal(t, `SIP;cause=408;text="Session expired"`, r.expectRequest("BYE").GetHeader("Reason").Value())
-	s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.SessionExpiry})
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.SessionExpiry})
 }
 
 func TestSession_WeRefresh_ByUpdateOrElseByReinvite(t *testing.T) {
@@ -80,7 +80,7 @@ func TestSession_WeRefresh_ByUpdateOrElseByReinvite(t *testing.T) {
 			s.advance(clock, 61*time.Second)
 			req = r.expectRequest(method)
 			r.answer(req, 481, "raw")
-			s.w.waitFact(t, in.Call, call.LegEnded{Leg: customerLeg, Cause: leg.SessionExpiry})
+			s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.SessionExpiry})
 		})
 	}
 }

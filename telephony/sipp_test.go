@@ -71,7 +71,7 @@ func (s *stage) direct() {
 			case "8001":
 				with = call.TreatRingback
 			}
-			_ = s.Treat(s.t.Context(), ref(in), call.Treat{Leg: customerLeg, With: with}) // a caller may be gone already
+			_ = s.Treat(s.t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: with}) // a caller may be gone already
 		}
 	})
 }

@@ -88,7 +88,7 @@ func TestTorture_EveryMessageIsAnsweredOrIgnored_TheNodeGoesOn(t *testing.T) { /
 				i++
 			}
 			for _, a := range s.index.live() { // those of its INVITEs that were good enough
-				require.NoError(t, s.Drop(t.Context(), a.ref, call.Drop{Leg: customerLeg}))
+				require.NoError(t, s.Drop(t.Context(), a.ref, call.Drop{Leg: call.CallerLeg}))
 			}
 		})
 	}
@@ -128,13 +128,13 @@ func TestTorture_RandomFaults_TheNodeGoesOn(t *testing.T) {
 	for range 20 {
 		s.emptied(func() {
 			for _, a := range s.index.live() {
-				_ = s.Drop(t.Context(), a.ref, call.Drop{Leg: customerLeg}) // never fails
+				_ = s.Drop(t.Context(), a.ref, call.Drop{Leg: call.CallerLeg}) // never fails
 			}
 		})
 		r.quiet(20000 + emptyTwice)
 		emptyTwice++
 	}
 	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
-	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatMusic}))
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}))
 	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
 }

@@ -312,7 +312,7 @@ func ref(in call.Incoming) call.Ref { return call.Ref{Tenant: in.Tenant, Call: i
 // order is a ring of devices.
 func order(in call.Incoming, n int, devices ...id.Device) call.Ring {
 	r := call.Ring{
-		Offer: id.NewOffer(in.Call, n), Leg: id.Leg(fmt.Sprintf("agent-%d", n)), Customer: customerLeg, Agent: "1001", Queue: "support",
+		Offer: id.NewOffer(in.Call, n), Leg: id.Leg(fmt.Sprintf("agent-%d", n)), Customer: call.CallerLeg, Agent: "1001", Queue: "support",
 		From: in.From, To: in.To, Method: ringAll, Timeout: 10 * time.Second, Data: in.Data,
 	}
 	for _, d := range devices {
@@ -412,7 +412,7 @@ func (s *stage) connected() (customer, agent *softphone.Call, in call.Incoming) 
 	s.t.Helper()
 	p := s.phone("1001", "UDP")
 	customer, in = s.dial(s.customer("4930123"), softphone.Dial{Tone: 1000})
-	require.NoError(s.t, s.Treat(s.soon(), ref(in), call.Treat{Leg: customerLeg, With: call.TreatRingback}))
+	require.NoError(s.t, s.Treat(s.soon(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 	done := s.ring(in, order(in, 1, "1001"))
 	agent = s.rings(p)
 	agent.Audio.Say(440)

@@ -1,0 +1,118 @@
+package telephony
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/call"
+	"holdfast/telephony/softphone"
+)
+
+// stream is a phone that speaks SIP over TCP, message by message.
+type stream struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func (s *stage) stream() *stream {
+	s.t.Helper()
+	conn, err := new(net.Dialer).DialContext(s.t.Context(), "tcp", s.tcp)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return &stream{t: s.t, conn: conn, in: bufio.NewReader(conn)}
+}
+
+func (s *stream) read() sip.Message {
+	s.t.Helper()
+	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	var head strings.Builder
+	length := 0
+	for {
+		line, err := s.in.ReadString('\n')
+		require.NoError(s.t, err)
+		head.WriteString(line)
+		if v, ok := strings.CutPrefix(line, "Content-Length:"); ok {
+			length, err = strconv.Atoi(strings.TrimSpace(v))
+			require.NoError(s.t, err)
+		}
+		if line == "\r\n" {
+			break
+		}
+	}
+	body := make([]byte, length)
+	_, err := io.ReadFull(s.in, body)
+	require.NoError(s.t, err)
+	m, err := sip.ParseMessage([]byte(head.String() + string(body)))
+	require.NoError(s.t, err)
+	return m
+}
+
+func (s *stream) write(text string) {
+	s.t.Helper()
+	_, err := io.WriteString(s.conn, text)
+	require.NoError(s.t, err)
+}
+
+// register registers device 1001 as one and the same phone.
+func (s *stream) register(cseq int) {
+	s.t.Helper()
+	text := func(cseq int, more string) string {
+		return fmt.Sprintf("REGISTER sip:demo.localhost SIP/2.0\r\nVia: SIP/2.0/TCP %s;branch=z9hG4bKreg%d\r\nMax-Forwards: 70\r\n"+
+			"From: <sip:1001@demo.localhost>;tag=s\r\nTo: <sip:1001@demo.localhost>\r\nCall-ID: stream\r\nCSeq: %d REGISTER\r\n"+
+			"Contact: <sip:1001@phone.invalid;transport=tcp>\r\nExpires: 3600\r\n%sContent-Length: 0\r\n\r\n", s.conn.LocalAddr(), cseq, cseq, more)
+	}
+	s.write(text(cseq, ""))
+	res := s.read().(*sip.Response)
+	require.Equal(s.t, 401, res.StatusCode)
+	s.write(text(cseq+1, (&raw{t: s.t}).authorization(res, "REGISTER", "sip:demo.localhost", "1001", password, 1)+"\r\n"))
+	require.Equal(s.t, 200, s.read().(*sip.Response).StatusCode)
+}
+
+// answer responds to a request.
+func (s *stream) answer(req *sip.Request, code int, body string) {
+	s.t.Helper()
+	to, kind := req.To().Value(), ""
+	if !strings.Contains(to, "tag=") {
+		to += ";tag=stream"
+	}
+	if body != "" {
+		kind = "Content-Type: application/sdp\r\n"
+	}
+	s.write(fmt.Sprintf("SIP/2.0 %d X\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:1001@phone.invalid;transport=tcp>\r\n%sContent-Length: %d\r\n\r\n%s",
+		code, req.Via().Value(), req.From().Value(), to, *req.CallID(), req.CSeq().Value(), kind, len(body), body))
+}
+
+func TestPhone_BackOnAnotherConnection_StillLearnsOfTheEnd(t *testing.T) { // RFC 5626 §5.3
+	t.Parallel()
+	s := play(t)
+	first := s.stream()
+	first.register(1)
+	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
+	done := s.ring(in, order(in, 1, "1001"))
+	invite := first.read().(*sip.Request)
+	require.Equal(t, "phone.invalid", invite.Recipient.Host, "whatever the Contact says, requests go to the flow")
+	first.answer(invite, 200, offerPCMU)
+	require.Equal(t, call.RingAnswered, s.wait(done).Outcome)
+	require.Equal(t, sip.ACK, first.read().(*sip.Request).Method)
+	require.NoError(t, first.conn.Close())
+	s.waitPhone("lost", "1001", went)
+
+	second := s.stream()
+	second.register(3)
+	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
+	require.NoError(t, customer.HangUp())
+	bye := second.read().(*sip.Request)
+	require.Equal(t, sip.BYE, bye.Method)
+	second.answer(bye, 200, "")
+	s.empty()
+}
