@@ -109,8 +109,13 @@ func (o *opening) owedPlace() *call.Place {
 
 func (o *opening) lookForRow(f *flight) {
 	f.each(func(rows pgx.Rows) error {
+		var stored *call.State // null when the call has ended
 		o.exists = true
-		return rows.Scan(&o.isOpen, &o.stored)
+		err := rows.Scan(&o.isOpen, &stored)
+		if stored != nil {
+			o.stored = *stored
+		}
+		return err
 	}, sqlOpenedCall, string(o.state.Tenant), string(o.state.ID))
 }
 

@@ -1,0 +1,223 @@
+package db_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/account"
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/device"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/domain/queue"
+	"holdfast/domain/record"
+	"holdfast/domain/tenancy"
+)
+
+// aboveTenants are the tables whose rows belong to no tenant, with what a tenant
+// may do there: look, at most.
+var aboveTenants = map[string]bool{"organizations": true, "divisions": true, "nodes": true}
+
+// tables lists the tables from the catalog, so that a new one can't be forgotten.
+func (w *world) tables() []string {
+	w.Helper()
+	rows, err := w.super.Query(w.Context(), `SELECT relname FROM pg_class
+		WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'schema_migrations' ORDER BY 1`)
+	require.NoError(w, err)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(w, err)
+	require.NotEmpty(w, names)
+	return names
+}
+
+// SEED-38: no read or write crosses a tenant's border.
+func TestIsolation_EveryTable_IsClosedToAnotherTenant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.furnish()
+	w.exec(`INSERT INTO tenants (tenant_id, organization, division) VALUES ('other.example', 'acme', 'main')`)
+	for _, table := range w.tables() {
+		var row json.RawMessage
+		require.NoError(t, w.super.QueryRow(t.Context(), `SELECT to_jsonb(x) FROM `+table+` x`).Scan(&row),
+			"%s is empty: furnish it, so that this test means something", table)
+		var rls, forced bool
+		require.NoError(t, w.super.QueryRow(t.Context(), `SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = $1::regclass`, table).Scan(&rls, &forced))
+		require.True(t, rls && forced, "%s has no row-level security", table)
+		if aboveTenants[table] {
+			w.cannotWrite(table, row)
+			continue
+		}
+		w.cannotReach(table, row, "other.example")
+		w.cannotReach(table, row, "")
+	}
+}
+
+// cannotReach tries to read, change, remove and add rows of acme as another tenant.
+func (w *world) cannotReach(table string, row json.RawMessage, as string) {
+	w.Helper()
+	require.Zero(w, w.tryAs(as, `SELECT FROM `+table+` WHERE tenant_id = 'acme.example'`), "%s: read as %q", table, as)
+	if table != "audit" {
+		require.Zero(w, w.tryAs(as, `UPDATE `+table+` SET tenant_id = tenant_id WHERE tenant_id = 'acme.example'`), "%s: change as %q", table, as)
+		require.Zero(w, w.tryAs(as, `DELETE FROM `+table+` WHERE tenant_id = 'acme.example'`), "%s: remove as %q", table, as)
+	}
+	err := w.attempt(as, nil, `INSERT INTO `+table+` OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(NULL::`+table+`, $1)`, row)
+	requireDenied(w.T, err, table)
+}
+
+func (w *world) cannotWrite(table string, row json.RawMessage) {
+	w.Helper()
+	for _, sql := range []string{`UPDATE ` + table + ` SET name = name`, `DELETE FROM ` + table} {
+		requireDenied(w.T, w.attempt("other.example", nil, sql), table)
+	}
+	requireDenied(w.T, w.attempt("other.example", nil, `INSERT INTO `+table+` SELECT * FROM jsonb_populate_record(NULL::`+table+`, $1)`, row), table)
+}
+
+func requireDenied(t *testing.T, err error, table string) {
+	t.Helper()
+	var pg *pgconn.PgError
+	require.ErrorAs(t, err, &pg, table)
+	require.Equal(t, "42501", pg.Code, "%s: %s", table, pg.Message) // insufficient_privilege: grants and policies alike
+}
+
+// tryAs returns how many rows a statement reaches as a tenant.
+func (w *world) tryAs(tenant, sql string) int64 {
+	w.Helper()
+	var n int64
+	require.NoError(w, w.attempt(tenant, &n, sql), sql)
+	return n
+}
+
+// attempt runs a statement as the product's role for a tenant, and undoes it.
+func (w *world) attempt(tenant string, affected *int64, sql string, args ...any) error {
+	undo := errors.New("undo")
+	err := pgx.BeginFunc(w.Context(), w.super, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(w.Context(), `SET LOCAL ROLE holdfast_app`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(w.Context(), `SELECT set_config('holdfast.tenant', $1, true)`, tenant); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(w.Context(), sql, args...)
+		if affected != nil {
+			*affected = tag.RowsAffected()
+		}
+		if err != nil {
+			return err
+		}
+		return undo
+	})
+	if errors.Is(err, undo) {
+		return nil
+	}
+	return err
+}
+
+// configure gives acme a directory of one of each.
+func (w *world) configure() {
+	w.Helper()
+	_, err := w.Apply(w.Context(), tenancy.Document{
+		Organization: tenancy.Unit{Name: "acme"}, Division: tenancy.Unit{Name: "main"}, Tenant: tenancy.Tenant{Domain: acme},
+		Teams:   []tenancy.Team{{Name: "a-team"}},
+		Users:   []tenancy.User{{Name: "anna", Password: "secret-secret", Roles: []account.Role{account.Regular}}},
+		Agents:  []tenancy.Agent{{Number: "1001", User: "anna", Team: "a-team", Addresses: []id.Device{"1001"}}},
+		Devices: []tenancy.Device{{Name: "1001", Kind: leg.SIP, Agent: "1001", Password: "secret-secret"}},
+		Queues:  []tenancy.Queue{{Name: "support", Strategy: queue.LongestIdle, Members: []tenancy.Member{{Agent: "1001"}}}},
+		Trunks:  []tenancy.Trunk{{Name: "carrier", Addresses: []string{"192.0.2.0/24"}}},
+		Numbers: []tenancy.Number{{Number: "8000", Queue: "support"}},
+	}, false)
+	require.NoError(w, err)
+}
+
+// furnish puts at least one row of tenant acme into every table, by the ways that
+// the product itself goes.
+func (w *world) furnish() {
+	w.Helper()
+	ctx, t := w.Context(), w.T
+	w.configure()
+	require.NoError(t, w.Beat(ctx, device.Node{Name: "node-1", Boot: "b1", Address: "192.0.2.1:5060", Started: t0, Seen: t0}))
+	_, _, err := w.SaveRegistration(ctx, device.Registration{Tenant: acme, Device: "1001", Instance: "i", CallID: "c", Expires: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	require.NoError(t, w.Audit(ctx, record.AuditEntry{Tenant: acme, User: "anna", Action: "login"}))
+	anna := w.session("1001", "support")
+	answered := w.talk(anna, t0)
+	w.end(answered, leg.Hangup)
+	anna.over(id.NewOffer(answered.ID, 1))
+	anna.ready(t0.Add(time.Hour))
+	w.open(w.arriving("support", t0.Add(2*time.Hour)))
+	w.session("1002", "support").ready(t0.Add(time.Hour)) // stays a candidate
+}
+
+// The product's roles can't step out of row-level security.
+func TestIsolation_RolesAreBoundByRowLevelSecurity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var bad int
+	w.one(&bad, `SELECT count(*) FROM pg_roles WHERE rolname LIKE 'holdfast\_%' AND (rolsuper OR rolbypassrls OR rolinherit OR rolcreaterole)`)
+	require.Zero(t, bad)
+	w.one(&bad, `SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND pg_get_userbyid(relowner) LIKE 'holdfast\_%'`)
+	require.Zero(t, bad, "an owner could switch row-level security off")
+	var role string
+	conn := connectAsApp(t, w.url)
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT current_user`).Scan(&role))
+	require.Equal(t, "holdfast_app", role)
+}
+
+// The system role reads and writes what belongs to no tenant, and nothing else.
+func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
+		"registrations": true, "nodes": true, "calls": true, "events": true}
+	for _, table := range w.tables() {
+		var may bool
+		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)
+		require.Equal(t, granted[table], may, table)
+	}
+}
+
+func connectAsApp(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
+	require.NoError(t, err)
+	config.RuntimeParams["role"] = "holdfast_app"
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the database is emptied next
+	return conn
+}
+
+// Through the ports as well: what another tenant owns does not exist.
+func TestIsolation_ThroughThePorts_AnotherTenantsThingsAreNotFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "support")
+	s := w.open(w.arriving("support", t0))
+	w.exec(`INSERT INTO tenants (tenant_id, organization, division) VALUES ('other.example', 'acme', 'main')`)
+	theirs := call.Ref{Tenant: "other.example", Call: s.ID}
+	_, err := w.Call(t.Context(), theirs)
+	requireNotFound(t, err)
+	_, err = w.Timeline(t.Context(), theirs)
+	requireNotFound(t, err)
+	_, err = w.CallState(t.Context(), theirs)
+	requireNotFound(t, err)
+	_, err = w.QueueLive(t.Context(), "other.example", "support")
+	requireNotFound(t, err)
+	list, _, err := w.Calls(t.Context(), "other.example", record.CallQuery{})
+	require.NoError(t, err)
+	require.Empty(t, list)
+	require.NoError(t, w.CloseCall(t.Context(), theirs, call.Close{Record: call.Record{View: s.View(), EndedAt: t0}}))
+	v, err := w.Call(t.Context(), s.Ref())
+	require.NoError(t, err)
+	require.Equal(t, call.Queued, v.Phase, "somebody else's record of the same id is another record")
+	var p []agent.View
+	p, err = w.Presence(t.Context(), "other.example")
+	require.NoError(t, err)
+	require.Empty(t, p)
+}
