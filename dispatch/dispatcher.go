@@ -50,11 +50,12 @@ func (c Config) Validate() error {
 
 // Dispatcher delivers: it satisfies httpapi.Commands and telephony.Handler.
 type Dispatcher struct {
-	conf    Config
-	log     *slog.Logger
-	courier *courier
-	outage  outage                    // of the database
-	phone   atomic.Pointer[phonePort] // the local node, if there is one
+	conf     Config
+	log      *slog.Logger
+	courier  *courier
+	outage   outage // of the database
+	temporal health
+	phone    atomic.Pointer[phonePort] // the local node, if there is one
 
 	life    context.Context // ends at Stop
 	end     context.CancelFunc

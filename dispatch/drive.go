@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -15,12 +16,13 @@ import (
 	"holdfast/workflows"
 )
 
-// startWithin bounds the first try to start a workflow; startAgainWithin the later
-// ones, because facts wait meanwhile.
+// startWithin bounds a try to start a workflow while Temporal is well, and
+// startAgainWithin while it is not, because facts wait meanwhile; tellWithin bounds
+// what is told before.
 const (
-	startWithin      = 3 * time.Second
-	startAgainWithin = 500 * time.Millisecond
-	tellWithin       = time.Second
+	startWithin      = 1500 * time.Millisecond
+	startAgainWithin = 300 * time.Millisecond
+	tellWithin       = 500 * time.Millisecond
 )
 
 // opening drives one call from its first transaction until its workflow has taken
@@ -205,20 +207,19 @@ func (o *opening) begin(ctx context.Context, effects []call.Effect) {
 // taken over. An error leaves open whether it was started: then a later try finds it
 // running from an older state, and every fact is told once more.
 func (o *opening) handOver(ctx context.Context) bool {
-	if o.failed == 0 {
+	within := startAgainWithin
+	if o.failed == 0 && o.d.temporal.well() {
+		within = startWithin
 		o.tell(ctx)
 	}
 	options := workflows.StartCall(o.state)
 	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	options.EnableEagerStart = true
-	within := startWithin
-	if o.failed > 0 {
-		within = startAgainWithin
-	}
 	timed, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	_, err := o.d.conf.Temporal.ExecuteWorkflow(timed, options, workflows.TypeCall, o.state)
+	o.d.temporal.note(err == nil || started(err))
 	switch {
 	case err == nil:
 		o.leave(ctx, len(o.told))
@@ -281,6 +282,13 @@ func (o *opening) leave(ctx context.Context, known int) {
 	d.mu.Unlock()
 	d.markStarted(ctx, o.ref)
 }
+
+// health remembers whether the last start of a workflow went well.
+type health struct{ ill atomic.Bool }
+
+func (h *health) note(well bool) { h.ill.Store(!well) }
+
+func (h *health) well() bool { return !h.ill.Load() }
 
 // started reports whether err says that the workflow was started before.
 func started(err error) bool {

@@ -20,7 +20,7 @@ func Call(ctx workflow.Context, s call.State) (call.View, error) {
 	d := &desk{}
 	l := &loop[call.State, call.Event, call.Effect, call.View]{
 		desk:  d,
-		story: callStory{d, map[int]call.Effect{}},
+		story: callStory{d, map[int]call.Effect{}, map[id.Agent]*turns{}},
 		state: s,
 		fresh: func(call.State) bool { return false },
 		show: func(ctx workflow.Context, s call.State) {
@@ -38,7 +38,21 @@ func Call(ctx workflow.Context, s call.State) (call.View, error) {
 type callStory struct {
 	*desk
 	notes map[int]call.Effect // the Saves that rings write, by the Seq of the ring
+	tells map[id.Agent]*turns // each session hears of the call in order
 }
+
+// turns lets coroutines do something one after the other, in the order in which they
+// came.
+type turns struct{ came, served int }
+
+// take waits for its turn; leave must follow.
+func (t *turns) take(ctx workflow.Context) error {
+	turn := t.came
+	t.came++
+	return workflow.Await(ctx, func() bool { return t.served == turn })
+}
+
+func (t *turns) leave() { t.served++ }
 
 // phone names the activities of a telephony node.
 var phone *activities.Node
@@ -190,6 +204,15 @@ func (c callStory) tell(ctx workflow.Context, s call.State, f call.Effect) call.
 	kind, event := Told(t)
 	m, err := note(ctx, string(kind), event)
 	m.At = t.At
+	queue := c.tells[t.Agent]
+	if queue == nil {
+		queue = &turns{}
+		c.tells[t.Agent] = queue
+	}
+	if err == nil {
+		err = queue.take(ctx)
+		defer queue.leave()
+	}
 	switch {
 	case err != nil:
 	case t.What == call.TellOffered || t.What == call.TellStarted:

@@ -31,7 +31,9 @@ type Booted struct {
 func NodeGuard(ctx workflow.Context, s Guarded) error {
 	g := &guard{ctx: ctx, Guarded: s, booted: workflow.GetSignalChannel(ctx, SignalBooted), pickup: guardReturn}
 	if g.Boot == "" {
-		g.listen()
+		if err := g.listen(); err != nil {
+			return err
+		}
 	}
 	for {
 		err := g.watch()
@@ -42,13 +44,12 @@ func NodeGuard(ctx workflow.Context, s Guarded) error {
 			return err
 		case err == nil, g.suspicious(err):
 		default:
-			if err := g.lose(activities.Loss{Node: g.Node, Boot: g.Boot}); err != nil {
+			if err := g.lose(activities.Loss{Node: g.Node, Boot: g.Boot}); err != nil || g.booted.Len() == 0 {
 				return err
 			}
-			if g.booted.Len() == 0 {
-				return nil
+			if err := g.listen(); err != nil {
+				return err
 			}
-			g.listen()
 		}
 		if info := workflow.GetInfo(ctx); info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxEvents {
 			return workflow.NewContinueAsNewError(ctx, NodeGuard, g.Guarded)
@@ -65,16 +66,17 @@ type guard struct {
 	strangers int // how often another run took the guard
 }
 
-// listen waits for the next run of the node.
-func (g *guard) listen() {
+// listen waits for the next run of the node. The calls of all others are lost.
+func (g *guard) listen() error {
 	var b Booted
 	g.booted.Receive(g.ctx, &b)
-	g.watchBoot(b.Boot)
+	return g.watchBoot(b.Boot)
 }
 
-func (g *guard) watchBoot(boot string) {
+func (g *guard) watchBoot(boot string) error {
 	g.Boot, g.pickup, g.strangers = boot, guardReturn, 0
 	workflow.SetCurrentDetails(g.ctx, "Watches boot "+g.Boot+" since "+clock(workflow.Now(g.ctx)))
+	return g.lose(activities.Loss{Node: g.Node, Alive: g.Boot})
 }
 
 // watch lasts as long as the watched run; it returns how that ended. When a new run
@@ -83,7 +85,8 @@ func (g *guard) watch() error {
 	for {
 		ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(g.ctx, guarding(g.Node, g.pickup)))
 		life := workflow.ExecuteActivity(ctx, phone.Guard, g.Boot)
-		for replaced := false; !replaced; replaced = g.another() {
+		next := ""
+		for next == "" {
 			err := workflow.Await(g.ctx, func() bool { return life.IsReady() || g.booted.Len() > 0 })
 			if err == nil && life.IsReady() {
 				err = life.Get(g.ctx, nil)
@@ -92,25 +95,25 @@ func (g *guard) watch() error {
 				cancel()
 				return err
 			}
+			next = g.another()
 		}
 		cancel()
-		if err := g.lose(activities.Loss{Node: g.Node, Alive: g.Boot}); err != nil {
+		if err := g.watchBoot(next); err != nil {
 			return err
 		}
 	}
 }
 
-// another reports whether another run than the watched one began; then that one is
-// watched. A run that is told twice is no other.
-func (g *guard) another() bool {
+// another is a run that began besides the watched one; none if that one was only
+// told twice.
+func (g *guard) another() string {
 	var b Booted
 	for g.booted.ReceiveAsync(&b) {
 		if b.Boot != g.Boot {
-			g.watchBoot(b.Boot)
-			return true
+			return b.Boot
 		}
 	}
-	return false
+	return ""
 }
 
 // suspicious reports whether what ended the guard may have another reason than the
