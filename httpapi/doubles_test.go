@@ -203,7 +203,6 @@ type source struct {
 	events  chan event.Event
 	stopped int
 	away    error
-	opened  chan struct{}
 }
 
 func (s *source) Subscribe(id.Tenant) (int64, <-chan event.Event, func(), error) {

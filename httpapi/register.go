@@ -58,7 +58,7 @@ func (a *API) refusal(ctx context.Context, name string, err error) error {
 	p := problemOf(err)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		// The client left: nobody reads the answer.
+		a.log.Debug("A client left before its answer.", "route", name, "err", err)
 	case p.Status == http.StatusInternalServerError:
 		a.log.Error("A request failed by our own defect.", "route", name, "err", err)
 	case p.Status == http.StatusServiceUnavailable:

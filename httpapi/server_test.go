@@ -114,7 +114,7 @@ func TestServe_StopsInOrder_StreamsEndAndTheAuditTrailIsComplete(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- h.api.Serve(ctx, l) }()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.Addr().String()+"/v1/events", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+"/v1/events", nil)
 	require.NoError(t, err)
 	r.Header.Set("Authorization", "Bearer "+h.token("1001"))
 	resp, err := http.DefaultClient.Do(r)

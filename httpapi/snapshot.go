@@ -65,11 +65,10 @@ func (s *stream) read(ctx context.Context) (*snapshotView, error) {
 // readAgents puts one's own session and those of one's teams into v.
 func (s *stream) readAgents(ctx context.Context, v *snapshotView) error {
 	if !s.person.May(account.PresenceRead) {
-		ref, err := s.person.ref()
-		if err != nil {
+		if s.person.Agent == "" {
 			return nil // neither agent nor supervisor: there is no session to show
 		}
-		own, err := s.api.config.Commands.AgentView(ctx, ref)
+		own, err := s.api.config.Commands.AgentView(ctx, agent.Ref{Tenant: s.person.Tenant, Agent: s.person.Agent})
 		if fault.KindOf(err) == fault.NotFound {
 			return nil // not signed in
 		}

@@ -72,7 +72,7 @@ func TestDev_FromAnEmptyFolderToTheFirstCall_AndAgainOnTheSameFolder(t *testing.
 	data, err := os.MkdirTemp("", "holdfast-dev-") // not t.TempDir: Postgres runs as another user, who must get there
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(data) })
-	require.NoError(t, os.Chmod(data, 0o711)) //nolint:gosec // see above
+	require.NoError(t, os.Chmod(data, 0o711))
 
 	d := startDev(t, data)
 	for _, line := range []string{"✓ Postgres", "✓ Temporal", "✓ Demo tenant", "✓ HTTP API", "http://" + d.at("http") + "/docs", "phone --as 1001@demo.localhost"} {

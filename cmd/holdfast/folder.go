@@ -29,7 +29,7 @@ func openFolder(path string) (*folder, error) {
 		return nil, usage("--data: %w", err)
 	}
 	// Others may pass through: Postgres runs as another user when we are root.
-	if err := os.MkdirAll(filepath.Join(path, "log"), 0o711); err != nil { //nolint:gosec // see above
+	if err := os.MkdirAll(filepath.Join(path, "log"), 0o711); err != nil {
 		return nil, usage("the folder for the data can't be made: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -83,7 +83,7 @@ func (f *folder) write(name, text string) error {
 // that who is signed in stays so over a restart.
 func (f *folder) tokenKey() (tokenKeys, error) {
 	file := f.in("token.key")
-	b, err := os.ReadFile(file) //nolint:gosec // our own folder
+	b, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // never fails
@@ -106,7 +106,7 @@ func (f *folder) log(name string) (*os.File, error) {
 	if err := os.Rename(file, file+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, usage("the log of the run before can't be kept: %w", err)
 	}
-	l, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // our own folder, for everyone to read
+	l, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, usage("the log can't be written: %w", err)
 	}

@@ -100,7 +100,7 @@ func runPhone(ctx context.Context, tell *narrator, o phoneOptions) error {
 	refreshing.Go(func() { keepRegistered(work, tell, p) })
 	defer refreshing.Wait()
 	defer end()
-	return takeCalls(work, tell, p, o, pcm)
+	return (&desk{tell: tell, options: o, pcm: pcm}).takeCalls(work, p)
 }
 
 func unregister(ctx context.Context, tell *narrator, p *softphone.Phone) {
@@ -122,26 +122,36 @@ func keepRegistered(ctx context.Context, tell *narrator, p *softphone.Phone) {
 	}
 }
 
+// desk is where the phone stands: what it does with each call.
+type desk struct {
+	tell    *narrator
+	options phoneOptions
+	pcm     []int16 // of --play
+	taken   int
+}
+
 // takeCalls handles calls one after the other until ctx ends or enough were taken.
-func takeCalls(ctx context.Context, tell *narrator, p *softphone.Phone, o phoneOptions, pcm []int16) error {
-	tell.say("waits for calls")
-	for n := 1; ; n++ {
+func (d *desk) takeCalls(ctx context.Context, p *softphone.Phone) error {
+	d.tell.say("waits for calls")
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case c := <-p.Incoming():
-			if err := takeCall(ctx, tell, c, o, pcm, n); err != nil {
+			d.taken++
+			if err := d.takeCall(ctx, c); err != nil {
 				return err
 			}
 		}
-		if n == o.calls {
+		if d.taken == d.options.calls {
 			return nil
 		}
 	}
 }
 
 // takeCall is one call of the phone: ring, answer or reject, talk, and its end.
-func takeCall(ctx context.Context, tell *narrator, c *softphone.Call, o phoneOptions, pcm []int16, n int) error {
+func (d *desk) takeCall(ctx context.Context, c *softphone.Call) error {
+	tell, o := d.tell, d.options
 	tell.say("rings: call from %s to %s%s", c.From, c.To, attached(c))
 	if err := c.Ring(); err != nil {
 		tell.say("could not ring: %v", err)
@@ -164,7 +174,7 @@ func takeCall(ctx context.Context, tell *narrator, c *softphone.Call, o phoneOpt
 		tell.say("rejects the call with %d", code)
 		return c.Reject(code)
 	}
-	o.sounds.apply(c.Audio, pcm)
+	o.sounds.apply(c.Audio, d.pcm)
 	if err := c.Answer(); err != nil {
 		tell.say("could not answer: %v", err)
 		return nil
@@ -176,7 +186,7 @@ func takeCall(ctx context.Context, tell *narrator, c *softphone.Call, o phoneOpt
 	talk(ctx, tell, c, o.talk)
 	deaf()
 	ears.Wait()
-	return o.sounds.keep(tell, c.Audio, numbered(o.sounds.record, n))
+	return o.sounds.keep(tell, c.Audio, numbered(o.sounds.record, d.taken))
 }
 
 // talk lasts until the call ends, or we end it.

@@ -30,7 +30,8 @@ func TestCall_ToAPhone_BothHearTheOthersTone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	taken := make(chan error, 1)
 	go func() {
-		taken <- takeCalls(ctx, tell, p, phoneOptions{calls: 1, answer: 200e6, sounds: sounds{tone: 440, record: filepath.Join(dir, "agent.wav")}}, nil)
+		d := &desk{tell: tell, options: phoneOptions{calls: 1, answer: 200e6, sounds: sounds{tone: 440, record: filepath.Join(dir, "agent.wav")}}}
+		taken <- d.takeCalls(ctx, p)
 	}()
 	defer cancel()
 	o := callOptions{
@@ -56,9 +57,8 @@ func TestCall_NobodyAnswers_EndsWithCode1(t *testing.T) {
 	p, err := softphone.New(t.Context(), softphone.Config{User: "1001", Domain: "demo.localhost"})
 	require.NoError(t, err)
 	defer p.Close()
-	go func() {
-		_ = takeCalls(t.Context(), &narrator{out: &bytes.Buffer{}}, p, phoneOptions{calls: 1, reject: 486}, nil)
-	}()
+	d := &desk{tell: &narrator{out: &bytes.Buffer{}}, options: phoneOptions{calls: 1, reject: 486}}
+	go func() { _ = d.takeCalls(t.Context(), p) }()
 	o := callOptions{line: lineOptions{server: p.Addr(), domain: "demo.localhost", transport: "udp"}, from: "49", last: 10e9}
 	var out bytes.Buffer
 	err = placeCall(t.Context(), &narrator{out: &out}, "1001", o)
