@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -144,10 +145,17 @@ func (c *carriers) realm(hosts ...string) (id.Tenant, bool) {
 			}
 		}
 	}
-	if len(c.ours) == 1 {
+	if len(c.ours) == 1 && !slices.ContainsFunc(hosts, isDomain) {
 		return c.ours[0], true
 	}
 	return "", false
+}
+
+// isDomain reports that a host is a name of somebody, and not just the address of a machine: a phone that was told only
+// our address belongs to the only tenant there is, but one that names a domain belongs to that domain or to nobody.
+func isDomain(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err != nil && host != "" && !strings.EqualFold(host, "localhost")
 }
 
 // resolve finds the address of a trunk's host: ip, ip:port, name or name:port (A and AAAA records; 5060 without port).

@@ -45,9 +45,12 @@ type Node struct {
 	strays   atomic.Int32    // answers of nobody's INVITE in this second
 	life     context.Context // ends with Stop
 	end      context.CancelFunc
+	beatNow  chan struct{}
 	force    chan struct{} // closed when live calls have to end at once
 	started  time.Time
 	addrs    []net.Addr
+
+	carriersAway, beatAway trouble // each of one goroutine
 
 	mu    sync.Mutex // of Start and Stop
 	state nodeState
@@ -74,7 +77,7 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 	conf = conf.orDefault()
 	n := &Node{
 		conf: conf, log: conf.Log.With("node", string(conf.Name)), now: conf.Now, dir: dir, index: newIndex(),
-		metrics: newMetrics(), slots: make(chan struct{}, conf.Openings), force: make(chan struct{}),
+		metrics: newMetrics(), slots: make(chan struct{}, conf.Openings), force: make(chan struct{}), beatNow: make(chan struct{}, 1),
 		carriers: &carriers{dir: dir, now: conf.Now}, secrets: newSecrets(dir, conf.Now),
 	}
 	n.life, n.end = context.WithCancel(context.Background())
@@ -195,7 +198,10 @@ func (n *Node) Stop(ctx context.Context) error {
 
 // drain waits for the end of the live calls.
 func (n *Node) drain(ctx context.Context) error {
-	n.beat(ctx)
+	select {
+	case n.beatNow <- struct{}{}:
+	default: // one is coming
+	}
 	const look = 50 * time.Millisecond
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -285,11 +291,23 @@ func (n *Node) keepHouse() {
 		n.index.sweep(n.now())
 		n.phones.settle()
 		ctx, cancel := context.WithTimeout(n.life, n.conf.Refresh)
-		if err := n.carriers.refresh(ctx, n.conf.Refresh); err != nil && n.life.Err() == nil {
-			n.log.Warn("the trunks could not be read", "err", err)
-		}
+		n.carriersAway.note(n, "the trunks can't be read", n.carriers.refresh(ctx, n.conf.Refresh))
 		cancel()
 	}
+}
+
+// trouble is something that fails again and again: its beginning and its end are told, not each time.
+type trouble struct{ on bool }
+
+func (t *trouble) note(n *Node, what string, err error) {
+	switch {
+	case n.life.Err() != nil:
+	case err != nil && !t.on:
+		n.log.Warn(what, "err", err)
+	case err == nil && t.on:
+		n.log.Info("it works again", "after", what)
+	}
+	t.on = err != nil
 }
 
 // beatOn writes the node's row of the registry, at once and then at each beat.
@@ -302,6 +320,7 @@ func (n *Node) beatOn() {
 		case <-n.life.Done():
 			return
 		case <-ticker.C:
+		case <-n.beatNow:
 		}
 	}
 }
@@ -317,9 +336,7 @@ func (n *Node) beat(ctx context.Context) {
 		Name: n.conf.Name, Boot: n.conf.Boot, Address: address, Started: n.started, Seen: n.now(), Calls: n.Calls(),
 		Drain: n.draining.Load(),
 	})
-	if err != nil && n.life.Err() == nil {
-		n.log.Warn("the heartbeat could not be written", "err", err)
-	}
+	n.beatAway.note(n, "the heartbeat can't be written", err)
 }
 
 // musicOf is the clip of that name, else the default.

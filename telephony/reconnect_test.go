@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/call"
+	"holdfast/domain/leg"
 	"holdfast/telephony/softphone"
 )
 
@@ -114,5 +115,25 @@ func TestPhone_BackOnAnotherConnection_StillLearnsOfTheEnd(t *testing.T) { // RF
 	bye := second.read().(*sip.Request)
 	require.Equal(t, sip.BYE, bye.Method)
 	second.answer(bye, 200, "")
+	s.empty()
+}
+
+func TestInbound_ACallersConnectionIsGone_TheAgentIsNotLeftAlone(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	p := s.phone("1001", "UDP")
+	caller := s.stream()
+	caller.write(fmt.Sprintf("INVITE sip:8000@demo.localhost SIP/2.0\r\nVia: SIP/2.0/TCP %s;branch=z9hG4bKgone\r\nMax-Forwards: 70\r\nFrom: <sip:4930123@x>;tag=gone\r\n"+
+		"To: <sip:8000@x>\r\nCall-ID: gone\r\nCSeq: 1 INVITE\r\nContact: <sip:x@x.invalid;transport=tcp>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
+		caller.conn.LocalAddr(), len(offerPCMU), offerPCMU))
+	in := s.w.waitCall(t, 0)
+	done := s.ring(in, order(in, 1, "1001"))
+	agent := s.rings(p)
+	require.NoError(t, caller.conn.Close())
+	require.Eventually(t, func() bool { return s.layer.Stats().ConnsAlive == 0 }, 5*time.Second, time.Millisecond)
+	require.NoError(t, agent.Answer())
+	require.Equal(t, call.RingRescinded, s.wait(done).Outcome)
+	require.NoError(t, agent.Wait(s.soon(), softphone.Ended))
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Unreachable})
 	s.empty()
 }

@@ -128,9 +128,12 @@ func (p *phones) tell(key string, r device.Registration) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.owed, key)
-	if err != nil {
-		p.n.log.Warn("a registration could not be told", "device", string(r.Device), "err", err)
+	if err == nil {
+		delete(p.owed, key)
+	} else {
+		if len(p.owed) == 0 {
+			p.n.log.Warn("a registration could not be told; it and those that follow are told again", "device", string(r.Device), "err", err)
+		}
 		p.owed[key] = r
 	}
 }

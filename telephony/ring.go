@@ -55,7 +55,8 @@ type ring struct {
 	endedAt time.Time
 
 	addresses []address
-	at        int  // linear: the address that rings
+	at        int  // linear: the address whose turn it is …
+	turn      bool // … and whether it has begun
 	looking   bool // the directory has not told all contacts yet
 	legs      int  // our INVITEs without final outcome
 	outcome   call.Outcome
@@ -135,7 +136,7 @@ func (a *actor) found(r *ring, found [][]contact, last bool) {
 				continue
 			}
 			ad.contacts = append(ad.contacts, c)
-			if r.order.Method != ringLinear || r.at == i && r.slice.do != nil {
+			if r.order.Method != ringLinear || r.turn && r.at == i {
 				a.invite(r, ad.Address, c)
 			}
 		}
@@ -149,8 +150,9 @@ func (a *actor) found(r *ring, found [][]contact, last bool) {
 // advance rings the next address when it is its turn, and ends the ring when nobody is left.
 func (a *actor) advance(r *ring) {
 	for r.order.Method == ringLinear && a.ring == r && r.legs == 0 {
-		if r.slice.do != nil { // a turn has ended
+		if r.turn { // nobody of that address rings any more
 			a.alarms.disarm(&r.slice)
+			r.turn = false
 			r.at++
 		}
 		if r.at >= len(r.addresses) {
@@ -178,6 +180,7 @@ func (a *actor) turn(r *ring, ad *address) {
 	now := a.node.now()
 	left := r.startedAt.Add(r.order.Timeout).Sub(now)
 	share := left / time.Duration(len(r.addresses)-r.at)
+	r.turn = true
 	a.alarms.arm(&r.slice, now.Add(share), func() { a.turnOver(r) })
 	for _, c := range ad.contacts {
 		a.invite(r, ad.Address, c)
@@ -189,7 +192,6 @@ func (a *actor) turnOver(r *ring) {
 	if r.at == len(r.addresses)-1 {
 		return // the last one rings until the ring's timeout
 	}
-	r.at++
 	for _, l := range a.ringing(r) {
 		a.giveUp(l, leg.NoAnswer)
 		r.note(unanswered(l), l.code)
