@@ -172,12 +172,6 @@ func (x *index) takeRing(k offerKey, r *ring) (_ *ring, fresh bool) {
 	return r, true
 }
 
-func (x *index) ring(k offerKey) *ring {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.rings[k]
-}
-
 func (x *index) dropRing(k offerKey, r *ring) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -214,7 +214,7 @@ func TestCall_ALostAck_TheAnswerIsRepeatedThenTheCallEnds(t *testing.T) {
 	for {
 		m := r.read(5 * time.Second)
 		require.NotNil(t, m)
-		if res, ok := m.(*sip.Response); ok && res.StatusCode == 200 {
+		if res, ok := m.(*sip.Response); ok && res.StatusCode == sip.StatusOK {
 			answers++
 			continue
 		}

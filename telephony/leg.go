@@ -192,8 +192,8 @@ func (a *actor) bury(l *sipLeg) {
 
 // legEnded tells that a leg of the call is over and does what follows at once: nobody stays behind alone.
 func (a *actor) legEnded(l *sipLeg, e evidence) {
-	switch {
-	case l == a.customer:
+	switch l {
+	case a.customer:
 		if e.remote && a.answeredAt.IsZero() {
 			e.cause = leg.Abandoned
 		}
@@ -204,7 +204,7 @@ func (a *actor) legEnded(l *sipLeg, e evidence) {
 		if a.talking != nil {
 			a.step(a.talking, wantEnd, evidence{cause: e.cause})
 		}
-	case l == a.talking:
+	case a.talking:
 		a.talking = nil
 		a.ended(l, e)
 		if !e.alone {
@@ -322,7 +322,7 @@ func (a *actor) answered(l *sipLeg, res *sip.Response, err error) {
 		a.step(l, sawFailure, evidence{})
 	case res.StatusCode >= 200 && res.StatusCode < 300:
 		a.success(l, res)
-	case res.StatusCode == 422 && l.phase == calling && l.dialog.State == dialog.Calling && l.dialog.TooSmall(res):
+	case res.StatusCode == sessionTooSmall && l.phase == calling && l.dialog.State == dialog.Calling && l.dialog.TooSmall(res):
 		a.again(l)
 	default:
 		_ = l.dialog.Answered(res, a.node.now()) // of another fork: it rings all the same

@@ -11,6 +11,9 @@ import (
 	"holdfast/telephony/transaction"
 )
 
+// sessionTooSmall is the status for a Session-Expires below the peer's minimum (RFC 4028 §6).
+const sessionTooSmall = 422
+
 // busyRetry is how long a refresh waits that meets another request under way.
 const busyRetry = time.Second
 
@@ -81,7 +84,7 @@ func (a *actor) refreshed(l *sipLeg, client *transaction.Client, res *sip.Respon
 		}
 	case res.StatusCode == sip.StatusRequestPending:
 		l.dialog.Timer.RefreshAt = now.Add(l.dialog.GlareDelay())
-	case res.StatusCode == 422 && l.dialog.TooSmall(res):
+	case res.StatusCode == sessionTooSmall && l.dialog.TooSmall(res):
 		l.dialog.Timer.RefreshAt = now
 	case res.StatusCode == sip.StatusMethodNotAllowed || res.StatusCode == sip.StatusNotImplemented:
 		l.update = false

@@ -25,10 +25,9 @@ import (
 	"holdfast/telephony/transaction"
 )
 
-const (
-	demo     id.Tenant = "demo.localhost"
-	password           = "secret"
-)
+const demo id.Tenant = "demo.localhost"
+
+const password = "secret"
 
 // world is what stands around a node: the Handler that it reports to and the Directory that it asks, with a transcript.
 type world struct {
