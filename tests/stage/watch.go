@@ -23,6 +23,7 @@ type Watch struct {
 	history  map[string][]string // agent number → the states it went through, doubles left out
 	err      error
 	changed  chan struct{}
+	last     string // id of the last event seen: a new connection goes on from there
 }
 
 type snapshot struct {
@@ -65,6 +66,9 @@ func (w *Watch) follow(ctx context.Context) error {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+w.client.token)
+	if w.last != "" {
+		req.Header.Set("Last-Event-ID", w.last)
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -79,6 +83,8 @@ func (w *Watch) follow(ctx context.Context) error {
 	for lines.Scan() {
 		field, value, _ := strings.Cut(lines.Text(), ": ")
 		switch field {
+		case "id":
+			w.last = value
 		case "event":
 			kind = value
 		case "data":
