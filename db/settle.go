@@ -14,22 +14,30 @@ const (
 	settlePatience = 50 * time.Millisecond
 	settlePause    = time.Millisecond
 
-	// sqlHead is the last visible seq, and then (the locks are read as they are when
-	// the row is made, after the snapshot) who may hold a lower one: a transaction
-	// that writes an event holds this lock from before it takes a seq to its end.
+	// sqlHead is the last visible seq and, if that is above a floor, who may hold a
+	// lower one: a transaction that writes an event holds this lock from before it
+	// takes a seq to its end. (Locks are read as they are when the row is made, which
+	// is after the snapshot that the head is seen in.)
 	sqlHead = `
-SELECT coalesce(max(seq), 0) AS head,
-       (SELECT coalesce(array_agg(DISTINCT virtualtransaction), '{}') FROM pg_locks
-         WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS writers
+SELECT coalesce(max(seq), 0) AS head, CASE WHEN max(seq) > ? THEN (
+       SELECT array_agg(DISTINCT virtualtransaction) FROM pg_locks
+        WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) END AS writers
   FROM events`
 
-	// sqlFirstGap is the first seq above a floor that is not visible though a higher one is.
+	// sqlFirstGap is the first seq that is not visible though lower and higher ones
+	// are, from a settled floor (0: none is known) to the head.
 	sqlFirstGap = `
 SELECT min(seq) FROM (
   SELECT seq + 1 AS seq, lead(seq) OVER (ORDER BY seq) AS next
-    FROM (SELECT ?::bigint AS seq UNION ALL SELECT seq FROM events WHERE seq > ? AND seq <= ?) AS seen
+    FROM (SELECT ?0::bigint AS seq WHERE ?0 >= ?2
+          UNION ALL SELECT seq FROM events WHERE seq > greatest(?0, ?2) AND seq <= ?1) AS seen
 ) AS steps WHERE next IS NOT NULL AND next <> seq`
+
+	// gapWindow is how far below the head a seq can be missing and still appear: a
+	// transaction holds one for statementTimeout at most. What is missing further
+	// below was rolled back, or removed long ago.
+	gapWindow = 10_000
 )
 
 // settle returns the highest seq at or below which no event appears any more.
@@ -45,7 +53,7 @@ func (d *DB) settle(ctx context.Context) (int64, error) {
 	var settled int64
 	err := d.asSystem(ctx, "find the end of the events", func(ctx context.Context, tx bun.Tx) error {
 		floor := d.settled.Load()
-		head, writers, err := readHead(ctx, tx)
+		head, writers, err := readHead(ctx, tx, floor)
 		if err != nil || head <= floor {
 			settled = max(head, floor)
 			return err
@@ -55,7 +63,7 @@ func (d *DB) settle(ctx context.Context) (int64, error) {
 			return nil
 		}
 		var gap *int64
-		if err := tx.NewRaw(sqlFirstGap, floor, floor, head).Scan(ctx, &gap); err != nil || gap == nil {
+		if err := tx.NewRaw(sqlFirstGap, floor, head, max(head-gapWindow, 1)).Scan(ctx, &gap); err != nil || gap == nil {
 			return err
 		}
 		ended, err := awaitEnd(ctx, tx, writers)
@@ -75,12 +83,12 @@ func (d *DB) settle(ctx context.Context) (int64, error) {
 	}
 }
 
-func readHead(ctx context.Context, tx bun.Tx) (head int64, writers []string, err error) {
+func readHead(ctx context.Context, tx bun.Tx, floor int64) (head int64, writers []string, err error) {
 	var row struct {
 		Head    int64    `bun:"head"`
 		Writers []string `bun:"writers,array"`
 	}
-	err = tx.NewRaw(sqlHead).Scan(ctx, &row)
+	err = tx.NewRaw(sqlHead, floor).Scan(ctx, &row)
 	return row.Head, row.Writers, err
 }
 
@@ -93,7 +101,7 @@ func awaitEnd(ctx context.Context, tx bun.Tx, writers []string) (bool, error) {
 			return false, ctx.Err()
 		case <-time.After(settlePause):
 		}
-		_, now, err := readHead(ctx, tx)
+		_, now, err := readHead(ctx, tx, 0)
 		if err != nil {
 			return false, err
 		}
