@@ -16,14 +16,13 @@ func Carry(err error, details ...any) error {
 	if err == nil {
 		return nil
 	}
-	f := &fault.Error{Kind: fault.KindOf(err), Sentence: fault.Sentence(err)}
+	f := fault.Error{Kind: fault.KindOf(err), Sentence: fault.Sentence(err)}
 	var cause *fault.Error
 	if errors.As(err, &cause) {
 		f.Code, f.Op, f.Fields = cause.Code, cause.Op, cause.Fields
 	}
 	return temporal.NewApplicationErrorWithOptions(err.Error(), string(f.Kind), temporal.ApplicationErrorOptions{
 		NonRetryable: final(f.Kind),
-		Cause:        err,
 		Details:      append([]any{f}, details...),
 	})
 }
