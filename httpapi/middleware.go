@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -109,8 +110,18 @@ func (a *API) bound(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), requestTimeout)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
+	c.Writer = steadyWriter{c.Writer}
 	c.Next()
 }
+
+// steadyWriter keeps the read deadline of the connection as the server set it (the
+// request must be read within readTimeout). huma sets its own, or takes the server's
+// away; and one that passes while a request is answered, net/http takes for the end
+// of the connection.
+type steadyWriter struct{ gin.ResponseWriter }
+
+// SetReadDeadline does nothing.
+func (steadyWriter) SetReadDeadline(time.Time) error { return nil }
 
 // writeProblem answers with p outside of a registered handler.
 func writeProblem(w http.ResponseWriter, p *problem) {

@@ -28,18 +28,12 @@ func register[I, O any](a *API, name string, h func(context.Context, *I) (*O, er
 	})
 }
 
-// noBodyTimeout turns off huma's own deadline for reading the body. It is set on the
-// connection and never taken back: net/http then takes its passing for the end of the
-// connection, and cancels the request in hand and all later ones on it. The server's
-// ReadTimeout bounds the body.
-const noBodyTimeout = -1
-
 // operation describes a route for the reference, with the refusals that it may give.
 func (a *API) operation(name string, input reflect.Type) huma.Operation {
 	tag, r := routeNamed(name)
 	op := huma.Operation{
 		OperationID: r.name, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{tag},
-		DefaultStatus: r.status, MaxBodyBytes: maxBody, BodyReadTimeout: noBodyTimeout, Errors: []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+		DefaultStatus: r.status, MaxBodyBytes: maxBody, Errors: []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 		Extensions: map[string]any{"x-access": string(r.access)},
 	}
 	if r.access != everyone {

@@ -35,15 +35,6 @@ func TestRoutes_TheTableIsWhatIsServed(t *testing.T) {
 }
 
 // SEED-109: each API is subject to its own permission limit.
-// A deadline on the connection that nobody takes back would cancel a request that takes
-// longer than it, and all that follow on its connection.
-func TestRoutes_NoneLeavesAReadDeadlineOnTheConnection(t *testing.T) {
-	t.Parallel()
-	op := (&API{}).operation("ready", reflect.TypeFor[plainInput]())
-	require.Negative(t, op.BodyReadTimeout)
-	require.Greater(t, readTimeout, requestTimeout, "the server's own deadline never passes while a request is answered")
-}
-
 func TestRoutes_EachNamesAPermissionThatARoleHolds(t *testing.T) {
 	t.Parallel()
 	held := map[account.Permission]bool{}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,4 +173,30 @@ func TestToken_KeysCanBeRotated(t *testing.T) {
 	require.NoError(t, err)
 	_, err = without.verify(old, forAccess)
 	require.Equal(t, fault.Unauthenticated, fault.KindOf(err))
+}
+
+// deadlines is a connection that counts the read deadlines set on it.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set int
+}
+
+func (d *deadlines) SetReadDeadline(time.Time) error {
+	d.set++
+	return nil
+}
+
+// A deadline on the connection that nobody takes back would cancel a request that takes
+// longer than it, and all that follow on its connection; none at all would let a client
+// send its body for ever.
+func TestServer_TheReadDeadlineOfTheConnectionIsTheServersAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/agent-session/not-ready", strings.NewReader(`{"reason":"BREAK"}`))
+	r.Header.Set("Authorization", "Bearer "+h.token("1001"))
+	h.api.Handler().ServeHTTP(w, r)
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Zero(t, w.set)
+	require.Greater(t, readTimeout, requestTimeout, "the server's own deadline never passes while a request is answered")
 }
