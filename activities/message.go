@@ -15,9 +15,13 @@ type Message struct {
 	At time.Time `json:"at,omitzero"`
 	// From is the workflow id of the sender if it is a session or a call: it need
 	// not be told again what it has just told.
-	From  string          `json:"from,omitempty"`
-	Kind  string          `json:"kind,omitempty"`
-	Event json.RawMessage `json:"event"`
+	From string `json:"from,omitempty"`
+	// Source and Number tell a repetition: what comes from one source has rising
+	// numbers. No source: it may be repeated.
+	Source string          `json:"source,omitempty"`
+	Number int64           `json:"number,omitempty"`
+	Kind   string          `json:"kind,omitempty"`
+	Event  json.RawMessage `json:"event"`
 }
 
 // Bundle is the name of the signal that carries several facts, oldest first, as

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 
 	"holdfast/activities"
@@ -57,6 +58,9 @@ type Dispatcher struct {
 	temporal health
 	phone    atomic.Pointer[phonePort] // the local node, if there is one
 
+	source string       // names this run of the dispatcher …
+	number atomic.Int64 // … which numbers what it reports
+
 	life    context.Context // ends at Stop
 	end     context.CancelFunc
 	running sync.WaitGroup
@@ -85,7 +89,7 @@ func New(c Config) *Dispatcher {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, live: map[call.Ref]*live{}}
+	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, live: map[call.Ref]*live{}, source: uuid.NewString()[:8]}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.courier = newCourier(d)
 	return d

@@ -20,6 +20,7 @@ type report struct {
 
 func (d *Dispatcher) report(e call.Event) (report, error) {
 	m, err := activities.NewMessage(d.conf.Now(), string(e.Kind()), e)
+	m.Source, m.Number = d.source, d.number.Add(1)
 	r := report{fact: fact{Message: m}, event: e}
 	switch e := e.(type) {
 	case call.LegEnded:
@@ -55,32 +56,35 @@ type live struct {
 
 // pass sends a fact about a call to its workflow, unless the workflow has it anyway:
 // a ring's outcome is the answer to whoever asked for the ring, and of a queue call
-// nobody needs to hear that it rings. But the end of a leg takes the answer along
-// that made the leg: the two travel on different ways, and a call that ends before it
-// is answered was abandoned.
+// nobody needs to hear that it rings. But the next fact after an answer takes the
+// answer along: the two travel on different ways, and a call that ends before it is
+// answered was abandoned.
 //
 // The caller holds d.mu.
 func (d *Dispatcher) pass(ref call.Ref, r report) {
-	facts := []fact{r.fact}
 	l := d.live[ref]
+	if l == nil {
+		l = &live{}
+	}
 	switch e := r.event.(type) {
 	case call.RingEnded:
-		if l != nil && e.Outcome == call.RingAnswered {
+		if e.Outcome == call.RingAnswered {
 			l.answered = &r.fact
 		}
 		return
 	case call.Ringing:
-		if l != nil && l.queued {
+		if l.queued {
 			return
 		}
 	case call.LegEnded:
-		if l != nil && l.answered != nil {
-			facts = []fact{*l.answered, r.fact}
-			l.answered = nil
-		}
 		if e.Leg == call.CallerLeg {
 			delete(d.live, ref)
 		}
+	}
+	facts := []fact{r.fact}
+	if l.answered != nil {
+		facts = []fact{*l.answered, r.fact}
+		l.answered = nil
 	}
 	d.courier.send(id.CallWorkflow(ref.Tenant, ref.Call), ref, facts...)
 }

@@ -41,6 +41,9 @@ func (l *loop[S, E, F, V]) receive(box mailbox) []heard[E] {
 	}
 	var facts []heard[E]
 	for _, m := range messages {
+		if l.heardBefore(m) {
+			continue
+		}
 		event, err := l.story.Decode(m.Kind, m.Event)
 		if err != nil {
 			workflow.GetLogger(l.ctx).Error("A signal could not be read.", "kind", m.Kind, "err", err)
@@ -49,6 +52,19 @@ func (l *loop[S, E, F, V]) receive(box mailbox) []heard[E] {
 		facts = append(facts, heard[E]{l.time(m.At), m.From, event})
 	}
 	return facts
+}
+
+// heardBefore reports whether m is a repetition: a signal whose receipt was lost on the
+// way back is sent again.
+func (l *loop[S, E, F, V]) heardBefore(m Message) bool {
+	if m.Source == "" {
+		return false
+	}
+	if m.Number <= l.heardUpTo[m.Source] {
+		return true
+	}
+	l.heardUpTo[m.Source] = m.Number
+	return false
 }
 
 // time is when a fact happened: the sender's time, or now if it gave none.

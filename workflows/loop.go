@@ -63,7 +63,9 @@ type loop[S machine[S, E, F, V], E, F, V any] struct {
 	alarm   alarm
 	shown   int // turn of the last show
 	updates int // of this run
-	closing bool
+
+	heardUpTo map[string]int64 // the number of the last message, by source
+	closing   bool
 }
 
 // mailbox is the channel of one signal.
@@ -83,7 +85,7 @@ type heard[E any] struct {
 // that continues as new.
 func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {
 	l.ctx, _ = workflow.NewDisconnectedContext(ctx)
-	l.open = map[int]bool{}
+	l.open, l.heardUpTo = map[int]bool{}, map[string]int64{}
 	commands, facts := l.story.Messages()
 	for _, name := range append(facts, bundle) {
 		l.signals = append(l.signals, mailbox{name, workflow.GetSignalChannel(ctx, name)})

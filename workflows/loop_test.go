@@ -150,6 +150,21 @@ func TestSession_FactsOfOneMoment_AreTakenInTheOrderOfTheirTime(t *testing.T) {
 	require.Equal(t, "save Ready ", said[len(said)-2], "wrap-up ended by itself")
 }
 
+func TestSession_SignalDeliveredTwice_SecondIsPassedOver(t *testing.T) {
+	t.Parallel()
+	env, w := stage(t)
+	signIn(t, env)
+	for i, reachable := range []bool{false, true, false, true} { // a batch of two, and once more
+		m := message(t, t0, "device_changed", agent.DeviceChanged{Device: "1001", Reachable: reachable})
+		m.Source, m.Number = "node-1", int64(i%2)+1
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow("device_changed", m) }, time.Second)
+	}
+	command(t, env, 2*time.Second, agent.SignOut{})
+	env.ExecuteWorkflow(workflows.AgentSession, session())
+	require.NoError(t, env.GetWorkflowError())
+	require.Len(t, w.transcript(), 4, "sign-in, gone, back, sign-out: %v", w.transcript())
+}
+
 func TestSession_HistoryIsLong_ContinuesAsNewFromTheStateReached(t *testing.T) {
 	t.Parallel()
 	env, _ := stage(t)
