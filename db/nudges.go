@@ -2,10 +2,13 @@ package db
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"holdfast/domain/id"
 )
 
 const (
@@ -32,6 +35,26 @@ type nudges struct {
 
 	mu        sync.Mutex
 	followers map[chan struct{}]struct{}
+	directory []func(id.Tenant)
+}
+
+// OnDirectoryChange has fn called with each tenant whose directory changes, by
+// whichever process, from now until Close; and with "" whenever changes may have been
+// missed. fn must not block.
+func (d *DB) OnDirectoryChange(fn func(id.Tenant)) {
+	d.nudges.mu.Lock()
+	d.nudges.directory = append(d.nudges.directory, fn)
+	d.nudges.mu.Unlock()
+	d.startListening()
+}
+
+func (n *nudges) directoryChanged(t id.Tenant) {
+	n.mu.Lock()
+	listeners := slices.Clone(n.directory)
+	n.mu.Unlock()
+	for _, fn := range listeners {
+		fn(t)
+	}
 }
 
 // nudge says that events were committed.
@@ -147,6 +170,7 @@ func (d *DB) hear() error {
 	}
 	d.routes.trust()
 	d.nudges.wake() // what was written while nobody listened
+	d.nudges.directoryChanged("")
 	for {
 		n, err := conn.WaitForNotification(d.life)
 		if err != nil {
@@ -157,6 +181,7 @@ func (d *DB) hear() error {
 			d.nudges.wake()
 		case channelDirectory:
 			d.routes.forget(n.Payload)
+			d.nudges.directoryChanged(id.Tenant(n.Payload))
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/domain/device"
+	"holdfast/domain/id"
 	"holdfast/telephony/digest"
 	"holdfast/telephony/media"
 	"holdfast/telephony/transaction"
@@ -50,7 +51,8 @@ type Node struct {
 	started  time.Time
 	addrs    []net.Addr
 
-	carriersAway, beatAway trouble // each of one goroutine
+	carriersAway, beatAway trouble       // each of one goroutine
+	stale                  chan struct{} // the directory has changed since the trunks were read; one place
 
 	mu    sync.Mutex // of Start and Stop
 	state nodeState
@@ -78,6 +80,7 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 	n := &Node{
 		conf: conf, log: conf.Log.With("node", string(conf.Name)), now: conf.Now, dir: dir, index: newIndex(),
 		metrics: newMetrics(), slots: make(chan struct{}, conf.Openings), force: make(chan struct{}), beatNow: make(chan struct{}, 1),
+		stale:    make(chan struct{}, 1),
 		carriers: &carriers{dir: dir, now: conf.Now}, secrets: newSecrets(dir, conf.Now),
 	}
 	n.life, n.end = context.WithCancel(context.Background())
@@ -277,6 +280,16 @@ func (n *Node) heard(e media.Event) {
 	}
 }
 
+// DirectoryChanged has the node look anew at what it remembers of a tenant's trunks and credentials, of all tenants' if t
+// is empty. It returns at once. Without it, changes are seen after a while.
+func (n *Node) DirectoryChanged(t id.Tenant) {
+	n.secrets.doubt(t)
+	select {
+	case n.stale <- struct{}{}:
+	default: // a look is due already
+	}
+}
+
 // keepHouse does what comes round: the view of the trunks, ended rings, expired registrations.
 func (n *Node) keepHouse() {
 	ticker := time.NewTicker(time.Second)
@@ -285,6 +298,9 @@ func (n *Node) keepHouse() {
 		select {
 		case <-n.life.Done():
 			return
+		case <-n.stale:
+			n.carriersAway.note(n, "the trunks can't be read", n.carriers.refresh(n.life, 0))
+			continue
 		case <-ticker.C:
 		}
 		n.strays.Store(0)

@@ -82,6 +82,19 @@ func (s *secrets) of(ctx context.Context, t id.Tenant, user string) (device.Cred
 	return device.Credentials{}, fmt.Errorf("read credentials: %w", err)
 }
 
+// doubt has a tenant's credentials read anew when they are next used, all tenants' if t is empty. Until the directory
+// answers they serve as before.
+func (s *secrets) doubt(t id.Tenant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, v := range s.known {
+		if t == "" || k.tenant == t {
+			v.read = v.read.Add(-secretsFresh)
+			s.known[k] = v
+		}
+	}
+}
+
 // makeRoom forgets what is old, and if all is fresh anything. The lock is held.
 func (s *secrets) makeRoom(now time.Time) {
 	if len(s.known) < secretsLimit {

@@ -31,7 +31,7 @@ func agentAccount(ten *stage.Tenant, number string) string {
 
 // customerAccount is that of a customer's: no registration.
 func customerAccount(ip fmt.Stringer, codec string) string {
-	return fmt.Sprintf(`<sip:4930123456@%s>;regint=0;answermode=manual;audio_codecs=%s/8000/1`, ip, codec)
+	return fmt.Sprintf(`<sip:4930123456@%s>;outbound="sip:%s";regint=0;answermode=manual;audio_codecs=%s/8000/1`, ip, hall.SIP(), codec)
 }
 
 // Two baresip phones, customer and agent, over the queue: each hears the other's tone,
@@ -46,7 +46,7 @@ func TestTwoBaresipPhones_HearEachOthersTones(t *testing.T) {
 			api.Ready()
 			customer := start(t, phone{
 				ip: network.Guest[1], account: customerAccount(network.Guest[1], codec), tone: customerTone,
-				dial: fmt.Sprintf("sip:8000@%s", hall.SIP()),
+				dial: "sip:8000@" + ten.Domain,
 			})
 			customer.wait("Call established")
 			api.Wait("Busy")
@@ -66,7 +66,7 @@ func TestBaresipCustomer_HearsMusicWhileWaiting_ThenTheAgent(t *testing.T) {
 	ten := hall.Tenant(t, stage.Plan{Trunk: network.Guest[1:2]})
 	customer := start(t, phone{
 		ip: network.Guest[1], account: customerAccount(network.Guest[1], "PCMU"), tone: customerTone,
-		dial: fmt.Sprintf("sip:8000@%s", hall.SIP()),
+		dial: "sip:8000@" + ten.Domain,
 	})
 	customer.wait("Call established")
 	<-time.After(2 * time.Second) // it waits
@@ -116,7 +116,7 @@ func TestPhoneHolds_TheOtherHearsMusic_AndTheTalkGoesOn(t *testing.T) {
 	a := ten.ReadyAgent(1)
 	customer := start(t, phone{
 		ip: network.Guest[1], account: customerAccount(network.Guest[1], "PCMA"), tone: customerTone,
-		dial: fmt.Sprintf("sip:8000@%s", hall.SIP()),
+		dial: "sip:8000@" + ten.Domain,
 	})
 	rung := a.Answered()
 	customer.wait("Call established")
