@@ -177,7 +177,7 @@ func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *r
 		trunk, known := n.carriers.from(source.Addr(), req.Recipient.Host)
 		if !known {
 			if err := n.carriers.look(ctx); err != nil {
-				n.log.Warn("the trunks could not be read", "err", err)
+				n.log.Info("the trunks could not be read", "err", err)
 			}
 			trunk, known = n.carriers.from(source.Addr(), req.Recipient.Host)
 		}
@@ -215,7 +215,7 @@ func (n *Node) verify(ctx context.Context, req *sip.Request, source netip.Addr) 
 	realm, known := n.carriers.realm(req.From().Address.Host, req.Recipient.Host)
 	if !known {
 		if err := n.carriers.look(ctx); err != nil {
-			n.log.Warn("the tenants could not be read", "err", err)
+			n.log.Info("the tenants could not be read", "err", err)
 		}
 		realm, known = n.carriers.realm(req.From().Address.Host, req.Recipient.Host)
 	}

@@ -159,6 +159,24 @@ func TestInbound_ANewTrunkWorksAtOnce(t *testing.T) {
 	require.Equal(t, "new", s.w.waitCall(t, 0).Trunk)
 }
 
+func TestInbound_ATrunkOfSeveralTenants_TheCalledDomainDecides(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	p := s.customer("4930123")
+	_, in := s.dial(p, softphone.Dial{To: "sip:8000@" + string(demo)})
+	require.Equal(t, demo, in.Tenant)
+	s.w.change(func() { // a tenant that the node hasn't heard of
+		s.w.trunks = append(s.w.trunks, device.Trunk{Tenant: "new.localhost", Name: "new", Addresses: s.w.trunks[0].Addresses})
+	})
+	s.DirectoryChanged("")
+	require.Eventually(t, func() bool {
+		trunk, _ := s.carriers.from(netip.MustParseAddr("127.0.0.1"), "new.localhost")
+		return trunk.Name == "new"
+	}, 5*time.Second, time.Millisecond)
+	_, in = s.dial(p, softphone.Dial{To: "sip:8000@new.localhost"})
+	require.Equal(t, id.Tenant("new.localhost"), in.Tenant)
+}
+
 func TestInbound_UnusableOffers_AreRefused(t *testing.T) {
 	t.Parallel()
 	s := play(t)
