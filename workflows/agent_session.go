@@ -20,6 +20,8 @@ func AgentSession(ctx workflow.Context, s agent.State) (agent.View, error) {
 		story: agentStory{d},
 		state: s,
 		fresh: func(s agent.State) bool { return s.Status == agent.LoggedOff },
+		// What a session asks besides its Saves may take long.
+		lingers: func(agent.State) bool { return false },
 		show: func(ctx workflow.Context, s agent.State) {
 			workflow.SetCurrentDetails(ctx, agentDetails(s))
 			upsertAttributes(ctx, agentWords(s))

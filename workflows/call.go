@@ -12,6 +12,7 @@ import (
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
+	"holdfast/domain/leg"
 )
 
 // Call is one call from the state that the opening reached to the last record
@@ -23,6 +24,8 @@ func Call(ctx workflow.Context, s call.State) (call.View, error) {
 		story: callStory{d, map[int]call.Effect{}, map[id.Agent]*turns{}},
 		state: s,
 		fresh: func(call.State) bool { return false },
+		// A node that is lost answers nothing any more.
+		lingers: func(s call.State) bool { return s.Cause != leg.NodeLost },
 		show: func(ctx workflow.Context, s call.State) {
 			workflow.SetCurrentDetails(ctx, callDetails(s))
 			upsertAttributes(ctx, callWords(s))

@@ -50,6 +50,9 @@ type loop[S machine[S, E, F, V], E, F, V any] struct {
 	state S
 	// fresh says whether a command that s accepts begins the story.
 	fresh func(s S) bool
+	// lingers says whether a story that is over waits for the answers that are still
+	// on their way: ending just before one comes would do the last task once more.
+	lingers func(s S) bool
 	// show tells the Web UI and the search attributes what the state is now.
 	show func(ctx workflow.Context, s S)
 	// again continues as new.
@@ -101,7 +104,7 @@ func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {
 		l.hear()
 		l.tick()
 		if l.rests() {
-			if l.state.Over() {
+			if l.state.Over() && (len(l.open) == 0 || !l.lingers(l.state)) {
 				l.settle()
 				return l.state.View(), nil
 			}

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
+	"google.golang.org/protobuf/proto"
 
 	"holdfast/domain/fault"
 	"holdfast/workflows"
@@ -35,7 +36,8 @@ type History struct {
 func Replay(h History) error {
 	r := worker.NewWorkflowReplayer()
 	workflows.Register(r)
-	if err := r.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), h.Events); err != nil {
+	events := proto.CloneOf(h.Events) // the SDK writes the attributes that are shown into the first event
+	if err := r.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), events); err != nil {
 		return fmt.Errorf("replay %s: %w", h.Title, err)
 	}
 	return nil

@@ -150,12 +150,12 @@ func (r *reader) outcome(p *commonpb.Payloads) string {
 		return ""
 	}
 	switch {
+	case all.Reserved != nil:
+		return ": " + agent.Words(agent.Done{Reserved: all.Reserved})
 	case all.Matched != nil:
 		return ": " + r.call.Words(*all.Matched)
 	case all.Waiting != nil:
 		return ": " + r.call.Words(*all.Waiting)
-	case all.Reserved != nil:
-		return ": " + agent.Words(agent.Done{Reserved: all.Reserved})
 	case all.Outcome != "":
 		return ": " + r.call.Words(all.RingEnded)
 	}
