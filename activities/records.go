@@ -24,6 +24,8 @@ type Records struct {
 	// StartCall gives the options by which the workflow of a call is started; it
 	// stands on a higher floor.
 	StartCall func(call.State) client.StartWorkflowOptions
+	// Prompter hurries rings; nil: they are rung when the call's workflow asks.
+	Prompter Prompter
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -51,6 +53,7 @@ func (r *Records) TellMatched(ctx context.Context, a agent.Ref, m call.Matched) 
 
 func (r *Records) tellMatched(ctx context.Context, a agent.Ref, m call.Matched) error {
 	ref := call.Ref{Tenant: a.Tenant, Call: m.Offer.Call()}
+	defer r.prompt(ctx, ref, m)()
 	session := id.AgentWorkflow(a.Tenant, a.Agent)
 	told, err := NewMessage(r.now(), string(call.KindMatched), m)
 	if err != nil {
@@ -91,6 +94,9 @@ func (r *Records) wake(ctx context.Context, ref call.Ref, m Message) error {
 // call.Waiting.
 func (r *Records) Place(ctx context.Context, ref call.Ref, p call.Place) (Placed, error) {
 	placed, err := r.Journal.Place(ctx, ref, p)
+	if err == nil && placed.Matched != nil {
+		r.prompt(ctx, ref, *placed.Matched)()
+	}
 	return Placed(placed), Carry(err)
 }
 

@@ -36,6 +36,7 @@ type nudges struct {
 	mu        sync.Mutex
 	followers map[chan struct{}]struct{}
 	directory []func(id.Tenant)
+	prompted  func(payload string)
 }
 
 // OnDirectoryChange has fn called with each tenant whose directory changes, by
@@ -163,7 +164,11 @@ func (d *DB) hear() error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.Background()) }() // only listened on
-	for _, channel := range []string{channelEvents, channelDirectory} {
+	channels := []string{channelEvents, channelDirectory}
+	if d.nudges.onPrompt() != nil {
+		channels = append(channels, channelRings)
+	}
+	for _, channel := range channels {
 		if _, err := conn.Exec(d.life, `LISTEN `+channel); err != nil {
 			return err
 		}
@@ -179,6 +184,8 @@ func (d *DB) hear() error {
 		switch n.Channel {
 		case channelEvents:
 			d.nudges.wake()
+		case channelRings:
+			d.nudges.onPrompt()(n.Payload)
 		case channelDirectory:
 			d.routes.forget(n.Payload)
 			d.nudges.directoryChanged(id.Tenant(n.Payload))

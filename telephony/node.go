@@ -15,6 +15,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/domain/call"
 	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/telephony/digest"
@@ -278,6 +279,16 @@ func (n *Node) heard(e media.Event) {
 	if found {
 		o.actor.box.post(func() { o.actor.silent(o.leg) })
 	}
+}
+
+// Prompted begins a ring that a call's workflow is about to ask for, so that the phone need not wait for it; the
+// workflow's own Ring attaches to it. It returns at once.
+func (n *Node) Prompted(ref call.Ref, r call.Ring) {
+	n.start(func() {
+		if _, err := n.Ring(n.life, ref, r); err != nil && n.life.Err() == nil {
+			n.log.Debug("a prompted ring was not begun", "call", string(ref.Call), "err", err)
+		}
+	})
 }
 
 // DirectoryChanged has the node look anew at what it remembers of a tenant's trunks and credentials, of all tenants' if t

@@ -56,6 +56,7 @@ type Worker struct {
 // that write and tell.
 func Shared(c client.Client, journal activities.Journal, log *slog.Logger) *Worker {
 	records := &activities.Records{Journal: journal, Client: c, StartCall: workflows.StartCall}
+	records.Prompter, _ = journal.(activities.Prompter) // who keeps the journal may reach the nodes as well
 	return newWorker("shared", log, func(fatal func(error)) worker.Worker {
 		w := worker.New(c, workflows.TaskQueue, worker.Options{
 			WorkflowTaskPollerBehavior:   worker.NewPollerBehaviorSimpleMaximum(worker.PollerBehaviorSimpleMaximumOptions{MaximumNumberOfPollers: workflowPollers}),

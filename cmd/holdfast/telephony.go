@@ -61,6 +61,7 @@ func newNode(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*
 	}
 	metrics.MustRegister(n)
 	d.Connect(n)
+	g.db.OnRing(conf.Name, n.Prompted)
 	g.db.OnDirectoryChange(n.DirectoryChanged)
 	phone := &activities.Node{Phone: n, Journal: g.db, Name: conf.Name, Boot: conf.Boot}
 	return &nodeRole{ground: g, dispatcher: d, node: n, worker: worker.Node(g.temporal, phone, g.log), metrics: metrics}, nil
