@@ -314,22 +314,24 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 		s.empty()
 	})
-	t.Run("too late", func(t *testing.T) {
-		t.Parallel()
-		s := play(t)
-		r := s.raw()
-		branch := r.request("INVITE", offerPCMU)
-		in := s.w.waitCall(t, 0)
-		require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}))
-		r.expect(200, "INVITE")
-		r.cancel(branch, 1)
-		r.expect(200, "CANCEL")
-		r.ack(branch+"a", 1)
-		require.Empty(t, s.w.of(in.Call), "RFC 3261 §9.2: no effect after the answer")
-		r.request("BYE")
-		r.expect(200, "BYE")
-		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
-	})
+}
+
+// RFC 3261 §9.2: a CANCEL after the answer has no effect.
+func TestInbound_CancelledAfterTheAnswer_NothingHappens(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	r := s.raw()
+	branch := r.request("INVITE", offerPCMU)
+	in := s.w.waitCall(t, 0)
+	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatMusic}))
+	r.expect(200, "INVITE")
+	r.cancel(branch, 1)
+	r.expect(200, "CANCEL")
+	r.ack(branch+"a", 1)
+	require.Empty(t, s.w.of(in.Call), "RFC 3261 §9.2: no effect after the answer")
+	r.request("BYE")
+	r.expect(200, "BYE")
+	s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 }
 
 func TestInbound_Dropped_TheCallerHearsWhy(t *testing.T) {

@@ -161,6 +161,7 @@ func BenchmarkRingTimeout(b *testing.B) {
 		ten.WaitEnded(next)
 		second.Wait("Ready")
 		// The one who missed takes a call: five missed in a row would be the end of Ready.
+		first.Wait("Ready")
 		customer = ten.Call("4930123457", "8000")
 		taken := first.Answered()
 		ten.WaitUp(customer)
