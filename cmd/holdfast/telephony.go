@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -55,6 +56,9 @@ func newNode(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*
 	if err != nil {
 		return nil, err
 	}
+	// The media shards hold their threads; with a processor for each beside Go's own,
+	// they need not give it up while they wait for packets.
+	runtime.GOMAXPROCS(runtime.NumCPU() + shards(conf.Media))
 	n, err := telephony.New(conf, d, g.db)
 	if err != nil {
 		return nil, err
@@ -65,6 +69,14 @@ func newNode(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*
 	g.db.OnDirectoryChange(n.DirectoryChanged)
 	phone := &activities.Node{Phone: n, Journal: g.db, Name: conf.Name, Boot: conf.Boot}
 	return &nodeRole{ground: g, dispatcher: d, node: n, worker: worker.Node(g.temporal, phone, g.log), metrics: metrics}, nil
+}
+
+// shards is how many shards the media engine will have.
+func shards(c media.Config) int {
+	if c.Shards > 0 {
+		return c.Shards
+	}
+	return runtime.NumCPU()
 }
 
 // nodeConfig is the node as the environment describes it.
