@@ -17,21 +17,23 @@ const (
 	sqlProfile = `
 SELECT u.display_name, coalesce(a.team, ''), a.wrap_up_ms, a.ring_method, a.on_no_answer, a.on_reject, a.binding_mode, t.policies
   FROM agents a
-  JOIN users u ON u.tenant_id = $1 AND u.name = a.user_name
-  JOIN tenants t ON t.tenant_id = $1
+  CROSS JOIN LATERAL (SELECT * FROM users WHERE tenant_id = $1 AND name = a.user_name LIMIT 1) u
+  CROSS JOIN LATERAL (SELECT * FROM tenants WHERE tenant_id = $1 LIMIT 1) t
  WHERE a.tenant_id = $1 AND a.number = $2 AND NOT u.disabled`
 
 	sqlProfileQueues = `
 SELECT queue, NOT manual, static, penalty FROM memberships WHERE tenant_id = $1 AND agent = $2 ORDER BY queue`
 
 	sqlProfileAddresses = `
-SELECT d.name, d.kind, d.number FROM agent_addresses x JOIN devices d ON d.tenant_id = $1 AND d.name = x.device
+SELECT d.name, d.kind, d.number
+  FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
  WHERE x.tenant_id = $1 AND x.agent = $2 ORDER BY x.place`
 
 	// sqlReachable lists devices that a call would ring now: registered ones, and
 	// outside numbers, which are always tried.
 	sqlReachable = `
-SELECT d.name FROM agent_addresses x JOIN devices d ON d.tenant_id = $1 AND d.name = x.device
+SELECT d.name
+  FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
  WHERE x.tenant_id = $1 AND x.agent = $2
    AND (d.kind = 'external' OR EXISTS (
         SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = d.name AND r.expires > $3))

@@ -48,7 +48,8 @@ func (d *DB) Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]call
 	}
 	var rows []callRow
 	err = d.inTenant(ctx, op, t, func(ctx context.Context, tx bun.Tx) error {
-		list := tx.NewSelect().Model(&rows).Column("call", "arrived_at", "view").Where("tenant_id = ?", t)
+		list := tx.NewSelect().Model(&rows).Column("call", "arrived_at", "view").
+			Where("ledger = hashtextextended(?, 0)", t).Where("tenant_id = ?", t)
 		filterCalls(list, q)
 		if after != nil {
 			list.Where("(arrived_at, call) < (?, ?)", after.at, after.call)
@@ -83,11 +84,11 @@ func filterCalls(list *bun.SelectQuery, q record.CallQuery) {
 		list.Where("phase = ?", q.Phase)
 	}
 	if q.Live != nil {
-		live := "(open AND phase <> 'Ended')"
-		if !*q.Live {
-			live = "NOT " + live
+		if *q.Live {
+			list.Where("live").Where("phase <> 'Ended'")
+		} else {
+			list.Where("(NOT live OR phase = 'Ended')")
 		}
-		list.Where(live)
 	}
 	if !q.Since.IsZero() {
 		list.Where("arrived_at >= ?", q.Since)

@@ -209,7 +209,7 @@ func (d *DB) Orphans(ctx context.Context, age time.Duration) ([]call.State, erro
 		var rows []struct {
 			State call.State `bun:"state,type:jsonb"`
 		}
-		err := tx.NewSelect().Table("calls").Column("state").Where("open AND NOT workflow_started").
+		err := tx.NewSelect().Table("calls").Column("state").Where("live AND NOT workflow_started").
 			Where("opened_at < now() - make_interval(secs => ?)", age.Seconds()).
 			Order("opened_at").Limit(1000).Scan(ctx, &rows)
 		for _, r := range rows {
@@ -244,7 +244,7 @@ func (d *DB) CallsOf(ctx context.Context, n id.Node, alive string) ([]call.Ref, 
 			Call     id.Call   `bun:"call"`
 		}
 		err := tx.NewSelect().Table("calls").Column("tenant_id", "call").
-			Where("open").Where("node = ?", n).Where("boot <> ?", alive).
+			Where("live").Where("node = ?", n).Where("boot <> ?", alive).
 			Order("arrived_at").Scan(ctx, &rows)
 		for _, r := range rows {
 			refs = append(refs, call.Ref{Tenant: r.TenantID, Call: r.Call})

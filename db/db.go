@@ -148,9 +148,7 @@ func New(c Config) (*DB, error) {
 	return d, nil
 }
 
-// livePool is the pool of the match. Its plans must not depend on the statistics
-// of tables that were empty a minute ago and hold thousands of rows now: generic
-// plans, by index, in the index's order.
+// livePool is the pool of the match.
 func livePool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
@@ -159,17 +157,24 @@ func livePool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	config.MaxConns = int32(c.LiveConns) //nolint:gosec // validated, and small
 	config.MaxConnIdleTime = 30 * time.Minute
 	serve(config.ConnConfig, "holdfast live")
-	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
-	for _, name := range []string{"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"} {
-		config.ConnConfig.RuntimeParams[name] = "off"
-	}
-	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
-	// What we told somebody about is on disk, whatever the server's default.
-	config.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
+	liveSettings(config.ConnConfig)
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		return errors.Join(speakUTC(ctx, conn), prepareLive(ctx, conn))
 	}
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// liveSettings are those of the match. Its plans must not depend on the statistics
+// of tables that were empty a minute ago and hold thousands of rows now: generic
+// plans, by index, in the index's order.
+func liveSettings(c *pgx.ConnConfig) {
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	for _, name := range []string{"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"} {
+		c.RuntimeParams[name] = "off"
+	}
+	c.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	// What we told somebody about is on disk, whatever the server's default.
+	c.RuntimeParams["synchronous_commit"] = "on"
 }
 
 // recordsPool is bun's. bun writes its arguments into the statement's text, so

@@ -69,7 +69,7 @@ func (d *DB) Events(ctx context.Context, t id.Tenant, after int64, limit int) ([
 	}
 	var rows []eventRow
 	err = d.inTenant(ctx, "list events", t, func(ctx context.Context, tx bun.Tx) error {
-		return tx.NewSelect().Model(&rows).Where("tenant_id = ?", t).
+		return tx.NewSelect().Model(&rows).Where("ledger = hashtextextended(?, 0)", t).Where("tenant_id = ?", t).
 			Where("seq > ?", after).Where("seq <= ?", settled).Order("seq").Limit(int64(limit)).Scan(ctx)
 	})
 	return eventsOf(rows), err

@@ -3,6 +3,8 @@ package db
 import (
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"holdfast/domain/id"
 )
 
@@ -14,3 +16,25 @@ func (d *DB) Keeps(t id.Tenant, number string) bool {
 
 // SetClock replaces the clock. Nothing else may use d meanwhile.
 func (d *DB) SetClock(now func() time.Time) { d.now = now }
+
+// The statements of the match whose cost is measured.
+const (
+	SQLCandidates        = sqlCandidates
+	SQLCallers           = sqlCallers
+	SQLPresenceForUpdate = sqlPresenceForUpdate
+	SQLReserve           = sqlReserve
+	SQLTake              = sqlTake
+	SQLLeaveStand        = sqlLeaveStand
+	SQLLeaveLine         = sqlLeaveLine
+	SQLCallForPlace      = sqlCallForPlace
+	SQLPosition          = sqlPosition
+	SQLOpenedCall        = sqlOpenedCall
+	SQLStarted           = sqlStarted
+	SQLExcluded          = sqlExcluded
+)
+
+// LiveSettings gives c the settings of the live pool.
+func LiveSettings(c *pgx.ConnConfig) {
+	serve(c, "test")
+	liveSettings(c)
+}

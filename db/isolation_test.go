@@ -68,7 +68,10 @@ func (w *world) cannotReach(table string, row json.RawMessage, as string) {
 		require.Zero(w, w.tryAs(as, `UPDATE `+table+` SET tenant_id = tenant_id WHERE tenant_id = 'acme.example'`), "%s: change as %q", table, as)
 		require.Zero(w, w.tryAs(as, `DELETE FROM `+table+` WHERE tenant_id = 'acme.example'`), "%s: remove as %q", table, as)
 	}
-	err := w.attempt(as, nil, `INSERT INTO `+table+` OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(NULL::`+table+`, $1)`, row)
+	var columns string // those that are not generated
+	w.one(&columns, `SELECT string_agg(attname, ', ') FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''`, table)
+	err := w.attempt(as, nil, `INSERT INTO `+table+` (`+columns+`) OVERRIDING SYSTEM VALUE
+		SELECT `+columns+` FROM jsonb_populate_record(NULL::`+table+`, $1)`, row)
 	requireDenied(w.T, err, table)
 }
 

@@ -28,7 +28,9 @@ import (
 //
 // What makes it fast: the sides are looked at by index in the queue's own order,
 // at most bestOf rows each; BEGIN, lock and look are one round trip, choice and
-// COMMIT another.
+// COMMIT another. The planner is left no choice, for it plans while tables are
+// empty: joins are LATERAL with a LIMIT, from the few to what belongs to each, and
+// each look has one index that fits (migrations/0003_live.sql).
 
 // bestOf is how many of each side, per queue, the match looks at. Pick needs one;
 // the others are there to explain the choice, and to pass those it must not take.
@@ -44,45 +46,48 @@ const (
 	sqlStrategy = `SELECT strategy FROM queues WHERE tenant_id = $1 AND name = $2`
 
 	// sqlCandidates finds the best agents of a queue ($2) who were not tried ($3),
-	// and all those who were. A queue with random choice begins at a place ($4) in
+	// and those who were. A queue with random choice begins at a place ($4) in
 	// the circle of its agents' hashes, among those of the lowest penalty.
 	sqlCandidates = `
 WITH q AS (SELECT strategy FROM queues WHERE tenant_id = $1 AND name = $2),
      low AS (SELECT penalty FROM candidates
-              WHERE tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
-              ORDER BY penalty, rank, tie, agent LIMIT 1),
+              WHERE line = hashtextextended($1 || '/' || $2, 0) AND tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
+              ORDER BY penalty, rank, tie LIMIT 1),
      found AS (
   (SELECT * FROM candidates
-    WHERE tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
+    WHERE line = hashtextextended($1 || '/' || $2, 0) AND tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
       AND (SELECT strategy FROM q) <> 'random'
-    ORDER BY penalty, rank, tie, agent LIMIT $5)
+    ORDER BY penalty, rank, tie LIMIT $5)
   UNION ALL
   (SELECT * FROM candidates
-    WHERE tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
+    WHERE line = hashtextextended($1 || '/' || $2, 0) AND tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
       AND (SELECT strategy FROM q) = 'random' AND penalty = (SELECT penalty FROM low) AND rank >= $4
-    ORDER BY penalty, rank, tie, agent LIMIT $5)
+    ORDER BY penalty, rank, tie LIMIT $5)
   UNION ALL
   (SELECT * FROM candidates
-    WHERE tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
+    WHERE line = hashtextextended($1 || '/' || $2, 0) AND tenant_id = $1 AND queue = $2 AND agent <> ALL ($3::text[])
       AND (SELECT strategy FROM q) = 'random' AND penalty = (SELECT penalty FROM low) AND rank < $4
-    ORDER BY penalty, rank, tie, agent LIMIT $5)
+    ORDER BY penalty, rank, tie LIMIT $5)
   UNION ALL
-  (SELECT * FROM candidates WHERE tenant_id = $1 AND queue = $2 AND agent = ANY ($3::text[]) LIMIT $5)
+  (SELECT c.* FROM unnest($3::text[]) AS tried(agent), LATERAL (
+      SELECT * FROM candidates WHERE tenant_id = $1 AND agent = tried.agent AND queue = $2 LIMIT 1) c
+    LIMIT $5)
 )
 SELECT f.agent, f.ready_at, f.calls, f.penalty, f.position, f.version, p.addresses, p.ring_method
-  FROM found f JOIN presence p ON p.tenant_id = $1 AND p.agent = f.agent
- WHERE p.offer IS NULL AND p.available AND p.version = f.version`
+  FROM found f, LATERAL (
+       SELECT addresses, ring_method FROM presence
+        WHERE tenant_id = $1 AND agent = f.agent AND offer IS NULL AND available AND version = f.version LIMIT 1) p`
 
 	// sqlCallers finds the first waiting calls of each of an agent's queues.
 	sqlCallers = `
 SELECT q.name, q.strategy, w.call, w.queued_at, w.priority, w.offer, w.offer_n, w.tried,
        w.from_number, w.class, w.data, w.ring_ms
   FROM unnest($2::text[]) AS mine(name)
-  JOIN queues q ON q.tenant_id = $1 AND q.name = mine.name
+  CROSS JOIN LATERAL (SELECT * FROM queues WHERE tenant_id = $1 AND name = mine.name LIMIT 1) q
   LEFT JOIN LATERAL (
        SELECT * FROM waiting
-        WHERE tenant_id = $1 AND queue = q.name AND agent IS NULL
-        ORDER BY priority DESC, queued_at, call LIMIT $3) w ON true`
+        WHERE line = hashtextextended($1 || '/' || q.name, 0) AND NOT offered AND tenant_id = $1 AND queue = q.name
+        ORDER BY priority DESC, queued_at LIMIT $3) w ON true`
 
 	sqlReserve = `SELECT holdfast_reserve($1, $2, $3, $4, $5)`
 	sqlTake    = `SELECT holdfast_take($1, $2, $3, $4, $5, $6, $7)`
@@ -109,7 +114,7 @@ func lockKey(t id.Tenant, q id.Queue) int64 {
 }
 
 // circleRank is a place in the circle of a queue with random choice; agents have
-// theirs by holdfast_rank (0006_order.sql).
+// theirs by holdfast_rank (0005_match.sql).
 func circleRank(o id.Offer) int64 {
 	h := fnv.New32a()
 	h.Write([]byte(o))

@@ -26,12 +26,12 @@ SELECT b.queue, b.agent, b.trunk,
        coalesce(q.ring_ms, 0), coalesce(q.max_wait_ms, 0), coalesce(q.priority, 0), coalesce(q.music, ''), coalesce(q.display_name, ''),
        coalesce(a.ring_method, ''), coalesce(u.display_name, ''), coalesce(u.disabled, false),
        (SELECT coalesce(jsonb_agg(jsonb_build_object('device', d.name, 'kind', d.kind, 'uri', d.number) ORDER BY x.place), '[]')
-          FROM agent_addresses x JOIN devices d ON d.tenant_id = $1 AND d.name = x.device
+          FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
          WHERE x.tenant_id = $1 AND x.agent = b.agent)
   FROM best b
-  LEFT JOIN queues q ON q.tenant_id = $1 AND q.name = b.queue
-  LEFT JOIN agents a ON a.tenant_id = $1 AND a.number = b.agent
-  LEFT JOIN users u ON u.tenant_id = $1 AND u.name = a.user_name`
+  LEFT JOIN LATERAL (SELECT * FROM queues WHERE tenant_id = $1 AND name = b.queue LIMIT 1) q ON true
+  LEFT JOIN LATERAL (SELECT * FROM agents WHERE tenant_id = $1 AND number = b.agent LIMIT 1) a ON true
+  LEFT JOIN LATERAL (SELECT * FROM users WHERE tenant_id = $1 AND name = a.user_name LIMIT 1) u ON true`
 
 // longestPrefix bounds the prefixes of a dialled number that are tried: E.164 has
 // 15 digits, and an access code may come before it.

@@ -40,21 +40,24 @@ ON CONFLICT (tenant_id, call) DO UPDATE SET
        agent = excluded.agent, offered_at = excluded.offered_at,
        targets = excluded.targets, ring_method = excluded.ring_method, data = excluded.data`
 
+	// sqlPosition counts the calls before one in line; one that is being offered is
+	// about to leave, and isn't counted. (The order is for the planner: see match.go.)
 	sqlPosition = `
-SELECT count(*) FROM (
-  SELECT FROM waiting
-   WHERE tenant_id = $1 AND queue = $2 AND call <> $3
-     AND (priority > $4 OR priority = $4 AND (queued_at < $5 OR queued_at = $5 AND call < $3))
-   LIMIT $6) AS before`
+SELECT (SELECT count(*) FROM (
+          SELECT FROM waiting WHERE line = hashtextextended($1 || '/' || $2, 0) AND NOT offered AND priority > $4
+             AND tenant_id = $1 AND queue = $2 ORDER BY priority DESC, queued_at LIMIT $6) AS higher)
+     + (SELECT count(*) FROM (
+          SELECT FROM waiting WHERE line = hashtextextended($1 || '/' || $2, 0) AND NOT offered AND priority = $4 AND queued_at < $5
+             AND tenant_id = $1 AND queue = $2 AND call <> $3 ORDER BY priority DESC, queued_at LIMIT $6) AS earlier)`
 
 	// sqlExcluded explains why nobody could be chosen: the members of the queue, in
 	// their order, and what keeps them.
 	sqlExcluded = `
 SELECT m.agent, m.penalty, m.position, p.state, p.view->>'reason', p.view->'pending'->>'state',
        p.offer IS NOT NULL, $2 = ANY (p.queues)
-  FROM memberships m LEFT JOIN presence p ON p.tenant_id = $1 AND p.agent = m.agent
- WHERE m.tenant_id = $1 AND m.queue = $2
- ORDER BY m.position, m.agent LIMIT $3`
+  FROM (SELECT * FROM memberships
+         WHERE line = hashtextextended($1 || '/' || $2, 0) AND tenant_id = $1 AND queue = $2 ORDER BY position LIMIT $3) m
+  LEFT JOIN LATERAL (SELECT * FROM presence WHERE tenant_id = $1 AND agent = m.agent LIMIT 1) p ON true`
 )
 
 // place is one run of call.Place in a transaction: the lock, the look at the

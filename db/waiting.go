@@ -30,8 +30,8 @@ func (d *DB) QueueLive(ctx context.Context, t id.Tenant, q id.Queue) (record.Que
 			QueuedAt time.Time `bun:"queued_at"`
 			Offering bool      `bun:"offering"`
 		}
-		if err := tx.NewSelect().Table("waiting").Column("call", "from_number", "queued_at").ColumnExpr("agent IS NOT NULL AS offering").
-			Where("tenant_id = ?", t).Where("queue = ?", q).
+		if err := tx.NewSelect().Table("waiting").Column("call", "from_number", "queued_at").ColumnExpr("offered AS offering").
+			Where("line = hashtextextended(? || '/' || ?, 0)", t, q).Where("tenant_id = ?", t).Where("queue = ?", q).
 			OrderExpr("priority DESC, queued_at, call").Limit(longestLine).Scan(ctx, &waiting); err != nil {
 			return err
 		}

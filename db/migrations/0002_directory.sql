@@ -32,7 +32,6 @@ CREATE TABLE devices (
   PRIMARY KEY (tenant_id, name),
   FOREIGN KEY (tenant_id, agent) REFERENCES agents ON DELETE CASCADE
 );
-CREATE INDEX devices_agent ON devices (tenant_id, agent);
 SELECT holdfast_guard('devices');
 
 -- The ordered addresses by which an agent is reached (SEED-106).
@@ -69,12 +68,12 @@ CREATE TABLE memberships (
   position  int NOT NULL DEFAULT 0,
   static    boolean NOT NULL DEFAULT false, -- SEED-62
   manual    boolean NOT NULL DEFAULT false, -- not checked in at sign-in
-  PRIMARY KEY (tenant_id, queue, agent),
+  line      bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(tenant_id || '/' || queue, 0)) STORED, -- see 0003_live.sql
+  PRIMARY KEY (tenant_id, agent, queue),
   FOREIGN KEY (tenant_id, queue) REFERENCES queues ON DELETE CASCADE,
   FOREIGN KEY (tenant_id, agent) REFERENCES agents ON DELETE CASCADE
 );
-CREATE INDEX memberships_agent ON memberships (tenant_id, agent);
-CREATE INDEX memberships_position ON memberships (tenant_id, queue, position, agent);
+CREATE INDEX memberships_order ON memberships (line, position);
 SELECT holdfast_guard('memberships');
 
 CREATE TABLE trunks (

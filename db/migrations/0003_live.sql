@@ -2,6 +2,13 @@
 -- be rebuilt from them, so they carry no foreign keys: a change of the directory
 -- never blocks a call, and a call never blocks a change of the directory.
 
+--
+-- Plans of these tables are made while they are empty and used while they hold
+-- thousands of rows. So that there is only one way to one row, the primary key, no
+-- other index may begin to match what a primary key is looked up by: indexes in
+-- some order begin with a hash of their own (line: of tenant and queue), and what
+-- they are restricted to is not what statements about one row ask for.
+
 -- The registry of telephony processes belongs to no tenant. Everybody may look up
 -- the boot of a node; only the system writes it.
 CREATE TABLE nodes (
@@ -62,13 +69,13 @@ CREATE TABLE presence (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 SELECT holdfast_guard('presence');
 
--- The agents who can be offered a call now, in each queue's own order: rank, then
--- tie, then agent. An agent who is not available has no rows here, so the best k
+-- The agents who can be offered a call now, in each queue's own order: penalty,
+-- rank, tie. An agent who is not available has no rows here, so the best k
 -- are the first k, however many others there are.
 CREATE TABLE candidates (
   tenant_id text NOT NULL,
   queue     text NOT NULL,
-  agent     text COLLATE "C" NOT NULL,
+  agent     text NOT NULL,
   version   bigint NOT NULL, -- of the presence row that this one is of
   penalty   int NOT NULL,
   rank      bigint NOT NULL,
@@ -76,9 +83,10 @@ CREATE TABLE candidates (
   position  int NOT NULL,
   calls     int NOT NULL,
   ready_at  timestamptz NOT NULL,
+  line      bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(tenant_id || '/' || queue, 0)) STORED,
   PRIMARY KEY (tenant_id, agent, queue)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX candidates_order ON candidates (tenant_id, queue, penalty, rank, tie, agent);
+CREATE INDEX candidates_order ON candidates (line, penalty, rank, tie);
 SELECT holdfast_guard('candidates');
 
 -- One row per call in line, from its arrival in the queue until an agent has it or
@@ -86,7 +94,7 @@ SELECT holdfast_guard('candidates');
 CREATE TABLE waiting (
   tenant_id   text NOT NULL,
   queue       text NOT NULL,
-  call        text COLLATE "C" NOT NULL,
+  call        text NOT NULL,
   priority    int NOT NULL,
   queued_at   timestamptz NOT NULL,
   offer       text NOT NULL, -- the name of its next offer, or of the present one
@@ -100,10 +108,11 @@ CREATE TABLE waiting (
   class       text NOT NULL,
   data        jsonb,
   ring_ms     bigint NOT NULL,
+  line        bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(tenant_id || '/' || queue, 0)) STORED,
+  offered     boolean NOT NULL GENERATED ALWAYS AS (agent IS NOT NULL) STORED,
   PRIMARY KEY (tenant_id, call)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX waiting_line ON waiting (tenant_id, queue, priority DESC, queued_at, call) WHERE agent IS NULL;
-CREATE INDEX waiting_all ON waiting (tenant_id, queue, priority DESC, queued_at, call);
+CREATE INDEX waiting_order ON waiting (line, offered, priority DESC, queued_at);
 SELECT holdfast_guard('waiting');
 
 -- Why this caller got this agent, or nobody.

@@ -3,7 +3,7 @@
 -- state is what the call's workflow starts from; view is what others may see.
 CREATE TABLE calls (
   tenant_id        text NOT NULL,
-  call             text COLLATE "C" NOT NULL,
+  call             text NOT NULL,
   node             text NOT NULL,
   boot             text NOT NULL,
   class            text NOT NULL,
@@ -30,12 +30,15 @@ CREATE TABLE calls (
   ended_by         text,
   outcome          text,
   offers           int NOT NULL DEFAULT 0,
+  -- For indexes only, and for lists that go by them: see 0003_live.sql.
+  ledger           bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(tenant_id, 0)) STORED,
+  live             boolean NOT NULL GENERATED ALWAYS AS (open) STORED,
   PRIMARY KEY (tenant_id, call)
 ) WITH (fillfactor = 70);
-CREATE INDEX calls_newest ON calls (tenant_id, arrived_at DESC, call DESC);
-CREATE INDEX calls_open ON calls (tenant_id, arrived_at DESC, call DESC) WHERE open;
-CREATE INDEX calls_node ON calls (node) WHERE open;
-CREATE INDEX calls_orphaned ON calls (opened_at) WHERE open AND NOT workflow_started;
+CREATE INDEX calls_newest ON calls (ledger, arrived_at DESC);
+CREATE INDEX calls_live ON calls (ledger, arrived_at DESC) WHERE live;
+CREATE INDEX calls_node ON calls (node) WHERE live;
+CREATE INDEX calls_orphaned ON calls (opened_at) WHERE live AND NOT workflow_started;
 SELECT holdfast_guard('calls');
 SELECT holdfast_open_to_system('calls', 'SELECT');
 
@@ -83,9 +86,10 @@ CREATE TABLE events (
   kind      text NOT NULL,
   at        timestamptz NOT NULL,
   view      jsonb NOT NULL,
+  ledger    bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(tenant_id, 0)) STORED,
   UNIQUE (tenant_id, stream, version)
 );
-CREATE INDEX events_tenant ON events (tenant_id, seq);
+CREATE INDEX events_ledger ON events (ledger, seq);
 SELECT holdfast_guard('events');
 SELECT holdfast_open_to_system('events', 'SELECT');
 
