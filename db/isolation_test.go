@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/db"
+	"holdfast/db/dbtest"
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
@@ -184,6 +187,55 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)
 		require.Equal(t, granted[table], may, table)
 	}
+}
+
+// Nothing needs a superuser: an owner that may create roles migrates, a login that
+// is only a member of the product's role serves.
+func TestIsolation_WithoutASuperuser_OwnerMigrates_MemberServes(t *testing.T) {
+	t.Parallel()
+	url := dbtest.Empty(t)
+	super := dbtest.Super(t, url)
+	owner, server := "owner_"+dbName(t, super), "server_"+dbName(t, super)
+	for _, sql := range []string{
+		`CREATE ROLE ` + owner + ` LOGIN CREATEROLE PASSWORD 'secret'`, `CREATE ROLE ` + server + ` LOGIN PASSWORD 'secret'`,
+		`ALTER DATABASE ` + dbName(t, super) + ` OWNER TO ` + owner,
+	} {
+		_, err := super.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	d := dbtest.Open(t, db.Config{URL: as(t, url, server), MigrateURL: as(t, url, owner)})
+	require.NoError(t, d.Migrate(t.Context()))
+	require.Error(t, d.Ping(t.Context()), "not a member yet")
+	_, err := super.Exec(t.Context(), `GRANT holdfast_app TO `+server)
+	require.NoError(t, err)
+	require.NoError(t, d.Ping(t.Context()))
+	w := &world{T: t, DB: d, url: url, super: super, tenant: acme}
+	w.furnish()
+	trunks, err := d.Trunks(t.Context())
+	require.NoError(t, err)
+	require.Len(t, trunks, 1)
+
+	mine, err := pgx.Connect(t.Context(), as(t, url, owner))
+	require.NoError(t, err)
+	defer func() { _ = mine.Close(t.Context()) }() // it only looked
+	var n int
+	require.NoError(t, mine.QueryRow(t.Context(), `SELECT count(*) FROM calls`).Scan(&n))
+	require.Zero(t, n, "row-level security is forced on the owner, too")
+}
+
+func dbName(t *testing.T, conn *pgx.Conn) (name string) {
+	t.Helper()
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT current_database()`).Scan(&name))
+	return name
+}
+
+// as is the address for another login.
+func as(t *testing.T, address, user string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	require.NoError(t, err)
+	u.User = url.UserPassword(user, "secret")
+	return u.String()
 }
 
 func connectAsApp(t *testing.T, url string) *pgx.Conn {

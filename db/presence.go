@@ -40,7 +40,8 @@ SELECT $1, q.name, $2, $3, mine.penalty, coalesce(m.position, 0), $6::int, $7::t
        holdfast_tie(q.strategy, $7::timestamptz, $2)
   FROM unnest($4::text[], $5::int[]) AS mine(name, penalty)
   CROSS JOIN LATERAL (SELECT * FROM queues WHERE tenant_id = $1 AND name = mine.name LIMIT 1) q
-  LEFT JOIN LATERAL (SELECT * FROM memberships WHERE tenant_id = $1 AND queue = q.name AND agent = $2 LIMIT 1) m ON true`
+  LEFT JOIN LATERAL (SELECT * FROM memberships WHERE tenant_id = $1 AND queue = q.name AND agent = $2 LIMIT 1) m ON true
+    ON CONFLICT DO NOTHING`
 
 	// sqlCallEnded reports whether the call of an offer has ended.
 	sqlCallEnded = `SELECT NOT open FROM calls WHERE tenant_id = $1 AND call = $2`

@@ -22,11 +22,8 @@ BEGIN
     CREATE ROLE holdfast_system NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOINHERIT;
   EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
   END;
-  IF NOT pg_has_role(current_user, 'holdfast_app', 'MEMBER') THEN
-    GRANT holdfast_app TO CURRENT_USER;
-  END IF;
-  IF NOT pg_has_role(current_user, 'holdfast_system', 'MEMBER') THEN
-    GRANT holdfast_system TO CURRENT_USER;
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+    GRANT holdfast_app TO CURRENT_USER; -- so that the owner may serve as well
   END IF;
   IF NOT pg_has_role('holdfast_app', 'holdfast_system', 'MEMBER') THEN
     GRANT holdfast_system TO holdfast_app; -- by SET ROLE only: holdfast_app is NOINHERIT
