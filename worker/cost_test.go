@@ -30,7 +30,22 @@ func (r *rig) history(workflow string) replay.History {
 	return h
 }
 
+// record keeps the histories of workflows in the folder HOLDFAST_RECORD, for the corpus
+// of tests/histories; without it, it only replays them. The scenario's name ends with
+// the release.
+func (r *rig) record(scenario string, ids ...string) {
+	r.Helper()
+	for _, id := range ids {
+		h := r.history(id)
+		if dir := os.Getenv("HOLDFAST_RECORD"); dir != "" {
+			require.NoError(r, replay.Record(dir, scenario+".v0.1", h))
+		}
+	}
+}
+
 func (r *rig) session(number id.Agent) string { return id.AgentWorkflow(r.tenant, number) }
+
+func workflowOf(ref call.Ref) string { return id.CallWorkflow(ref.Tenant, ref.Call) }
 
 // hangUp lets the customer hang up; the node ends the agent's leg as a reflex.
 func (r *rig) hangUp(ring *ringing) {
@@ -56,9 +71,10 @@ func TestCost_QueueCallThatFindsAFreeAgent_AtMost16Actions(t *testing.T) {
 	r.waitState("1001", agent.Ready)
 
 	agents := timeline.Actions(r.history(r.session("1001")).Events).Minus(before)
-	calls := timeline.Actions(r.history(id.CallWorkflow(ref.Tenant, ref.Call)).Events)
+	calls := timeline.Actions(r.history(workflowOf(ref)).Events)
 	t.Logf("call %d %v, agent %d %v", calls.Total(), calls, agents.Total(), agents)
 	require.LessOrEqual(t, calls.Total()+agents.Total(), maxActions)
+	r.record("finds_a_free_agent", workflowOf(ref), r.session("1001"))
 }
 
 func TestCost_QueueCallThatWaitsForAnAgent_AtMost16Actions(t *testing.T) {
@@ -78,8 +94,9 @@ func TestCost_QueueCallThatWaitsForAnAgent_AtMost16Actions(t *testing.T) {
 	r.waitState("1001", agent.Ready)
 
 	agents := timeline.Actions(r.history(r.session("1001")).Events).Minus(before)
-	calls := timeline.Actions(r.history(id.CallWorkflow(ref.Tenant, ref.Call)).Events)
+	calls := timeline.Actions(r.history(workflowOf(ref)).Events)
 	t.Logf("call %d %v, agent %d %v", calls.Total(), calls, agents.Total(), agents)
+	r.record("waits_for_an_agent", workflowOf(ref), r.session("1001"))
 	const command = 2 // the agent's own command, and the upsert for it
 	require.LessOrEqual(t, calls.Total()+agents.Total(), maxActions+command)
 }

@@ -38,7 +38,7 @@ func TestTemporalAway_CallerArrives_TalksAndIsRecordedWhenItIsBack(t *testing.T)
 	require.Equal(t, leg.Hangup, ended.Cause)
 	require.Equal(t, agent.ReasonRONA, r.waitState(deaf.Agent, agent.NotReady).Reason)
 	r.waitState(next.Agent, agent.Ready)
-	r.history(id.CallWorkflow(ref.Tenant, ref.Call))
+	r.record("temporal_away", workflowOf(ref), r.session(next.Agent))
 }
 
 // The worker is restarted while they talk; wrap-up begins and ends all the same. Not
@@ -56,7 +56,7 @@ func TestWorkerRestart_WhileTheyTalkAndInWrapUp_NothingIsLost(t *testing.T) {
 	r.waitState("1001", agent.WorkingAfterCall)
 	restart(t)
 	r.waitState("1001", agent.Ready)
-	r.history(r.session("1001"))
+	r.record("worker_restarted", workflowOf(ref), r.session("1001"))
 }
 
 func restart(t *testing.T) {
@@ -81,7 +81,7 @@ func TestNodeGuard_NodeStartsAnew_CallsOfItsEarlierRunAreLost(t *testing.T) {
 	r.waitGuard(true)
 	second.Stop()
 	r.waitGuard(false)
-	r.history(id.NodeWorkflow(r.node))
+	r.record("node_starts_anew", workflowOf(ref), id.NodeWorkflow(r.node))
 }
 
 func TestNodeGuard_NodeFallsSilent_ItsCallsAreLostWithinSeconds(t *testing.T) {
@@ -105,6 +105,7 @@ func TestNodeGuard_NodeFallsSilent_ItsCallsAreLostWithinSeconds(t *testing.T) {
 	require.Less(t, time.Since(begun), 15*time.Second)
 	r.waitState("1001", agent.WorkingAfterCall) // they did talk
 	r.waitGuard(false)
+	r.record("node_falls_silent", workflowOf(ref), id.NodeWorkflow(r.node))
 }
 
 // boots begins a run of the node.

@@ -51,7 +51,7 @@ func TestQueueCall_OfferRunsOut_NextAgentRingsAndFirstIsNotReady(t *testing.T) {
 	r.waitState("1002", agent.Busy)
 	r.hangUp(next)
 	r.waitEnded(ref)
-	r.history(id.CallWorkflow(ref.Tenant, ref.Call))
+	r.record("offer_runs_out", workflowOf(ref), r.session("1001"))
 }
 
 func TestQueueCall_CallerLeavesWhileItRings_AgentIsReadyAgain(t *testing.T) {
@@ -64,7 +64,7 @@ func TestQueueCall_CallerLeavesWhileItRings_AgentIsReadyAgain(t *testing.T) {
 	r.abandon(ring)
 	require.Equal(r, leg.Abandoned, r.waitEnded(ref).Cause)
 	require.Empty(r, r.waitState("1001", agent.Ready).Pending)
-	r.history(r.session("1001"))
+	r.record("caller_leaves_while_it_rings", workflowOf(ref), r.session("1001"))
 }
 
 // abandon lets the caller leave; the node takes the ring back as a reflex.
@@ -103,6 +103,7 @@ func TestDirectCall_Answered_AgentIsBusyAndThenAsBefore(t *testing.T) {
 	r.hangUp(ring)
 	r.waitEnded(ref)
 	require.Equal(r, agent.ReasonLogin, r.waitState("1001", agent.NotReady).Reason)
+	r.record("direct_call", workflowOf(ref), r.session("1001"))
 }
 
 func TestHangUp_CallTalks_NodeDropsTheLegsAndTheRepetitionIsHarmless(t *testing.T) {
@@ -120,6 +121,7 @@ func TestHangUp_CallTalks_NodeDropsTheLegsAndTheRepetitionIsHarmless(t *testing.
 	r.waitSaid("drop customer forced")
 	_, err = r.d.HangUp(r.Context(), ref, call.HangUp{User: "supervisor", Key: "k2"})
 	require.Equal(r, fault.NotFound, fault.KindOf(err))
+	r.record("hung_up_by_command", workflowOf(ref))
 }
 
 func TestCommand_RefusedByTheState_ComesBackWithCodeSentenceAndView(t *testing.T) {
@@ -164,6 +166,9 @@ func TestSignOut_AndInAgainAtOnce_NewSession(t *testing.T) {
 	require.NoError(r, err)
 	require.False(r, created, "a second terminal attaches")
 	require.Equal(r, []id.Terminal{"tab-2"}, v.Terminals)
+	r.ask("1001", agent.CheckOut{Queues: []id.Queue{"support"}})
+	r.ask("1001", agent.SignOut{Reason: "HOME"})
+	r.record("signs_in_and_out", r.session("1001"))
 }
 
 func TestDevice_UnregistersWhileReady_AgentIsNotReady(t *testing.T) {
@@ -191,6 +196,7 @@ func TestOpening_ProcessDiesBeforeTheStart_SweeperStartsTheWorkflow(t *testing.T
 	r.waitState("1001", agent.Busy)
 	r.hangUp(ring)
 	r.waitEnded(s.Ref())
+	r.record("started_by_the_sweeper", workflowOf(s.Ref()))
 }
 
 // The same, while an agent becomes ready before the sweeper comes.

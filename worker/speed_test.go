@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/db"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/id"
@@ -36,6 +37,10 @@ func BenchmarkReady_WaitingCaller(b *testing.B) {
 	ref := r.agent("1001")
 	_, _, err := r.d.SignIn(ctx, ref, "1001", agent.SignIn{Interface: "phone"})
 	require.NoError(b, err)
+	hears, err := db.New(db.Config{URL: ground.postgres.DSN()}) // as the node's process has it
+	require.NoError(b, err)
+	defer func() { require.NoError(b, hears.Close()) }()
+	hears.OnRing(r.node, func(ref call.Ref, ring call.Ring) { go func() { _, _ = r.phone.Ring(ctx, ref, ring) }() })
 	var answers, rings times
 	for b.Loop() {
 		in := r.invite("8000")
@@ -52,6 +57,25 @@ func BenchmarkReady_WaitingCaller(b *testing.B) {
 	}
 	answers.report(b, "answer")
 	rings.report(b, "ring")
+}
+
+// BenchmarkReady_NobodyWaits measures the command ready to its answer.
+func BenchmarkReady_NobodyWaits(b *testing.B) {
+	r := newRig(b)
+	ctx := context.Background()
+	ref := r.agent("1001")
+	_, _, err := r.d.SignIn(ctx, ref, "1001", agent.SignIn{Interface: "phone"})
+	require.NoError(b, err)
+	var answers times
+	for b.Loop() {
+		begun := time.Now()
+		_, err := r.d.Agent(ctx, ref, agent.GoReady{})
+		answers = append(answers, time.Since(begun))
+		require.NoError(b, err)
+		_, err = r.d.Agent(ctx, ref, agent.GoNotReady{Reason: "BREAK"})
+		require.NoError(b, err)
+	}
+	answers.report(b, "answer")
 }
 
 // BenchmarkArrival_FreeAgent measures, with one agent free: a caller's arrival to the
