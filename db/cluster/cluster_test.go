@@ -270,11 +270,18 @@ func TestReservation_PortReserved_ListenedOnByItsOwnerAndRefusedWhenTaken(t *tes
 	r, err := cluster.ReservePort("127.0.0.1", 0)
 	require.NoError(t, err)
 	defer r.Release()
+	// A child that another test starts now would hold the listener until it runs its own program.
+	syscall.ForkLock.RLock()
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", r.Port))
+	if err != nil {
+		syscall.ForkLock.RUnlock()
+	}
 	require.NoError(t, err)
-	_, err = cluster.ReservePort("127.0.0.1", r.Port)
-	require.ErrorIs(t, err, cluster.ErrPortTaken)
-	require.NoError(t, listener.Close())
+	_, taken := cluster.ReservePort("127.0.0.1", r.Port)
+	err = listener.Close()
+	syscall.ForkLock.RUnlock()
+	require.NoError(t, err)
+	require.ErrorIs(t, taken, cluster.ErrPortTaken)
 	again, err := cluster.ReservePort("127.0.0.1", r.Port)
 	require.NoError(t, err, "two reservations of one owner stand beside each other")
 	again.Release()
