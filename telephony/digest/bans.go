@@ -8,7 +8,7 @@ import (
 
 // BanPolicy says when repeated failures lead to a ban and how it grows.
 type BanPolicy struct {
-	// Failures is how many wrong passwords for one user from one address are borne. Default 5.
+	// Failures is how many wrong passwords for one user of one realm from one address are borne. Default 5.
 	Failures int
 	// Users is for how many users one address may fail before it is banned as a whole. Default 20: an office with a
 	// few wrong phones behind one address goes on working.
@@ -41,7 +41,7 @@ func (p BanPolicy) orDefault() BanPolicy {
 	return p
 }
 
-// suspect is an address with a user, or (user empty) an address.
+// suspect is an address with a user of a realm, or (user empty) an address.
 type suspect struct {
 	addr netip.Addr
 	user string
@@ -60,7 +60,7 @@ type banTable struct {
 	records map[suspect]*record
 }
 
-// banned reports the end of the ban on an address, or on it with this user.
+// banned reports the end of the ban on an address, or on it with this user ("1001@demo.localhost").
 func (b *banTable) banned(addr netip.Addr, user string, now time.Time) (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -360,3 +360,17 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, c.user, back.user)
 	})
 }
+
+func TestServer_BanOfAUser_IsNotThatOfItsNamesakeElsewhere(t *testing.T) { // SEED-39
+	t.Parallel()
+	b := server(t, Config{Bans: BanPolicy{Failures: 1}})
+	b.attempt(t, "1001", "guess")
+	req, c := register(), NewClient("1001", "secret")
+	r, err := b.Check(t.Context(), req, "other.localhost", phone)
+	require.NoError(t, err)
+	require.NoError(t, c.Learn(req, unauthorized(r)))
+	require.True(t, c.Sign(req))
+	r, err = b.Check(t.Context(), req, "other.localhost", phone)
+	require.NoError(t, err)
+	require.True(t, r.OK)
+}

@@ -108,7 +108,8 @@ func (s *Server) Check(ctx context.Context, req *sip.Request, realm string, sour
 		}
 		return Result{Challenge: s.challenge(realm, source, false, now)}, nil
 	}
-	if until, banned := s.bans.banned(source, cred.user, now); banned {
+	who := cred.user + "@" + strings.ToLower(realm)
+	if until, banned := s.bans.banned(source, who, now); banned {
 		return Result{Banned: true, Until: until, Tried: true, User: cred.user}, nil
 	}
 	refused := Result{Tried: true, User: cred.user}
@@ -123,12 +124,12 @@ func (s *Server) Check(ctx context.Context, req *sip.Request, realm string, sour
 	}
 	switch {
 	case !right:
-		s.bans.failed(source, cred.user, now)
+		s.bans.failed(source, who, now)
 		refused.Challenge = s.challenge(realm, source, false, now)
 	case !fresh || !s.nonces.use(cred, now):
 		refused.Challenge = s.challenge(realm, source, true, now)
 	default:
-		s.bans.succeeded(source, cred.user)
+		s.bans.succeeded(source, who)
 		return Result{OK: true, User: cred.user, Tried: true}, nil
 	}
 	return refused, nil

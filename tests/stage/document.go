@@ -48,6 +48,9 @@ func (ten *Tenant) document() []byte {
 		d.Agents = append(d.Agents, a)
 		d.Queues[0].Members = append(d.Queues[0].Members, tenancy.Member{Agent: id.Agent(number)})
 	}
+	if plan.Change != nil {
+		plan.Change(&d)
+	}
 	file, err := tenantfile.Write(d)
 	if err != nil {
 		panic(fmt.Sprintf("stage: the tenant's file can't be written: %v", err))

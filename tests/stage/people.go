@@ -31,6 +31,8 @@ type Plan struct {
 	OnRONA   string // on_no_answer: not_ready (default) or stay
 	Policies tenancy.Policies
 	Trunk    []netip.Addr // customers call from these addresses too
+	// Change has the last word on the tenant's file.
+	Change func(*tenancy.Document)
 }
 
 // Tenant is one test's own contact center.
@@ -42,6 +44,7 @@ type Tenant struct {
 	stage *Stage
 	plan  Plan
 	ip    netip.Addr // customers call from here: the tenant's trunk
+	alien netip.Addr // nobody is known by this address
 	calls *softphone.Phone
 }
 
@@ -60,13 +63,13 @@ func (s *Stage) Tenant(t testing.TB, plan Plan) *Tenant {
 	n := int(s.tenants.Add(1))
 	ten := &Tenant{
 		Domain: fmt.Sprintf("t%d.test.localhost", n), t: t, stage: s, plan: plan,
-		ip: netip.AddrFrom4([4]byte{127, 8, byte(n >> 8), byte(n)}),
+		ip:    netip.AddrFrom4([4]byte{127, 8, byte(n >> 8), byte(n)}),
+		alien: netip.AddrFrom4([4]byte{127, 9, byte(n >> 8), byte(n)}),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	file := filepath.Join(s.dir, ten.Domain+".yaml")
-	require.NoError(t, os.WriteFile(file, ten.document(), 0o644))
-	out, err := s.Holdfast(ctx, "apply", "-f", file)
+	require.NoError(t, os.WriteFile(ten.File(), ten.document(), 0o644))
+	out, err := s.Holdfast(ctx, "apply", "-f", ten.File())
 	require.NoError(t, err, out)
 	boss, err := s.Login(ctx, ten.Domain, "supervisor", Password)
 	require.NoError(t, err)
@@ -80,6 +83,13 @@ func (s *Stage) Tenant(t testing.TB, plan Plan) *Tenant {
 
 // Trunk is the address from which this tenant's customers call.
 func (ten *Tenant) Trunk() netip.Addr { return ten.ip }
+
+// Stranger is an address that belongs to no trunk, and that no other test calls from:
+// what is held against it hits nobody else.
+func (ten *Tenant) Stranger() netip.Addr { return ten.alien }
+
+// File is the tenant's file, as it was applied.
+func (ten *Tenant) File() string { return filepath.Join(ten.stage.dir, ten.Domain+".yaml") }
 
 // Context bounds one step of the test by Patience.
 func (ten *Tenant) Context() context.Context {
