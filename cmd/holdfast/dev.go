@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -315,10 +316,8 @@ func (s *site) welcome() {
 }
 
 func (s *site) welcomeDemo(api, sip string) {
-	self, phoneFlags, callFlags := os.Args[0], "", ""
-	if sip != "127.0.0.1:5060" {
-		phoneFlags, callFlags = " --server "+sip, " --server "+sip
-	}
+	self := os.Args[0]
+	phoneFlags, callFlags := proposedFlags(s.env.SIPAddr, sip)
 	if api != "http://127.0.0.1:8080" {
 		phoneFlags += " --api " + api
 	}
@@ -327,6 +326,26 @@ func (s *site) welcomeDemo(api, sip string) {
 		"  Hear the first call, in two more terminals:\n"+
 		"    %s phone --as 1001@demo.localhost --ready --answer 2s --tone 440%s\n"+
 		"    %s call 8000 --tone 1000 --for 10s%s\n", self, phoneFlags, self, callFlags)
+}
+
+// proposedFlags are what phone and call need to reach a node that listens on a and is
+// known as told. Both speak from a loopback address where that is possible: by it the
+// demo trunk knows the customer.
+func proposedFlags(a listenAddr, told string) (phone, call string) {
+	server := told
+	if _, port, err := net.SplitHostPort(told); err == nil && a.wildcard() {
+		if a.port() != "0" { // else the system chose it
+			port = a.port()
+		}
+		server = net.JoinHostPort("127.0.0.1", port)
+	}
+	if server != "127.0.0.1:5060" {
+		phone, call = " --server "+server, " --server "+server
+	}
+	if ip, err := netip.ParseAddrPort(server); err == nil && !ip.Addr().IsLoopback() {
+		call += " --ip 127.0.0.1"
+	}
+	return phone, call
 }
 
 // reachable is an address to call for one to listen on.

@@ -38,7 +38,7 @@ type environment struct {
 	SIPTLSAddr   listenAddr    `env:"HOLDFAST_SIP_TLS_ADDR" envDefault:"0.0.0.0:5061" roles:"telephony dev" doc:"Where SIP over TLS listens, if there is a certificate."`
 	SIPTLSCert   string        `env:"HOLDFAST_SIP_TLS_CERT" roles:"telephony dev doctor" doc:"File with the certificate chain for SIP over TLS (PEM)."`
 	SIPTLSKey    string        `env:"HOLDFAST_SIP_TLS_KEY" roles:"telephony dev doctor" doc:"File with the certificate's private key (PEM)."`
-	RTPAddr      netip.Addr    `env:"HOLDFAST_RTP_ADDR" roles:"telephony dev" doc:"Local address of the RTP sockets; that of HOLDFAST_SIP_ADDR if not set."`
+	RTPAddr      netip.Addr    `env:"HOLDFAST_RTP_ADDR" roles:"telephony dev" doc:"Local address of the RTP sockets. If not set, that of HOLDFAST_SIP_ADDR; where that is a wildcard, HOLDFAST_RTP_ADVERTISE if this machine has it."`
 	RTPAdvertise netip.Addr    `env:"HOLDFAST_RTP_ADVERTISE" roles:"telephony dev" doc:"Address in our SDP; the host of HOLDFAST_SIP_ADVERTISE if not set."`
 	RTPPorts     portRange     `env:"HOLDFAST_RTP_PORTS" envDefault:"20000-29999" roles:"telephony dev" doc:"UDP ports for audio, two per leg."`
 	MaxCalls     int           `env:"HOLDFAST_MAX_CALLS" envDefault:"2000" roles:"telephony dev" doc:"Live calls on this node at most; further callers get 503."`

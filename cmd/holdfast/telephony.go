@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -165,7 +166,18 @@ func audioConfig(e environment) (media.Config, error) {
 			return c, usage("HOLDFAST_RTP_ADVERTISE is not set, and the host of HOLDFAST_SIP_ADVERTISE is no address: %w", err)
 		}
 	}
+	if c.Bind.IsUnspecified() && isOwn(c.Advertise) {
+		// A socket on every address takes on one of them when it locks on to its peer,
+		// the one that leads there; what the peer sends to another is lost from then on.
+		c.Bind = c.Advertise
+	}
 	return c, nil
+}
+
+// isOwn reports whether a is an address of this machine.
+func isOwn(a netip.Addr) bool {
+	own, err := ownAddresses()
+	return err == nil && slices.Contains(own, a)
 }
 
 // resolve turns a host into an address.

@@ -168,7 +168,13 @@ func TestNodeConfig_SaysWhatIsMissing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:5060", conf.Listen[0].SentBy)
 	require.Equal(t, "127.0.0.1", conf.Media.Advertise.String())
-	require.Equal(t, "0.0.0.0", conf.Media.Bind.String())
+	require.Equal(t, "127.0.0.1", conf.Media.Bind.String(), "audio comes in at the address that peers are told, if we have it")
+	mapped := good
+	mapped.SIPAdvertise = "192.0.2.1" // TEST-NET-1 (RFC 5737): nobody has it
+	conf, err = nodeConfig(&ground{env: mapped})
+	require.NoError(t, err)
+	require.Equal(t, "192.0.2.1", conf.Media.Advertise.String())
+	require.Equal(t, "0.0.0.0", conf.Media.Bind.String(), "behind NAT it comes in wherever it does")
 	require.NotEmpty(t, conf.Boot)
 	bad := good
 	bad.Node = "a b"
@@ -178,6 +184,28 @@ func TestNodeConfig_SaysWhatIsMissing(t *testing.T) {
 	bad.SIPTLSCert = "cert.pem"
 	_, err = nodeConfig(&ground{env: bad})
 	require.Contains(t, sentence(err), "belong together")
+}
+
+// The calls that the welcome text proposes come from a loopback address, by which the demo
+// trunk knows them.
+func TestWelcome_ProposesCommandsThatTheDemoTrunkTakes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ listen, told, phone, call string }{
+		"as it comes":       {"0.0.0.0:5060", "127.0.0.1:5060", "", ""},
+		"told to the LAN":   {"0.0.0.0:5060", "192.168.1.10:5060", "", ""},
+		"another port":      {"0.0.0.0:5070", "192.168.1.10:5070", " --server 127.0.0.1:5070", " --server 127.0.0.1:5070"},
+		"a port of choice":  {"0.0.0.0:0", "127.0.0.1:40000", " --server 127.0.0.1:40000", " --server 127.0.0.1:40000"},
+		"mapped port":       {"0.0.0.0:5060", "203.0.113.5:6060", "", ""},
+		"another loopback":  {"127.0.0.2:5060", "127.0.0.2:5060", " --server 127.0.0.2:5060", " --server 127.0.0.2:5060"},
+		"on one of the LAN": {"192.168.1.10:5060", "192.168.1.10:5060", " --server 192.168.1.10:5060", " --server 192.168.1.10:5060 --ip 127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			phone, call := proposedFlags(listenAddr(c.listen), c.told)
+			require.Equal(t, c.phone, phone)
+			require.Equal(t, c.call, call)
+		})
+	}
 }
 
 func TestProgress_ShowsEachStepWithItsTime(t *testing.T) {
