@@ -154,7 +154,7 @@ func livePool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = int32(c.LiveConns) //nolint:gosec // validated, and small
+	config.MaxConns = int32(c.LiveConns) // validated, and small
 	config.MaxConnIdleTime = 30 * time.Minute
 	serve(config.ConnConfig, "holdfast live")
 	liveSettings(config.ConnConfig)

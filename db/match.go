@@ -110,7 +110,7 @@ func (f *flight) lockQueues(t id.Tenant, queues ...id.Queue) {
 func lockKey(t id.Tenant, q id.Queue) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(string(t) + "\x00" + string(q)))
-	return int64(h.Sum64()) //nolint:gosec // any 64 bits will do
+	return int64(h.Sum64()) // any 64 bits will do
 }
 
 // circleRank is a place in the circle of a queue with random choice; agents have

@@ -79,7 +79,7 @@ func (d *DB) Registrations(ctx context.Context, t id.Tenant, name id.Device) ([]
 			r := device.Registration{Tenant: t, Device: name}
 			var cseq int64
 			err := rows.Scan(&r.Agent, &r.Contact, &r.Instance, &r.Transport, &r.Flow, &r.Node, &r.UserAgent, &r.CallID, &cseq, &r.Expires)
-			r.CSeq = uint32(cseq) //nolint:gosec // written from a uint32
+			r.CSeq = uint32(cseq) // written from a uint32
 			list = append(list, r)
 			return err
 		}, sqlRegistrations, string(t), string(name), d.now())

@@ -141,9 +141,6 @@ func (s *session) over(o id.Offer) *session {
 	return s
 }
 
-// ref names the session.
-func (s *session) ref() agent.Ref { return agent.Ref{Tenant: s.p.Tenant, Agent: s.p.Agent} }
-
 // again places a call again after its offer failed.
 func (w *world) again(s call.State, tried ...id.Agent) record.Placed {
 	w.Helper()
