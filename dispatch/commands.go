@@ -88,12 +88,19 @@ func notSignedIn(op string, ref agent.Ref, err error) error {
 	}
 }
 
-func (d *Dispatcher) update(ctx context.Context, u client.UpdateWorkflowOptions, reply any) error {
-	handle, err := d.conf.Temporal.UpdateWorkflow(ctx, u)
-	if err != nil {
-		return err
+// update gives a command. A run that closed just then may have gone on as a new one:
+// a second try finds that, or learns that the workflow is over.
+func (d *Dispatcher) update(ctx context.Context, u client.UpdateWorkflowOptions, reply any) (err error) {
+	for range 2 {
+		handle, failed := d.conf.Temporal.UpdateWorkflow(ctx, u)
+		if err = failed; err == nil {
+			err = handle.Get(ctx, reply)
+		}
+		if err == nil || !closed(err) && !ends(err) {
+			return err
+		}
 	}
-	return handle.Get(ctx, reply)
+	return err
 }
 
 // AgentView reads the view of a running session; fault.NotFound: not signed in.

@@ -38,7 +38,7 @@ func TestOpening_NobodyFree_CallerHearsMusicAndWorkflowOwesNothing(t *testing.T)
 	d.books.free = nil
 	d.arrive(t)
 	require.Empty(t, d.reaches(t, is(call.Queued)).Owed)
-	require.Equal(t, []string{"treat music"}, d.phone.said)
+	require.Equal(t, []string{"treat music"}, d.phone.transcript())
 }
 
 func TestOpening_UnknownNumber_NotFound(t *testing.T) {
@@ -54,7 +54,7 @@ func TestOpening_DatabaseBackInTime_CallerHeardMusicAndIsPlaced(t *testing.T) {
 	d.books.away = 2
 	d.arrive(t)
 	d.rings(t)
-	require.Equal(t, "treat music", d.phone.said[0])
+	require.Equal(t, "treat music", d.phone.transcript()[0])
 }
 
 func TestOpening_DatabaseStaysAway_Unavailable(t *testing.T) {

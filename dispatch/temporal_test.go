@@ -187,6 +187,12 @@ func (p *phone) say(format string, args ...any) {
 	p.said = append(p.said, fmt.Sprintf(format, args...))
 }
 
+func (p *phone) transcript() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string{}, p.said...)
+}
+
 func (p *phone) Ring(ctx context.Context, _ call.Ref, r call.Ring) (call.RingEnded, error) {
 	p.mu.Lock()
 	ended, known := p.rings[r.Offer]

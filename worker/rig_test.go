@@ -25,6 +25,7 @@ import (
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/device"
+	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/worker"
@@ -303,3 +304,5 @@ func (j journal) LoseNode(_ context.Context, n id.Node, boot string) error {
 	}
 	return nil
 }
+
+func notFound(err error) bool { return fault.KindOf(err) == fault.NotFound }
