@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"sync"
@@ -173,10 +174,14 @@ func BenchmarkRingTimeout(b *testing.B) {
 	report(b, "offer", offers)
 }
 
-// Whole queue calls sustained: ring, talk 3 s, wrap-up, record; 15 calls/s unless b.N
-// is small. CPU per call of every process is reported.
+// sustained is the rate of BenchmarkSustained.
+var sustained = flag.Float64("rate", 15, "calls per second of BenchmarkSustained")
+
+// Whole queue calls sustained: ring, talk 3 s, wrap-up, record. CPU per call of every
+// process is reported; this process plays all customers and agents.
 func BenchmarkSustained(b *testing.B) {
-	const rate, agents, talk = 15.0, 100, 3 * time.Second
+	const agents, talk = 100, 3 * time.Second
+	rate := *sustained
 	ten := hall.Tenant(b, stage.Plan{Agents: agents, WrapUp: time.Second})
 	crowd := newCrowd(b, ten, agents)
 	crowd.talk = talk

@@ -64,6 +64,11 @@ func lay(ctx context.Context, e environment, log *slog.Logger) (*ground, error) 
 		g.close()
 		return nil, err
 	}
+	// The first calls should not wait for connections to open and statements to be
+	// prepared; if it can't be done now, they do.
+	if err := g.db.Warm(ctx, e.DatabaseConns/2); err != nil {
+		log.Info("The database's connections are opened as they are needed.", "err", err)
+	}
 	return g, nil
 }
 
