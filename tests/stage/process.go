@@ -11,8 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Process is one role of Holdfast as a process.
@@ -187,4 +189,29 @@ func build(ctx context.Context) (string, error) {
 		}
 	})
 	return built.path, built.err
+}
+
+// Logged returns when the role has written the words since its log had the size of
+// from, or ctx ends.
+func (p *Process) Logged(ctx context.Context, from int64, words string) error {
+	for {
+		b, err := os.ReadFile(filepath.Join(p.dir, p.Name+".log"))
+		if err == nil && int64(len(b)) >= from && strings.Contains(string(b[from:]), words) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not say %q: %w\n%s", p.Name, words, ctx.Err(), p.tail())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// LogSize is the present size of the role's log.
+func (p *Process) LogSize() int64 {
+	info, err := os.Stat(filepath.Join(p.dir, p.Name+".log"))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
