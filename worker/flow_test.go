@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/activities"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/device"
@@ -225,4 +226,27 @@ func (r *rig) opened() call.State {
 	s, _, err = r.ledger.Open(context.Background(), in.At, s)
 	require.NoError(r, err)
 	return s
+}
+
+// A Busy agent's session asks now and then whether its call still lives.
+func TestVerify_CallTalksThenEnds_AliveOnlyWithThisAgentOnIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	ring := r.phone.next(r)
+	r.phone.answer(ring)
+	r.waitState("1001", agent.Busy)
+	records := &activities.Records{Client: ground.client, Journal: ground.journal}
+	asks := func(a id.Agent, c id.Call) bool {
+		alive, err := records.Verify(r.Context(), r.agent(a), agent.Verify{Call: c})
+		require.NoError(r, err)
+		return alive
+	}
+	require.True(r, asks("1001", ref.Call))
+	require.False(r, asks("1002", ref.Call), "somebody else's call")
+	require.False(r, asks("1001", "nosuchcall"))
+	r.hangUp(ring)
+	r.waitEnded(ref)
+	require.False(r, asks("1001", ref.Call))
 }
