@@ -16,14 +16,23 @@ type wake struct {
 	summary string
 }
 
-// alarm is a workflow's only timer. It is armed again only when a running one
-// would fire too late: one that fires too early costs nothing but a look.
+// alarm wakes a workflow. It is armed again only when what runs would ring too late:
+// a timer that fires too early costs nothing but a look. One that is far away is kept
+// beside a near one, since its deadline comes back when the near one is past: a session
+// is signed out when idle for 8 h, whatever calls come between.
 type alarm struct {
-	fires  time.Time // of the running timer; zero: none runs
-	cancel workflow.CancelFunc
-	rung   bool
-	number int // of the running timer: an older one that fires late is not meant
+	near, far *timer // which run, far after near; nil: none
+	rung      bool
 }
+
+// timer is one that was started.
+type timer struct {
+	fires  time.Time
+	cancel workflow.CancelFunc
+}
+
+// farAway is by how much a timer must fire later than the next to be kept beside it.
+const farAway = time.Hour
 
 // set makes sure that the alarm rings by w.at plus its slack. A zero w.at needs
 // no alarm; one that runs may ring for nothing.
@@ -32,29 +41,54 @@ func (a *alarm) set(ctx workflow.Context, w wake) {
 		return
 	}
 	latest := w.at.Add(w.slack)
-	if !a.fires.IsZero() && !a.fires.After(latest) {
+	if a.near.by(latest) || a.far.by(latest) {
 		return
 	}
-	if a.cancel != nil {
-		a.cancel()
+	if a.near != nil {
+		a.yield(latest)
 	}
 	timed, cancel := workflow.WithCancel(ctx)
-	a.fires, a.cancel = latest, cancel
-	a.number++
-	number := a.number
-	timer := workflow.NewTimerWithOptions(timed, max(latest.Sub(workflow.Now(ctx)), 0), workflow.TimerOptions{Summary: w.summary})
+	set := &timer{latest, cancel}
+	a.near = set
+	rings := workflow.NewTimerWithOptions(timed, max(latest.Sub(workflow.Now(ctx)), 0), workflow.TimerOptions{Summary: w.summary})
 	workflow.GoNamed(timed, "alarm", func(ctx workflow.Context) {
-		if timer.Get(ctx, nil) == nil && a.number == number {
-			a.rung = true
+		if rings.Get(ctx, nil) == nil {
+			a.fired(set)
 		}
 	})
 }
 
+// by reports whether the timer runs and fires in time.
+func (t *timer) by(latest time.Time) bool { return t != nil && !t.fires.After(latest) }
+
+// yield makes room for a nearer timer.
+func (a *alarm) yield(latest time.Time) {
+	if a.near.fires.Sub(latest) < farAway {
+		a.near.cancel()
+		return
+	}
+	if a.far != nil {
+		a.far.cancel()
+	}
+	a.far = a.near
+}
+
+// fired notes that a timer went off; one that was replaced meanwhile is not meant.
+func (a *alarm) fired(t *timer) {
+	switch t {
+	case a.near:
+		a.near = nil
+	case a.far:
+		a.far = nil
+	default:
+		return
+	}
+	a.rung = true
+}
+
 // answer reports whether the alarm rang, and makes it silent.
 func (a *alarm) answer() bool {
-	if !a.rung {
-		return false
-	}
-	*a = alarm{number: a.number}
-	return true
+	rung := a.rung
+	a.rung = false
+	return rung
 }
