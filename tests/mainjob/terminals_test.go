@@ -140,7 +140,10 @@ func TestSEED67_AfterLoginTheAgentSeesNameExtensionAndAvailability(t *testing.T)
 	require.Equal(t, "NotReady", a.SignIn().State)
 	require.Equal(t, "Ready", a.Ready().State)
 
-	var boss struct{ Agent string }
-	require.NoError(t, ten.Login("supervisor").Into(ten.Context(), &boss, http.MethodGet, "/v1/me", nil))
-	require.Empty(t, boss.Agent, "SEED-5: who is no agent has none")
+	admin := ten.Login("admin")
+	require.NoError(t, admin.Into(ten.Context(), &me, http.MethodGet, "/v1/me", nil))
+	require.NotContains(t, me.Permissions, "session:use")
+	ans, err = admin.Do(ten.Context(), http.MethodPost, "/v1/agent-session", map[string]string{"interface": "phone"})
+	require.NoError(t, err)
+	refused(t, ans, http.StatusForbidden) // SEED-5: who has no agent's role is no agent
 }
