@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -15,56 +16,60 @@ const bundle = activities.Bundle
 // hear takes all signals that have come and applies them in the order of their
 // time: channels by name would lose the order in which a node reported.
 func (l *loop[S, E, F, V]) hear() {
-	var facts []heard[E]
+	var messages []Message
 	for _, box := range l.signals {
 		for box.from.Len() > 0 {
-			facts = append(facts, l.receive(box)...)
+			messages = append(messages, receive(box)...)
 		}
 	}
-	slices.SortStableFunc(facts, func(a, b heard[E]) int { return a.at.Compare(b.at) })
-	for _, f := range facts {
-		_, _ = l.happen(f.at, f.from, f.event) // a fact is never refused
-	}
-}
-
-// receive reads one signal. One that can't be read is logged and dropped: refusing
-// it would stop the workflow for good.
-func (l *loop[S, E, F, V]) receive(box mailbox) []heard[E] {
-	var messages []Message
-	if box.name == bundle {
-		box.from.ReceiveAsync(&messages)
-	} else {
-		var m Message
-		box.from.ReceiveAsync(&m)
-		m.Kind = box.name
-		messages = []Message{m}
-	}
-	var facts []heard[E]
-	for _, m := range messages {
-		if l.heardBefore(m) {
-			continue
-		}
+	for _, m := range l.inOrder(messages) {
 		event, err := l.story.Decode(m.Kind, m.Event)
 		if err != nil {
+			// Refusing what can't be read would stop the workflow for good.
 			workflow.GetLogger(l.ctx).Error("A signal could not be read.", "kind", m.Kind, "err", err)
 			continue
 		}
-		facts = append(facts, heard[E]{l.time(m.At), m.From, event})
+		_, _ = l.happen(m.At, m.From, event) // a fact is never refused
 	}
-	return facts
 }
 
-// heardBefore reports whether m is a repetition: a signal whose receipt was lost on the
-// way back is sent again.
-func (l *loop[S, E, F, V]) heardBefore(m Message) bool {
-	if m.Source == "" {
-		return false
+// receive reads one signal.
+func receive(box mailbox) []Message {
+	if box.name == bundle {
+		var messages []Message
+		box.from.ReceiveAsync(&messages)
+		return messages
 	}
-	if m.Number <= l.heardUpTo[m.Source] {
-		return true
+	var m Message
+	box.from.ReceiveAsync(&m)
+	m.Kind = box.name
+	return []Message{m}
+}
+
+// inOrder puts messages into the order of their time, those of one source into that of
+// their numbers whatever the clocks say, and leaves out repetitions: a signal whose
+// receipt was lost on the way back is sent again. All that have come are looked at
+// together, since they arrive by channels of different names.
+func (l *loop[S, E, F, V]) inOrder(messages []Message) []Message {
+	slices.SortStableFunc(messages, func(a, b Message) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Number, b.Number))
+	})
+	var fresh []Message
+	for _, m := range messages {
+		if m.Source != "" && m.Number <= l.heardUpTo[m.Source] {
+			continue
+		}
+		m.At = l.time(m.At)
+		if m.Source != "" {
+			l.heardUpTo[m.Source] = m.Number
+			if n := len(fresh); n > 0 && fresh[n-1].Source == m.Source && m.At.Before(fresh[n-1].At) {
+				m.At = fresh[n-1].At
+			}
+		}
+		fresh = append(fresh, m)
 	}
-	l.heardUpTo[m.Source] = m.Number
-	return false
+	slices.SortStableFunc(fresh, func(a, b Message) int { return a.At.Compare(b.At) })
+	return fresh
 }
 
 // time is when a fact happened: the sender's time, or now if it gave none.

@@ -77,13 +77,6 @@ type mailbox struct {
 	from workflow.ReceiveChannel
 }
 
-// heard is a fact that waits for its turn.
-type heard[E any] struct {
-	at    time.Time
-	from  string
-	event E
-}
-
 // run lives until the story is over. It returns the state reached, or the error
 // that continues as new.
 func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {

@@ -150,6 +150,33 @@ func TestSession_FactsOfOneMoment_AreTakenInTheOrderOfTheirTime(t *testing.T) {
 	require.Equal(t, "save Ready ", said[len(said)-2], "wrap-up ended by itself")
 }
 
+// A worker that was away finds several signals of one source at once, by channels of
+// different names: none may pass for a repetition of a later one.
+func TestSession_SignalsOfOneSourceComeTogether_NoneIsTakenForARepetition(t *testing.T) {
+	t.Parallel()
+	env, w := stage(t)
+	signIn(t, env)
+	command(t, env, time.Second, agent.GoReady{})
+	at := t0.Add(2 * time.Second)
+	numbered := func(n int64, after time.Duration, kind string, e any) workflows.Message {
+		m := message(t, at.Add(after), kind, e)
+		m.Source, m.Number = "node-1", n
+		return m
+	}
+	env.RegisterDelayedCallback(func() {
+		env.SignalWorkflowSkippingWorkflowTask("call_ended", numbered(3, 2, "", agent.CallEnded{Call: "c1", Class: leg.InboundQueue, Cause: leg.Hangup, Spoke: true}))
+		env.SignalWorkflow(activities.Bundle, []workflows.Message{
+			numbered(1, 0, "offered", agent.Offered{Offer: agent.Offer{ID: "c1/1", Call: "c1", At: at, Deadline: at.Add(time.Minute)}}),
+			// The source's clock was set back in between: its numbers say what came first.
+			numbered(2, -time.Hour, "established", agent.Established{Call: "c1", Offer: "c1/1", Class: leg.InboundQueue}),
+		})
+	}, 2*time.Second)
+	command(t, env, time.Minute, agent.SignOut{})
+	env.ExecuteWorkflow(workflows.AgentSession, session())
+	require.NoError(t, env.GetWorkflowError())
+	require.Contains(t, w.transcript(), "save WorkingAfterCall ", "the call began, ended, and wrap-up followed")
+}
+
 func TestSession_SignalDeliveredTwice_SecondIsPassedOver(t *testing.T) {
 	t.Parallel()
 	env, w := stage(t)
