@@ -38,12 +38,10 @@ func NodeGuard(ctx workflow.Context, s Guarded) error {
 	for {
 		err := g.watch()
 		switch {
-		case err == nil && g.booted.Len() == 0:
-			return nil // a clean stop
 		case temporal.IsCanceledError(err) && ctx.Err() != nil:
 			return err
-		case err == nil, g.suspicious(err):
-		default:
+		case err == nil && g.booted.Len() > 0, err != nil && g.suspicious(err):
+		default: // dead, or stopped in order: then what it could not tell in time is over as well
 			if err := g.lose(activities.Loss{Node: g.Node, Boot: g.Boot}); err != nil || g.booted.Len() == 0 {
 				return err
 			}

@@ -233,7 +233,7 @@ func (r *nodeRole) stop(ctx context.Context) {
 	flush, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
 	if err := r.dispatcher.Flush(flush); err != nil {
-		r.ground.log.Warn("Not everything that happened could be delivered before the stop; the sweeper takes it up.", "err", err)
+		r.ground.log.Warn("Not everything that happened could be delivered before the stop; the guard ends the calls concerned.", "err", err)
 	}
 	r.worker.Stop()
 	r.dispatcher.Stop()
