@@ -23,6 +23,8 @@ type actor struct {
 	talking  *sipLeg   // connected with the customer
 	rung     []*sipLeg // legs that we rang and that are not gone, the talking one included
 	ring     *ring     // the ring in progress
+	newest   *ring     // the last that began; the index forgets it after a while, its call doesn't …
+	offered  int       // … and the highest number of an offer that began
 	treat    call.Treatment
 	music    *media.Clip
 

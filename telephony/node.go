@@ -285,7 +285,10 @@ func (n *Node) heard(e media.Event) {
 // workflow's own Ring attaches to it. It returns at once.
 func (n *Node) Prompted(ref call.Ref, r call.Ring) {
 	n.start(func() {
-		if _, err := n.Ring(n.life, ref, r); err != nil && n.life.Err() == nil {
+		switch e, err := n.Ring(n.life, ref, r); {
+		case err == nil:
+			n.log.Debug("a prompted ring ended", "call", string(ref.Call), "outcome", string(e.Outcome))
+		case n.life.Err() == nil:
 			n.log.Debug("a prompted ring was not begun", "call", string(ref.Call), "err", err)
 		}
 	})

@@ -14,10 +14,11 @@ import (
 const lookupTime = 5 * time.Second
 
 // Ring rings the order's targets and returns how it ended. It blocks until then, or until ctx ends: the ring goes on
-// without its caller, and a further Ring of the same offer attaches to it, also minutes after its end.
+// without its caller, and a further Ring of the same offer attaches to it, also minutes after its end; to the call's newest as
+// long as the call lives.
 //
 // Errors: fault.NotFound when the customer's leg is not on this node (any longer), fault.Conflict when it is connected
-// with somebody already, ctx's error.
+// with somebody already or a later offer of the call was rung, ctx's error.
 func (n *Node) Ring(ctx context.Context, ref call.Ref, order call.Ring) (call.RingEnded, error) {
 	k := offerKey{ref.Tenant, order.Offer}
 	r, fresh := n.index.takeRing(k, newRing(k, order))
@@ -50,6 +51,9 @@ func (n *Node) begin(ctx context.Context, ref call.Ref, r *ring) {
 		r.finish(call.RingEnded{}, err, n.now())
 		return
 	}
+	if r.ended() {
+		return // nobody is to be looked for
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
 	defer cancel()
 	far := n.far(ctx, ref.Tenant, r)
@@ -71,13 +75,15 @@ func (n *Node) Cancel(_ context.Context, ref call.Ref, c call.Cancel) error {
 		return nil
 	}
 	a.ask(func() {
-		if a.ring == r {
-			cause := c.Cause
-			if cause == "" {
-				cause = leg.Rescinded
-			}
-			a.endRing(call.RingEnded{Outcome: call.RingRescinded}, cause)
+		if a.ring != r {
+			r.rescinded = true // is seen if it has yet to begin
+			return
 		}
+		cause := c.Cause
+		if cause == "" {
+			cause = leg.Rescinded
+		}
+		a.endRing(call.RingEnded{Outcome: call.RingRescinded}, cause)
 	})
 	return nil
 }

@@ -58,6 +58,7 @@ type ring struct {
 	at        int  // linear: the address whose turn it is …
 	turn      bool // … and whether it has begun
 	looking   bool // the directory has not told all contacts yet
+	rescinded bool // it was taken back before it began
 	legs      int  // our INVITEs without final outcome
 	outcome   call.Outcome
 	code      int
@@ -81,15 +82,18 @@ func newRing(k offerKey, order call.Ring) *ring {
 	return r
 }
 
-// stale reports that nobody may ask for the ring any more.
-func (r *ring) stale(now time.Time) bool {
+// ended reports that the result stands.
+func (r *ring) ended() bool {
 	select {
 	case <-r.done:
-		return now.Sub(r.endedAt) > ringKept
+		return true
 	default:
 		return false
 	}
 }
+
+// stale reports that nobody may ask for the ring any more.
+func (r *ring) stale(now time.Time) bool { return r.ended() && now.Sub(r.endedAt) > ringKept }
 
 // finish makes the result known.
 func (r *ring) finish(result call.RingEnded, err error, now time.Time) {
@@ -104,14 +108,26 @@ func (r *ring) note(o call.Outcome, code int) {
 	}
 }
 
-// startRing begins to ring; more contacts may follow by found.
+// startRing begins to ring; more contacts may follow by found. The newest offer decides: asked for once more when its
+// ring is forgotten elsewhere, it has the outcome that it had, and an older one, which comes late, changes nothing.
 func (a *actor) startRing(r *ring) error {
 	const op = "ring"
+	n := r.order.Offer.N()
 	switch {
+	case a.newest != nil && a.newest.key == r.key:
+		r.finish(a.newest.result, a.newest.err, a.node.now())
+		return nil
+	case n > 0 && n < a.offered:
+		return fault.E(fault.Conflict, op, fmt.Errorf("offer %s is older than offer %d of its call", r.order.Offer, a.offered))
 	case r.order.Customer != call.CallerLeg || !a.customer.phase.lives():
 		return fault.E(fault.NotFound, op, fmt.Errorf("leg %s of call %s is gone", r.order.Customer, a.ref.Call))
 	case a.talking != nil:
 		return fault.E(fault.Conflict, op, fmt.Errorf("call %s is connected already", a.ref.Call))
+	}
+	a.newest, a.offered = r, max(a.offered, n)
+	if r.rescinded {
+		r.finish(call.RingEnded{Offer: r.order.Offer, Outcome: call.RingRescinded}, nil, a.node.now())
+		return nil
 	}
 	if a.ring != nil {
 		a.endRing(call.RingEnded{Outcome: call.RingRescinded}, leg.Rescinded)
