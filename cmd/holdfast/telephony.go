@@ -206,7 +206,7 @@ func (r *nodeRole) start(ctx context.Context) (err error) {
 	select {
 	case <-r.worker.Ready():
 	case <-ctx.Done():
-		r.stop(ctx)
+		r.stop(context.WithoutCancel(ctx)) // calls may have come already
 		return ctx.Err()
 	}
 	r.dispatcher.Start()
