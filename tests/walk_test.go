@@ -1,0 +1,63 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	codeSpan   = regexp.MustCompile("`([^`]+)`")
+	sourceFile = regexp.MustCompile(`^[a-z0-9_/.-]+\.(go|txt)$`)
+	step       = regexp.MustCompile(`^ \d+ $`)
+	identifier = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
+)
+
+// docs/walk.md is true as far as a program can tell: each file that it names exists, and
+// where it says in which file a function stands, it stands there.
+func TestWalk_NamesFilesAndFunctionsThatExist(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "docs", "walk.md"))
+	require.NoError(t, err)
+	files, names := 0, 0
+	for _, line := range strings.Split(string(text), "\n") {
+		cells := strings.Split(line, "|")
+		where := len(cells) == 5 && step.MatchString(cells[1]) // step | where | what
+		for i, cell := range cells {
+			dir, source := "", ""
+			for _, span := range codeSpan.FindAllStringSubmatch(cell, -1) {
+				word := span[1]
+				switch {
+				case sourceFile.MatchString(word):
+					if !strings.Contains(word, "/") {
+						word = dir + word // stands beside the one named before
+					}
+					source = word
+					dir = word[:strings.LastIndex(word, "/")+1]
+					files++
+					require.FileExists(t, filepath.Join("..", source), line)
+				case where && i == 2 && source != "":
+					word = word[strings.LastIndex(word, ".")+1:] // (*Layer).input
+					require.Regexp(t, identifier, word, line)
+					names++
+					requireDeclared(t, source, word, line)
+				}
+			}
+		}
+	}
+	require.Greater(t, files, 50)
+	require.Greater(t, names, 50)
+}
+
+// requireDeclared fails unless source declares a function or type of that name.
+func requireDeclared(t *testing.T, source, name, line string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", source))
+	require.NoError(t, err)
+	declared := regexp.MustCompile(`(?m)^(func (\([^)]*\) )?` + name + `[\[(]|type ` + name + `\b)`)
+	require.True(t, declared.Match(text), "%s declares no %s: %s", source, name, line)
+}
