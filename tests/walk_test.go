@@ -27,8 +27,9 @@ func TestWalk_NamesFilesAndFunctionsThatExist(t *testing.T) {
 	for _, line := range strings.Split(string(text), "\n") {
 		cells := strings.Split(line, "|")
 		where := len(cells) == 5 && step.MatchString(cells[1]) // step | where | what
+		dir := ""
 		for i, cell := range cells {
-			dir, source := "", ""
+			source := ""
 			for _, span := range codeSpan.FindAllStringSubmatch(cell, -1) {
 				word := span[1]
 				switch {
