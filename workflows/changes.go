@@ -14,5 +14,7 @@ package workflows
 // or emits in another order, changes every history in which it was emitted. The
 // histories of tests/histories tell. An id may go when no workflow is open any more
 // that began before it; agent sessions live for a shift, calls for hours.
-//
-// No behaviour has changed since the first release.
+
+// changeCleanStop lets a guard end, after a clean stop of its node, the calls whose end
+// the node could not tell in time.
+const changeCleanStop = "2026-11-21-clean-stop-ends-the-rest"

@@ -40,6 +40,8 @@ func NodeGuard(ctx workflow.Context, s Guarded) error {
 		switch {
 		case temporal.IsCanceledError(err) && ctx.Err() != nil:
 			return err
+		case err == nil && g.booted.Len() == 0 && workflow.GetVersion(ctx, changeCleanStop, workflow.DefaultVersion, 1) < 1:
+			return nil
 		case err == nil && g.booted.Len() > 0, err != nil && g.suspicious(err):
 		default: // dead, or stopped in order: then what it could not tell in time is over as well
 			if err := g.lose(activities.Loss{Node: g.Node, Boot: g.Boot}); err != nil || g.booted.Len() == 0 {
