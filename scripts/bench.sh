@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all measurements: the programs in bench/, then the Go benchmarks there,
-# once each, then those of the engines. One at a time: they need the machine for
+# Runs all measurements: the programs in bench/, then whole calls on the running
+# system, then the engines alone. One at a time: they need the machine for
 # themselves.
 set -euo pipefail
 
@@ -9,5 +9,6 @@ while read -r package; do
 	printf '==> %s\n' "$package"
 	go run "$package"
 done < <(go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./bench/... | sed '/^$/d')
-go test -run '^$' -bench . -benchtime 1x -p 1 -timeout 60m -v ./bench/...
+go test -run "^$" -bench "Benchmark[^S]" -benchtime 60x -timeout 60m ./bench/calls
+go test -run "^$" -bench Sustained -benchtime 480x -timeout 60m ./bench/calls -rate 8
 go test -run '^$' -bench . -benchtime 10s -timeout 10m ./cmd/engines
