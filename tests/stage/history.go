@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
@@ -48,6 +49,7 @@ func (s *Stage) replayed(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
+	began := time.Now()
 	all, err := replay.ByQuery(ctx, c, "", manyRuns)
 	if err != nil {
 		return err
@@ -56,5 +58,6 @@ func (s *Stage) replayed(ctx context.Context) error {
 	if err := replay.All(&words, all); err != nil {
 		return fmt.Errorf("of %d histories that the tests made, some diverge: %w", len(all), err)
 	}
+	fmt.Printf("%d histories of these tests replay (%s)\n", len(all), time.Since(began).Round(time.Millisecond))
 	return nil
 }

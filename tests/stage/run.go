@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -25,6 +26,7 @@ func Run(m *testing.M, hall **Stage, o Options) int {
 	*hall, err = New(ctx, dir, o)
 	code := 1
 	if err == nil {
+		beside()
 		code = m.Run()
 		if code == 0 {
 			err = replayAll(*hall)
@@ -51,4 +53,18 @@ func replayAll(s *Stage) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startUp)
 	defer cancel()
 	return s.replayed(ctx)
+}
+
+// sideBySide is how many tests run at one time where nobody says otherwise: they mostly
+// wait for phones and timers, and one of them for the end of a ban.
+const sideBySide = "4"
+
+// beside lets more tests run at one time than there are cores.
+func beside() {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", sideBySide) // a flag of every test binary
+	}
 }
