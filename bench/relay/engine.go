@@ -27,7 +27,7 @@ func startEngine(s settings, remotes []int) (*relay, error) {
 		return nil, err
 	}
 	var up started
-	if err := c.write(remotes); err == nil {
+	if err = c.write(remotes); err == nil {
 		err = c.read(&up)
 	}
 	if len(up.Ports) != 2*s.calls {

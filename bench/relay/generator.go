@@ -199,7 +199,7 @@ func (r *receiver) run(fds []int, stop <-chan struct{}) {
 	if err != nil {
 		panic(err)
 	}
-	defer unix.Close(epoll)
+	defer func() { _ = unix.Close(epoll) }() // the process ends soon
 	for _, fd := range fds {
 		if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 			panic(err)

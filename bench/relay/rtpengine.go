@@ -28,7 +28,7 @@ func startPeer(s settings, remotes []int) (*relay, error) {
 	}}
 	ng, err := dialNG(control)
 	if err == nil {
-		defer ng.conn.Close() // UDP: nothing to lose
+		defer func() { _ = ng.conn.Close() }() // UDP: nothing to lose
 		if rl.empty, err = rssOf(rl.pid); err == nil {
 			rl.ports, err = ng.open(s.calls, remotes)
 		}

@@ -32,7 +32,7 @@ func TestRead_NamesLineAndFieldOfWhatIsWrong(t *testing.T) {
 		"unknown field":   {"strategy: longest_idle", "strategie: longest_idle", `unknown field "strategie"`},
 		"wrong type":      {"wrap_up: 10s, addresses: [\"1002\"]", "wrap_up: soon, addresses: [\"1002\"]", "not a duration"},
 		"unknown agent":   {`- {agent: "1003"}`, `- {agent: "1009"}`, `queues[0].members[2].agent: there is no agent "1009"`},
-		"unknown queue":   {"queue: support}", "queue: suport}", `numbers[0].queue: there is no queue "suport"`},
+		"unknown queue":   {"queue: support}", "queue: sales}", `numbers[0].queue: there is no queue "sales"`},
 		"second agent":    {`number: "1002", user: "1002"`, `number: "1002", user: "1001"`, `has an agent already`},
 		"no role":         {"roles: [supervisor_agent]", "roles: []", "a user has at least one role"},
 		"not YAML":        {"queues:", "queues: [", "line"},

@@ -123,7 +123,7 @@ func (l *leg) hold() {
 // release lets strangers be seen again.
 func (l *leg) release() {
 	if l.is(connected) {
-		disconnect(l.fd)
+		_ = disconnect(l.fd) // a socket that is gone hears no stranger
 		l.set(connected, false)
 	}
 }

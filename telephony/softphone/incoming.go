@@ -2,6 +2,7 @@ package softphone
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -71,7 +72,8 @@ func (p *Phone) inDialog(id string, tx *transaction.Server) {
 	defer c.mu.Unlock()
 	req := tx.Request()
 	if err := c.dialog.Receive(req, time.Now()); err != nil {
-		if r, ok := err.(*dialog.Reply); ok {
+		var r *dialog.Reply
+		if errors.As(err, &r) {
 			_ = r.Send(tx)
 		}
 		return

@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -102,7 +103,7 @@ func (tx *Server) Respond(res *sip.Response) error {
 		return ErrStopped
 	}
 	err := tx.shard.locked(func(e *effects) { e.err = tx.respond(res, time.Now(), e) })
-	if err == nil || err == ErrCancelled || err == ErrAnswered {
+	if err == nil || errors.Is(err, ErrCancelled) || errors.Is(err, ErrAnswered) {
 		return err
 	}
 	_ = tx.shard.locked(func(*effects) { tx.terminate() }) // writes nothing

@@ -204,7 +204,7 @@ func (c *conn) readMessages() error {
 			limit = c.layer.conf.MessageTimeout - time.Since(begun)
 		}
 		if c.nc.SetReadDeadline(time.Now().Add(limit)) != nil || fr.fill(c.nc) != nil {
-			return nil
+			return nil //nolint:nilerr // the connection has ended, which is how reading ends
 		}
 		if first {
 			first, begun = false, time.Time{}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -165,7 +166,7 @@ func (w *Watch) WaitSession(ctx context.Context, agent, what string, fits func(S
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return s, fmt.Errorf("agent %s should %s, but is %s %s (went through %v; stream: %v)", agent, what, s.State, s.Reason, history, err)
+			return s, errors.Join(fmt.Errorf("agent %s should %s, but is %s %s (went through %v)", agent, what, s.State, s.Reason, history), err)
 		}
 	}
 }
@@ -186,7 +187,7 @@ func (w *Watch) WaitCall(ctx context.Context, what string, fits func(CallView) b
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return last, fmt.Errorf("a call should %s; of %d calls one is %+v (stream: %v)", what, n, last, err)
+			return last, errors.Join(fmt.Errorf("a call should %s; of %d calls one is %+v", what, n, last), err)
 		}
 	}
 }

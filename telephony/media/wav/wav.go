@@ -72,7 +72,7 @@ func ReadFile(path string) ([]int16, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // read only: nothing to lose
+	defer func() { _ = f.Close() }() // read only: nothing to lose
 	pcm, err := Read(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
