@@ -59,9 +59,12 @@ func TestDB_ServerDiesAndComesBack_UnavailableMeanwhile(t *testing.T) {
 		require.NoError(t, try(t.Context()), name)
 	}
 	c.Kill()
+	_, err = d.Route(t.Context(), demoTenant, "8999")
+	require.Equal(t, fault.Unavailable, fault.KindOf(err), "%v", err)
 	for name, try := range all {
-		if name == "route" {
-			continue // it may be kept
+		if name == "route" { // as it was last known
+			require.NoError(t, try(t.Context()))
+			continue
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		err := try(ctx)

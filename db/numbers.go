@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/domain/call"
+	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 )
@@ -38,7 +39,7 @@ SELECT b.queue, b.agent, b.trunk,
 const longestPrefix = 24
 
 // Route looks a number up in a tenant; kind ToNobody if it leads nowhere. Answers
-// are kept until the directory changes. Whether the caller may go there is not
+// are kept until the directory changes, and while the database is away. Whether the caller may go there is not
 // asked here: a call from a trunk must not be sent out by another.
 func (d *DB) Route(ctx context.Context, t id.Tenant, number string) (call.Route, error) {
 	d.startListening()
@@ -56,7 +57,11 @@ func (d *DB) Route(ctx context.Context, t id.Tenant, number string) (call.Route,
 		return nil
 	})
 	if err != nil {
-		return call.Route{}, failure("look a number up", err)
+		err = failure("look a number up", err)
+		if last, known := d.routes.last(t, number); known && fault.KindOf(err) == fault.Unavailable {
+			return last, nil
+		}
+		return call.Route{}, err
 	}
 	d.routes.put(t, number, r, epoch)
 	return r, nil

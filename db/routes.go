@@ -7,13 +7,21 @@ import (
 	"holdfast/domain/id"
 )
 
-// routeCache keeps the routes of numbers that were looked up, as long as the
-// listener is connected and hears of changes; otherwise it keeps nothing.
+// routeCache keeps the routes of numbers that were looked up. They are true as long as
+// the listener is connected and hears of changes; those of before are good enough while
+// the database is away, since nothing can change then.
 type routeCache struct {
-	mu      sync.Mutex
-	trusted bool
-	epoch   int // counts what makes an answer that was under way worthless
-	tenants map[id.Tenant]map[string]call.Route
+	mu         sync.Mutex
+	trusted    bool
+	epoch      int // counts what makes an answer that was under way worthless
+	generation int // counts the listener's connections
+	tenants    map[id.Tenant]map[string]keptRoute
+}
+
+// keptRoute is a route, and under which connection it was looked up; 0: none.
+type keptRoute struct {
+	call.Route
+	generation int
 }
 
 // keptRoutes bounds the numbers kept per tenant: callers can dial anything.
@@ -22,13 +30,14 @@ const keptRoutes = 10_000
 // trust begins to keep routes: from now on changes are heard of.
 func (c *routeCache) trust() { c.reset(true) }
 
-// distrust forgets everything and keeps nothing more.
+// distrust has every number looked up anew.
 func (c *routeCache) distrust() { c.reset(false) }
 
 func (c *routeCache) reset(trusted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.trusted, c.tenants = trusted, map[id.Tenant]map[string]call.Route{}
+	c.trusted = trusted
+	c.generation++
 	c.epoch++
 }
 
@@ -40,23 +49,38 @@ func (c *routeCache) forget(tenant string) {
 	c.epoch++
 }
 
-// get returns a kept route; and the epoch to put one with.
+// get returns a route that is true; and the epoch to put one with.
 func (c *routeCache) get(t id.Tenant, number string) (call.Route, int, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.tenants[t][number]
-	return r, c.epoch, ok
+	return r.Route, c.epoch, ok && c.trusted && r.generation == c.generation
+}
+
+// last returns a route as it was when the number was last looked up.
+func (c *routeCache) last(t id.Tenant, number string) (call.Route, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.tenants[t][number]
+	return r.Route, ok
 }
 
 // put keeps a route that was looked up since epoch.
 func (c *routeCache) put(t id.Tenant, number string, r call.Route, epoch int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.trusted || c.epoch != epoch {
+	if c.epoch != epoch {
 		return
 	}
-	if c.tenants[t] == nil || len(c.tenants[t]) >= keptRoutes {
-		c.tenants[t] = map[string]call.Route{}
+	if c.tenants == nil {
+		c.tenants = map[id.Tenant]map[string]keptRoute{}
 	}
-	c.tenants[t][number] = r
+	if c.tenants[t] == nil || len(c.tenants[t]) >= keptRoutes {
+		c.tenants[t] = map[string]keptRoute{}
+	}
+	kept := keptRoute{Route: r}
+	if c.trusted {
+		kept.generation = c.generation
+	}
+	c.tenants[t][number] = kept
 }
