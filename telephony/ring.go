@@ -258,7 +258,7 @@ func (a *actor) endRing(e call.RingEnded, c leg.Cause) {
 	for _, l := range a.ringing(r) {
 		a.giveUp(l, c)
 	}
-	e.Offer, e.RangAt = r.order.Offer, r.rangAt
+	e.Offer, e.Agent, e.RangAt = r.order.Offer, r.order.Agent, r.rangAt
 	if e.Outcome == "" {
 		e.Outcome = call.RingFailed
 	}

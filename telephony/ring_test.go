@@ -178,6 +178,7 @@ func TestRing_NobodyAnswers_NoAnswerAndCancel(t *testing.T) {
 	c := s.rings(p)
 	e := s.wait(done)
 	require.Equal(t, call.RingNoAnswer, e.Outcome)
+	require.Equal(t, id.Agent("1001"), e.Agent, "whoever did not order the ring learns whose it was")
 	require.Equal(t, 180, e.SIPCode)
 	require.NoError(t, c.Wait(s.soon(), softphone.Ended))
 	require.Equal(t, `Q.850;cause=19;text="No answer"`, c.Status().Reason)
