@@ -187,9 +187,10 @@ func TestNodeDiesBetweenTheOpeningAndTheWorkflowsStart_NothingIsLost(t *testing.
 	ten.Talk(again, a.Answered())
 }
 
-// The database is away: who talks goes on talking, new callers are not lost silently,
-// and readyz names what is missing; then all goes on.
-func TestDatabaseIsAway_LiveCallsGoOn_NewOnesAreToldToComeBack(t *testing.T) {
+// The database is away: who talks goes on talking, who comes in hears music while the
+// node retries, who comes later is told to come back, and readyz names what is missing;
+// then all goes on, and who waited is served.
+func TestDatabaseIsAway_LiveCallsGoOn_NewOnesHearMusicOrAreToldToComeBack(t *testing.T) {
 	ten := hall.Tenant(t, stage.Plan{Agents: 2})
 	a := ten.ReadyAgent(1)
 	customer := ten.Call("4934900", "8000")
@@ -208,17 +209,38 @@ func TestDatabaseIsAway_LiveCallsGoOn_NewOnesAreToldToComeBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, ans.Status)
 	require.Contains(t, string(ans.Body), "database")
-	newcomer := ten.Dial(softphone.Dial{To: "8000", From: "4935000", Tone: stage.CustomerTone})
-	require.NoError(t, newcomer.Wait(back(t), softphone.Ended))
-	require.Equal(t, 503, newcomer.Status().Code)
+	newcomer := ten.Call("4935000", "8000")
+	require.NoError(t, stage.WaitMusic(ten.Context(), newcomer))
+	refusedWithRetryAfter(t, ten)
 
 	require.NoError(t, hall.Postgres.Restart(back(t)))
 	restarted = true
 	ten.Talk(customer, rung)
 	require.NoError(t, rung.HangUp())
 	ten.WaitEnded(customer)
+	next := a.Answered()
+	require.Equal(t, "4935000", next.From)
+	ten.Talk(newcomer, next)
+	require.NoError(t, next.HangUp())
 	_, err = ten.Watch.WaitSession(back(t), a.Number, "come free", func(s stage.Session) bool { return s.State == "Ready" })
 	require.NoError(t, err)
 	again := ten.Call("4935100", "8000")
 	ten.Talk(again, a.Answered())
+}
+
+// refusedWithRetryAfter waits until new callers are refused with 503, at once, and are
+// told when to come back. Those who come while the node still hopes hang up again.
+func refusedWithRetryAfter(t *testing.T, ten *stage.Tenant) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		impatient := ten.Call("4935001", "8000")
+		if impatient.Wait(ten.Context(), softphone.Up) == nil {
+			return impatient.HangUp() != nil
+		}
+		return impatient.Status().Code == http.StatusServiceUnavailable
+	}, stage.Patience, 100*time.Millisecond)
+	raw := hall.Raw(t, "UDP", ten.Trunk())
+	res := raw.Ask(stage.Request{Method: "INVITE", URI: "sip:8000@" + ten.Domain, From: "sip:4935002@carrier.example", Body: stage.Offer("0")})
+	require.Equal(t, 503, res.StatusCode)
+	require.NotNil(t, res.GetHeader("Retry-After"))
 }
