@@ -49,6 +49,9 @@ type ear struct {
 	looks  []look
 	mixed  int // looks in a row that did not agree
 	steady int // looks in a row that did, after a mixture
+
+	packets int // that had come at the last look
+	missed  int // looks in a row without a new one
 }
 
 // look is one window of sound: its strongest frequency, how loud it is, and whether
@@ -69,7 +72,7 @@ func listenTo(ctx context.Context, tell *narrator, audio *softphone.Audio) {
 			e.sum()
 			return
 		case <-tick.C:
-			e.hear(lookAt(audio.Latest()))
+			e.hear(lookAt(audio.Latest()), audio.Heard().Packets)
 		}
 	}
 }
@@ -83,11 +86,14 @@ func lookAt(window []int16) look {
 	return look{freq, level, level > media.Loudness(window)-purity}
 }
 
-// hear takes one look; only what lasts is told.
-func (e *ear) hear(l look) {
-	if e.audio.Heard().Packets == 0 {
+// hear takes one look, and how many packets have come so far; only what lasts is told.
+// A look without a new packet shows a sound that is over.
+func (e *ear) hear(l look, packets int) {
+	if packets == e.packets {
+		e.missing()
 		return
 	}
+	e.packets, e.missed = packets, 0
 	e.looks = append(e.looks, l)
 	if len(e.looks) < earSame {
 		return
@@ -105,6 +111,15 @@ func (e *ear) hear(l look) {
 		e.now = sound
 		e.tell.say("hears %s", sound)
 	}
+}
+
+// missing is a look at a line on which nothing came.
+func (e *ear) missing() {
+	if e.missed++; e.missed != earSame || e.now == "" {
+		return
+	}
+	e.looks, e.mixed, e.steady, e.now, e.freq = nil, 0, 0, "", 0
+	e.tell.say("hears nothing any more: no packets come")
 }
 
 // settle names what is heard; while the looks disagree, that is what was heard before.
