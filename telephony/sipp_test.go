@@ -23,9 +23,7 @@ import (
 func (s *stage) sipp(name string, args ...string) *exec.Cmd {
 	s.t.Helper()
 	path, err := exec.LookPath("sipp")
-	if err != nil {
-		s.t.Skip("sipp (Debian package sip-tester) is not installed")
-	}
+	require.NoError(s.t, err, "these tests need sipp: `make test` installs it, or `apt-get install sip-tester`")
 	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	s.t.Cleanup(cancel)
 	scenario, err := filepath.Abs(filepath.Join("testdata", "sipp", name+".xml"))
