@@ -75,11 +75,13 @@ func (r *apiRole) start(ctx context.Context) (err error) {
 	return nil
 }
 
-func (r *apiRole) stop(context.Context) {
+func (r *apiRole) stop(ctx context.Context) {
 	r.end()
-	<-r.served
-	<-r.followed
-	r.dispatcher.Stop()
+	finish(ctx, r.ground.log, endWithin, func() {
+		<-r.served
+		<-r.followed
+		r.dispatcher.Stop()
+	})
 }
 
 func (r *apiRole) addresses() map[string]string {

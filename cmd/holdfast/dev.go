@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,8 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,6 +31,9 @@ const (
 	devNode = "dev"
 	// devDrain: who presses Ctrl-C does not wait for calls to end.
 	devDrain = 100 * time.Millisecond
+	// portPatience is how long a port of Temporal may be in use before that is an error,
+	// portLook the pause between two tries.
+	portPatience, portLook = 3 * time.Second, 50 * time.Millisecond
 	// engineStop bounds the orderly stop of Temporal and of Postgres.
 	engineStop = 30 * time.Second
 )
@@ -75,7 +81,9 @@ type site struct {
 	temporal *engines.Temporal
 	ground   *ground
 	roles    []namedRole
-	watching chan struct{} // closed when nobody watches Temporal any more
+
+	keepers sync.WaitGroup       // who watch the engines
+	dismiss []context.CancelFunc // tell them to go
 }
 
 type namedRole struct {
@@ -98,7 +106,7 @@ func runDev(ctx context.Context, e environment, o devOptions, out, console io.Wr
 	if s.env.TokenKeys, err = f.tokenKey(); err != nil {
 		return err
 	}
-	if err := s.checkPorts(); err != nil {
+	if err := s.checkPorts(ctx); err != nil {
 		return err
 	}
 	err = s.start(ctx)
@@ -129,9 +137,10 @@ func devEnvironment(e environment) environment {
 	return e
 }
 
-// checkPorts tries the sockets of the roles before the engines start, so that a
-// taken port is told at once.
-func (s *site) checkPorts() error {
+// checkPorts tries the sockets before the engines start, so that a taken port is told at
+// once. Those of Temporal get a moment: the one of a process that was killed just now is
+// still ending.
+func (s *site) checkPorts(ctx context.Context) error {
 	for _, p := range []struct {
 		network, variable string
 		addr              listenAddr
@@ -142,13 +151,34 @@ func (s *site) checkPorts() error {
 			return socketError(p.variable, p.addr, err)
 		}
 	}
-	for flag, port := range map[string]int{"--temporal-port": s.options.temporalPort, "--ui-port": s.options.uiPort} {
-		a := listenAddr(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err := trySocket("tcp", a); err != nil {
-			return socketError(flag, a, err)
+	patience, cancel := context.WithTimeout(ctx, portPatience)
+	defer cancel()
+	for _, p := range []struct {
+		flag string
+		port int
+	}{{"--temporal-port", s.options.temporalPort}, {"--ui-port", s.options.uiPort}} {
+		a := listenAddr(net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)))
+		if err := s.awaitSocket(patience, a); err != nil {
+			return socketError(p.flag, a, err)
 		}
 	}
-	return nil
+	return ctx.Err()
+}
+
+// awaitSocket waits until a socket can be opened, or ctx ends.
+func (s *site) awaitSocket(ctx context.Context, a listenAddr) error {
+	for told := false; ; told = true {
+		err := trySocket("tcp", a)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+		if !told {
+			fmt.Fprintf(s.out, "Port %s is still in use; waiting %.0f s for it.\n", a.port(), portPatience.Seconds())
+		}
+		if !sleep(ctx, portLook) {
+			return err
+		}
+	}
 }
 
 func (s *site) start(ctx context.Context) error {
@@ -171,6 +201,9 @@ func (s *site) start(ctx context.Context) error {
 
 func (s *site) startPostgres(ctx context.Context) (err error) {
 	s.postgres, err = cluster.Start(ctx, cluster.Config{Dir: s.folder.in("postgres"), Log: s.log})
+	if err == nil {
+		s.watch(ctx, "Postgres", s.postgres)
+	}
 	return err
 }
 
@@ -196,30 +229,10 @@ func (s *site) startTemporal(ctx context.Context) error {
 		return err
 	}
 	s.ground.env.TemporalUI = s.temporal.UI()
-	s.watching = make(chan struct{})
-	go s.watchTemporal(ctx)
+	s.watch(ctx, "Temporal", s.temporal)
 	return s.ground.dial(ctx, client.Options{
 		HostPort: s.temporal.Frontend(), Namespace: s.temporal.Namespace(), Logger: temporallog.NewStructuredLogger(s.log),
 	})
-}
-
-// watchTemporal starts Temporal again when it died by itself.
-func (s *site) watchTemporal(ctx context.Context) {
-	defer close(s.watching)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.temporal.Done():
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		s.log.Warn("Temporal ended by itself and is started again.")
-		if err := s.temporal.Restart(ctx); err != nil && !sleep(ctx, time.Second) {
-			return
-		}
-	}
 }
 
 func (s *site) startWorker(ctx context.Context) error {
@@ -268,10 +281,11 @@ func (s *site) stop(ctx context.Context) {
 	if s.ground != nil {
 		s.ground.close()
 	}
+	for _, dismiss := range s.dismiss {
+		dismiss()
+	}
+	s.keepers.Wait()
 	if s.temporal != nil {
-		if s.watching != nil {
-			<-s.watching
-		}
 		s.stopEngine(ctx, "stop Temporal", s.temporal.Stop)
 	}
 	if s.postgres != nil {

@@ -5,11 +5,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,20 +28,25 @@ type runningDev struct {
 	t     *testing.T
 	where map[string]any // its ready line
 	text  string         // what it printed before
+	later *keptText      // what it printed since
 	end   context.CancelFunc
 	ended chan error
 }
 
+// devs counts them: each has audio ports of its own.
+var devs atomic.Int32
+
 // startDev starts dev on a folder, on free ports, and waits until it is ready.
 func startDev(t *testing.T, data string) *runningDev {
 	t.Helper()
+	first := 12000 + 500*int(devs.Add(1)%4)
 	e, err := parseEnvironment(map[string]string{
-		"HOLDFAST_HTTP_ADDR": "127.0.0.1:0", "HOLDFAST_SIP_ADDR": "127.0.0.1:0", "HOLDFAST_RTP_PORTS": "12000-12999",
+		"HOLDFAST_HTTP_ADDR": "127.0.0.1:0", "HOLDFAST_SIP_ADDR": "127.0.0.1:0", "HOLDFAST_RTP_PORTS": fmt.Sprintf("%d-%d", first, first+499),
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	out, printed := io.Pipe()
-	d := &runningDev{t: t, end: cancel, ended: make(chan error, 1)}
+	d := &runningDev{t: t, end: cancel, ended: make(chan error, 1), later: &keptText{}}
 	go func() {
 		err := runDev(ctx, e, devOptions{data: data}, printed, io.Discard)
 		d.ended <- err
@@ -44,7 +56,7 @@ func startDev(t *testing.T, data string) *runningDev {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if json.Unmarshal(lines.Bytes(), &d.where) == nil && d.where["ready"] == true {
-			go func() { _, _ = io.Copy(io.Discard, out) }() // what it says at the stop
+			go func() { _, _ = io.Copy(d.later, out) }()
 			return d
 		}
 		d.text += lines.Text() + "\n"
@@ -65,20 +77,13 @@ func (d *runningDev) at(name string) string { return d.where[name].(string) }
 
 // SEED-69, SEED-73: from an empty folder to the first call, with what the user types.
 func TestDev_FromAnEmptyFolderToTheFirstCall_AndAgainOnTheSameFolder(t *testing.T) {
-	if _, err := engines.FindBinary(); err != nil {
-		t.Skipf("needs holdfast-devstack: %v", err)
-	}
+	data := devFolder(t)
 	t.Parallel()
-	data, err := os.MkdirTemp("", "holdfast-dev-") // not t.TempDir: Postgres runs as another user, who must get there
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(data) })
-	require.NoError(t, os.Chmod(data, 0o711))
-
 	d := startDev(t, data)
 	for _, line := range []string{"✓ Postgres", "✓ Temporal", "✓ Demo tenant", "✓ HTTP API", "http://" + d.at("http") + "/docs", "phone --as 1001@demo.localhost"} {
 		require.Contains(t, d.text, line)
 	}
-	_, err = openFolder(data)
+	_, err := openFolder(data)
 	require.ErrorContains(t, err, "is in use by another holdfast dev")
 	firstCall(t, d)
 	res, err := http.Get("http://" + d.at("http") + "/readyz")
@@ -105,6 +110,67 @@ func TestDev_FromAnEmptyFolderToTheFirstCall_AndAgainOnTheSameFolder(t *testing.
 	require.NoError(t, c.do(t.Context(), "GET", "/v1/calls", nil, &calls))
 	require.Len(t, calls.Items, 1, "the record outlived the restart")
 	require.Equal(t, "1001", calls.Items[0].Agent)
+}
+
+// devFolder is a folder for startDev: not t.TempDir, since Postgres runs as another user,
+// who must get there.
+func devFolder(t *testing.T) string {
+	t.Helper()
+	if _, err := engines.FindBinary(); err != nil {
+		t.Skipf("needs holdfast-devstack: %v", err)
+	}
+	data, err := os.MkdirTemp("", "holdfast-dev-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	require.NoError(t, os.Chmod(data, 0o711))
+	return data
+}
+
+// What SIGKILL takes away comes back by itself, and the next call goes through.
+func TestDev_PostgresAndTemporalAreKilled_BothComeBackAndTheNextCallGoesThrough(t *testing.T) {
+	data := devFolder(t)
+	t.Parallel()
+	d := startDev(t, data)
+	note, err := os.ReadFile(filepath.Join(data, "postgres", "data", "postmaster.pid"))
+	require.NoError(t, err)
+	server, err := strconv.Atoi(strings.SplitN(string(note), "\n", 2)[0])
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(server, syscall.SIGKILL))
+	require.NoError(t, syscall.Kill(listener(t, d.at("temporal")), syscall.SIGKILL))
+	for _, line := range []string{
+		"! Postgres ended by itself and is started again.", "✓ Postgres runs again",
+		"! Temporal ended by itself and is started again.", "✓ Temporal runs again",
+	} {
+		require.Eventually(t, func() bool { return strings.Contains(d.later.text(), line) }, 90*time.Second, 20*time.Millisecond, line)
+	}
+	require.Eventually(t, func() bool {
+		res, err := http.Get("http://" + d.at("http") + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}, 30*time.Second, 50*time.Millisecond)
+	firstCall(t, d)
+}
+
+// listener is the id of the Temporal that was told to listen on an address.
+func listener(t *testing.T, addr string) int {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	flags, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, file := range flags {
+		line, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(line), "\x00-frontend-port\x00"+port+"\x00") {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			require.NoError(t, err)
+			return pid
+		}
+	}
+	t.Fatalf("nobody was told to listen on %s", addr)
+	return 0
 }
 
 // firstCall is what the welcome text proposes.

@@ -114,7 +114,8 @@ func (f *folder) log(name string) (*os.File, error) {
 	return l, nil
 }
 
-// logger writes everything to the folder, and what an operator should see now to console.
+// logger writes everything to the folder, and what an operator should see now to console,
+// where the same message does not come again and again.
 func (f *folder) logger(e environment, console io.Writer, verbose bool) (*slog.Logger, error) {
 	file, err := f.log("holdfast.log")
 	if err != nil {
@@ -127,6 +128,6 @@ func (f *folder) logger(e environment, console io.Writer, verbose bool) (*slog.L
 	kept := min(e.Log, slog.LevelInfo)
 	return slog.New(slog.NewMultiHandler(
 		slog.NewTextHandler(file, &slog.HandlerOptions{Level: kept}),
-		slog.NewTextHandler(console, &slog.HandlerOptions{Level: max(seen, min(e.Log, seen))}),
+		newCalm(slog.NewTextHandler(console, &slog.HandlerOptions{Level: max(seen, min(e.Log, seen))})),
 	)), nil
 }

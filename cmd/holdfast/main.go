@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,12 +42,15 @@ func run(args []string) int {
 
 func commands() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "holdfast",
-		Short:         "A durable contact center",
-		Long:          "Holdfast is a contact center whose agent sessions and calls are durable workflows.\nStart with: holdfast dev",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Version:       version(),
+		Use:                   "holdfast",
+		Short:                 "A durable contact center",
+		Long:                  "Holdfast is a contact center whose agent sessions and calls are durable workflows.\nStart with: holdfast dev",
+		SilenceUsage:          true,
+		SilenceErrors:         true,
+		DisableFlagsInUseLine: true,
+		Version:               version(),
+		Args:                  knownCommand,
+		RunE:                  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -74,6 +78,19 @@ func noArguments(c *cobra.Command, args []string) error {
 		return usage("%s takes no argument %q; see holdfast %s --help", c.Name(), args[0], c.Name())
 	}
 	return nil
+}
+
+// knownCommand refuses a word that is none of root's commands. Cobra would do so by an
+// error without a type.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	advice := "see holdfast help"
+	if like := root.SuggestionsFor(args[0]); len(like) > 0 {
+		advice = "did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return usage("there is no command %q; %s", args[0], advice)
 }
 
 // usageError is something that the user can change.
@@ -104,13 +121,8 @@ func sentence(err error) string {
 func exitCode(err error) int {
 	var u *usageError
 	if errors.As(err, &u) || fault.Sentence(err) != "" || fault.KindOf(err) == fault.Invalid ||
-		fault.KindOf(err) == fault.NotFound || unknownCommand(err) {
+		fault.KindOf(err) == fault.NotFound {
 		return exitUsage
 	}
 	return exitFailed
-}
-
-// unknownCommand reports whether cobra found no such command: it has no error type for that.
-func unknownCommand(err error) bool {
-	return fault.KindOf(err) == fault.Internal && errors.Unwrap(err) == nil && len(err.Error()) > 15 && err.Error()[:15] == "unknown command"
 }

@@ -7,15 +7,21 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
+
+	"holdfast/dispatch"
+	"holdfast/worker"
 )
 
 // role is a part of Holdfast that runs in this process.
 type role interface {
 	// start returns when the role serves. It undoes what it began when it fails.
 	start(ctx context.Context) error
-	// stop ends in order; ctx bounds how long.
+	// stop ends in order, within a bound of its own, or of ctx if that ends first. It
+	// may be repeated.
 	stop(ctx context.Context)
 	// addresses says where the role serves, by name.
 	addresses() map[string]string
@@ -77,3 +83,67 @@ func tellReady(w io.Writer, name string, addresses map[string]string) {
 	b, _ := json.Marshal(line) // words and numbers always marshal
 	fmt.Fprintln(w, string(b))
 }
+
+// endWithin bounds the end of what a role runs besides calls: the worker takes 5 s for
+// its tasks, an api 10 s for its requests.
+const endWithin = 15 * time.Second
+
+// finish runs end and waits for it, at most until limit has passed or ctx ended: then the
+// process ends without it.
+func finish(ctx context.Context, log *slog.Logger, limit time.Duration, end func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		end()
+	}()
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-done:
+	case <-limited.Done():
+		log.Warn("Not everything ended in time; it is left behind.")
+	}
+}
+
+// taskRole is what each role with a task queue has: its worker, its dispatcher, and where
+// it is asked for its health.
+type taskRole struct {
+	ground     *ground
+	dispatcher *dispatch.Dispatcher
+	worker     *worker.Worker
+	metrics    *prometheus.Registry
+	health     *health
+}
+
+// begin is the one way in which such a role comes up: it can be asked for its health, then
+// open makes it serve, then its worker polls, then its dispatcher sweeps. Asked to stop
+// meanwhile, it calls stop, since calls may have come already.
+func (r *taskRole) begin(ctx context.Context, open func(context.Context) error, stop func(context.Context)) (err error) {
+	if r.health, err = startHealth(r.ground, r.metrics); err != nil {
+		return err
+	}
+	if err := open(ctx); err != nil {
+		r.health.stop()
+		return err
+	}
+	r.worker.Start()
+	select {
+	case <-r.worker.Ready():
+	case <-ctx.Done():
+		stop(context.WithoutCancel(ctx))
+		return ctx.Err()
+	}
+	r.dispatcher.Start()
+	return nil
+}
+
+// end stops what begin started.
+func (r *taskRole) end(ctx context.Context) {
+	finish(ctx, r.ground.log, endWithin, func() {
+		r.worker.Stop()
+		r.dispatcher.Stop()
+		r.health.stop()
+	})
+}
+
+func (r *taskRole) addresses() map[string]string { return r.health.addresses() }

@@ -44,12 +44,8 @@ func telephonyCommand() *cobra.Command {
 
 // nodeRole is a telephony node with the worker of its task queue.
 type nodeRole struct {
-	ground     *ground
-	dispatcher *dispatch.Dispatcher
-	node       *telephony.Node
-	worker     *worker.Worker
-	metrics    *prometheus.Registry
-	health     *health
+	taskRole
+	node *telephony.Node
 }
 
 func newNode(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*nodeRole, error) {
@@ -69,7 +65,8 @@ func newNode(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*
 	g.db.OnRing(conf.Name, n.Prompted)
 	g.db.OnDirectoryChange(n.DirectoryChanged)
 	phone := &activities.Node{Phone: n, Journal: g.db, Name: conf.Name, Boot: conf.Boot}
-	return &nodeRole{ground: g, dispatcher: d, node: n, worker: worker.Node(g.temporal, phone, g.log), metrics: metrics}, nil
+	tasks := taskRole{ground: g, dispatcher: d, worker: worker.Node(g.temporal, phone, g.log), metrics: metrics}
+	return &nodeRole{taskRole: tasks, node: n}, nil
 }
 
 // shards is how many shards the media engine will have.
@@ -194,23 +191,13 @@ func resolve(host string) (netip.Addr, error) {
 	return found[0].Unmap(), nil
 }
 
-func (r *nodeRole) start(ctx context.Context) (err error) {
-	if r.health, err = startHealth(r.ground, r.metrics); err != nil {
-		return err
-	}
-	if err := r.node.Start(ctx); err != nil {
-		r.health.stop()
-		return sipSocketError(r.ground.env, err)
-	}
-	r.worker.Start()
-	select {
-	case <-r.worker.Ready():
-	case <-ctx.Done():
-		r.stop(context.WithoutCancel(ctx)) // calls may have come already
-		return ctx.Err()
-	}
-	r.dispatcher.Start()
-	return nil
+func (r *nodeRole) start(ctx context.Context) error {
+	return r.begin(ctx, func(ctx context.Context) error {
+		if err := r.node.Start(ctx); err != nil {
+			return sipSocketError(r.ground.env, err)
+		}
+		return nil
+	}, r.stop)
 }
 
 // sipSocketError names the variable of the socket that could not be opened.
@@ -235,9 +222,7 @@ func (r *nodeRole) stop(ctx context.Context) {
 	if err := r.dispatcher.Flush(flush); err != nil {
 		r.ground.log.Warn("Not everything that happened could be delivered before the stop; the guard ends the calls concerned.", "err", err)
 	}
-	r.worker.Stop()
-	r.dispatcher.Stop()
-	r.health.stop()
+	r.end(ctx)
 }
 
 func (r *nodeRole) addresses() map[string]string {

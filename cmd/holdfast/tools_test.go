@@ -147,7 +147,7 @@ func TestListen_ATakenPortIsNamedWithItsVariable(t *testing.T) {
 	_, err = listen("HOLDFAST_HTTP_ADDR", "192.0.2.1:1")
 	require.Contains(t, sentence(err), "no address 192.0.2.1")
 	s := &site{env: environment{HTTPAddr: listenAddr(l.Addr().String()), SIPAddr: "127.0.0.1:0"}}
-	require.Contains(t, sentence(s.checkPorts()), "HOLDFAST_HTTP_ADDR")
+	require.Contains(t, sentence(s.checkPorts(t.Context())), "HOLDFAST_HTTP_ADDR")
 }
 
 func TestExitCode_TellsTheUsersFaultsFromOurs(t *testing.T) {

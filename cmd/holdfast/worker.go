@@ -24,36 +24,14 @@ func workerCommand() *cobra.Command {
 
 // workerRole is the worker of the shared task queue, and the sweeper that starts
 // what a dead process left without a workflow.
-type workerRole struct {
-	ground     *ground
-	dispatcher *dispatch.Dispatcher
-	worker     *worker.Worker
-	health     *health
-}
+type workerRole struct{ taskRole }
 
 func newWorker(g *ground, d *dispatch.Dispatcher) *workerRole {
-	return &workerRole{ground: g, dispatcher: d, worker: worker.Shared(g.temporal, g.db, g.log)}
+	return &workerRole{taskRole{ground: g, dispatcher: d, worker: worker.Shared(g.temporal, g.db, g.log), metrics: newMetrics()}}
 }
 
-func (r *workerRole) start(ctx context.Context) (err error) {
-	if r.health, err = startHealth(r.ground, newMetrics()); err != nil {
-		return err
-	}
-	r.worker.Start()
-	select {
-	case <-r.worker.Ready():
-	case <-ctx.Done():
-		r.stop(ctx)
-		return ctx.Err()
-	}
-	r.dispatcher.Start()
-	return nil
+func (r *workerRole) start(ctx context.Context) error {
+	return r.begin(ctx, func(context.Context) error { return nil }, r.stop)
 }
 
-func (r *workerRole) stop(context.Context) {
-	r.dispatcher.Stop()
-	r.worker.Stop()
-	r.health.stop()
-}
-
-func (r *workerRole) addresses() map[string]string { return r.health.addresses() }
+func (r *workerRole) stop(ctx context.Context) { r.end(ctx) }

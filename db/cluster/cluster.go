@@ -185,6 +185,19 @@ func (c *Cluster) PID() int {
 	return c.server.pid()
 }
 
+// Done is closed when the server that runs now has ended, asked or not. After Kill
+// or Stop it is closed already.
+func (c *Cluster) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server == nil {
+		ended := make(chan struct{})
+		close(ended)
+		return ended
+	}
+	return c.server.done
+}
+
 // Stop ends all connections, writes everything down and stops the server. When
 // ctx ends first the server is stopped at once, to be recovered by the next
 // start; nothing that was committed is lost. Stop may be repeated.
