@@ -19,7 +19,8 @@ import (
 type Config struct {
 	// Name is the node's name in the registry.
 	Name id.Node
-	// Boot names this run of the process, e.g. a random word: legs of another boot are lost.
+	// Boot names this run of the process, e.g. a random word: legs of another boot are lost. When the run is given up,
+	// the node goes on under another, see Node.Boot.
 	Boot string
 	// Listen are the SIP sockets. Peers are told the SentBy of the first of each transport.
 	Listen []transaction.Endpoint
@@ -47,6 +48,9 @@ type Config struct {
 	Beat time.Duration
 	// Refresh is how old the node's view of trunks and tenants may become. Default 30 s.
 	Refresh time.Duration
+	// KeepAlive is how often phones behind NAT, on TCP or on TLS are asked by OPTIONS whether they are still there. One
+	// that does not answer three times running is lost. Default 28 s.
+	KeepAlive time.Duration
 	// Now is the clock of registrations, dialogs and facts. Default time.Now.
 	Now func() time.Time
 	// Log receives what an operator should know, and one line per call. Default: slog.Default.
@@ -74,7 +78,7 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("SIP transport %q: want UDP, TCP or TLS", e.Transport))
 		}
 	}
-	if c.MaxCalls < 0 || c.Openings < 0 || c.RetryAfter < 0 || c.Beat < 0 || c.Refresh < 0 {
+	if c.MaxCalls < 0 || c.Openings < 0 || c.RetryAfter < 0 || c.Beat < 0 || c.Refresh < 0 || c.KeepAlive < 0 {
 		problems = append(problems, errors.New("a limit or interval is negative"))
 	}
 	if err := c.Media.Validate(); err != nil {
@@ -89,6 +93,7 @@ func (c Config) orDefault() Config {
 	c.RetryAfter = orElse(c.RetryAfter, 5*time.Second)
 	c.Beat = orElse(c.Beat, 2*time.Second)
 	c.Refresh = orElse(c.Refresh, 30*time.Second)
+	c.KeepAlive = orElse(c.KeepAlive, 28*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -36,7 +36,7 @@ func (a *actor) request(l *sipLeg, tx *transaction.Server) {
 		a.reject(l, tx, sip.StatusCallTransactionDoesNotExists)
 		return
 	}
-	if tx.Flow() != l.dialog.Flow {
+	if tx.Flow() != l.dialog.Flow && !l.hop {
 		l.dialog.Moved(tx.Flow()) // behind NAT, or back on another connection; the tags prove who it is
 	}
 	switch req.Method {

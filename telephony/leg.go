@@ -28,6 +28,8 @@ type sipLeg struct {
 	stream *media.Stream
 	sound  sound
 	way    transaction.Flow // by which our INVITE went; it never changes
+	hop    bool             // that leads to another node, which passes on
+	peer   string           // ip:port that the party signals from, if not that of the flow
 
 	ring   *ring // of a leg that we rang
 	device id.Device
@@ -228,7 +230,7 @@ func (a *actor) ended(l *sipLeg, e evidence) {
 // invite rings one contact of the ring.
 func (a *actor) invite(r *ring, to leg.Address, c contact) {
 	r.legs++
-	l := &sipLeg{phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, way: c.flow, phone: c.instance}
+	l := &sipLeg{phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, way: c.flow, hop: c.hop, peer: c.peer, phone: c.instance}
 	if err := a.sendInvite(l, r, c); err != nil {
 		a.log.Info("a phone could not be rung", "device", string(to.Device), "flow", c.flow.String(), "err", err)
 		a.silence(l)

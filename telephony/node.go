@@ -19,6 +19,7 @@ import (
 	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/telephony/digest"
+	"holdfast/telephony/hop"
 	"holdfast/telephony/media"
 	"holdfast/telephony/transaction"
 )
@@ -39,6 +40,7 @@ type Node struct {
 	carriers *carriers
 	guard    *transaction.Guard
 	phones   *phones
+	peers    *peers
 	index    *index
 	metrics  *metrics
 
@@ -48,12 +50,13 @@ type Node struct {
 	life     context.Context // ends with Stop
 	end      context.CancelFunc
 	beatNow  chan struct{}
+	run      run           // by which name calls are carried
 	force    chan struct{} // closed when live calls have to end at once
 	started  time.Time
 	addrs    []net.Addr
 
-	carriersAway, beatAway trouble       // each of one goroutine
-	stale                  chan struct{} // the directory has changed since the trunks were read; one place
+	carriersAway, peersAway, beatAway trouble       // each of one goroutine
+	stale                             chan struct{} // the directory has changed since the trunks were read; one place
 
 	mu    sync.Mutex // of Start and Stop
 	state nodeState
@@ -85,6 +88,7 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 		carriers: &carriers{dir: dir, now: conf.Now}, secrets: newSecrets(dir, conf.Now),
 	}
 	n.life, n.end = context.WithCancel(context.Background())
+	n.run.boot.Store(&conf.Boot)
 	if h != nil {
 		n.SetHandler(h)
 	}
@@ -98,15 +102,16 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 	if n.phones, err = newPhones(n); err != nil {
 		return nil, fmt.Errorf("new telephony node: %w", err)
 	}
+	n.peers = newPeers(n)
 	return n, nil
 }
 
 // loopback are the addresses of this machine.
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-// pass decides about bytes before they are parsed: carriers may send as much as they like, others what the guard allows.
+// pass decides about bytes before they are parsed: carriers and other nodes may send as much as they like, others what the guard allows.
 func (n *Node) pass(transport string, source netip.AddrPort, data []byte) bool {
-	return n.carriers.knows(source.Addr()) || n.guard.Allow(transport, source, data)
+	return n.carriers.knows(source.Addr()) || n.peers.knows(source.Addr()) || n.guard.Allow(transport, source, data)
 }
 
 // SetHandler sets who is told what happens: it and the node need each other, so that one comes later.
@@ -137,6 +142,9 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.carriers.refresh(ctx, 0); err != nil {
 		n.log.Warn("the trunks could not be read yet", "err", err)
 	}
+	if err := n.peers.refresh(ctx); err != nil {
+		n.log.Warn("the other nodes could not be read yet", "err", err)
+	}
 	n.work.Go(n.keepHouse)
 	n.work.Go(func() { n.phones.reg.Run(n.life) })
 	n.work.Go(n.beatOn)
@@ -155,11 +163,12 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.layer, err = transaction.New(transaction.Config{
 		User: user{n}, Log: n.log, Timers: n.conf.Timers, RetryAfter: n.conf.RetryAfter, Trace: n.conf.Trace,
-		Filter: n.pass,
+		Filter: n.pass, Relay: n.peers.take,
 	})
 	if err != nil {
 		return err
 	}
+	n.peers.relay.Store(hop.New(hopLayer{n.layer}, n.start, n.log))
 	for _, e := range n.conf.Listen {
 		addr, err := n.layer.Listen(ctx, e)
 		if err != nil {
@@ -320,6 +329,7 @@ func (n *Node) keepHouse() {
 		n.strays.Store(0)
 		n.index.sweep(n.now())
 		n.phones.settle()
+		n.peers.keep()
 		ctx, cancel := context.WithTimeout(n.life, n.conf.Refresh)
 		n.carriersAway.note(n, "the trunks can't be read", n.carriers.refresh(ctx, n.conf.Refresh))
 		cancel()
@@ -362,11 +372,14 @@ func (n *Node) beat(ctx context.Context) {
 	if len(n.conf.Listen) > 0 {
 		address = n.Addr(n.conf.Listen[0].Transport)
 	}
-	err := n.dir.Beat(ctx, device.Node{
-		Name: n.conf.Name, Boot: n.conf.Boot, Address: address, Started: n.started, Seen: n.now(), Calls: n.Calls(),
+	lost, err := n.dir.Beat(ctx, device.Node{
+		Name: n.conf.Name, Boot: n.Boot(), Address: address, Started: n.started, Seen: n.now(), Calls: n.Calls(),
 		Drain: n.draining.Load(),
 	})
 	n.beatAway.note(n, "the heartbeat can't be written", err)
+	if err == nil {
+		n.registered(lost)
+	}
 }
 
 // musicOf is the clip of that name, else the default.

@@ -32,6 +32,11 @@ type Directory interface {
 	Trunks(ctx context.Context) ([]device.Trunk, error)
 	// Registrations lists the live registrations of a device.
 	Registrations(ctx context.Context, t id.Tenant, d id.Device) ([]device.Registration, error)
-	// Beat writes the node's row of the registry.
-	Beat(ctx context.Context, n device.Node) error
+	// Nodes lists the registry, lost nodes excepted.
+	Nodes(ctx context.Context) ([]device.Node, error)
+	// NodeSecret is what only the nodes know, the same for all of them (package hop).
+	NodeSecret(ctx context.Context) ([]byte, error)
+	// Beat writes the node's row of the registry, and reports whether this run of the
+	// node was given up: its calls are closed.
+	Beat(ctx context.Context, n device.Node) (lost bool, err error)
 }

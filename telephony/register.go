@@ -112,6 +112,7 @@ func (p *phones) changed(c registrar.Change) {
 			r.Expires = now.Add(-time.Millisecond)
 		}
 	}
+	r.Boot = p.n.Boot()
 	if cred, err := p.n.secrets.of(p.n.life, r.Tenant, string(r.Device)); err == nil {
 		r.Agent = cred.Agent
 	}
@@ -167,7 +168,7 @@ func registrationOf(b registrar.Binding) device.Registration {
 	user, domain, _ := strings.Cut(b.AOR, "@")
 	return device.Registration{
 		Tenant: id.Tenant(domain), Device: id.Device(user), Contact: b.Contact, Instance: b.Key(),
-		Transport: strings.ToLower(b.Flow.Transport), Flow: b.Flow.Remote, Node: id.Node(b.Node), UserAgent: b.UserAgent,
+		Transport: strings.ToLower(b.Flow.Transport), Flow: b.Flow.Remote, Node: id.Node(b.Node), UserAgent: b.UserAgent, Path: b.Path,
 		CallID: b.CallID, CSeq: b.CSeq, Expires: b.ExpiresAt,
 	}
 }
@@ -217,7 +218,7 @@ func (n *Node) near(t id.Tenant, r *ring) [][]contact {
 		for _, b := range n.phones.reg.Lookup(aorOf(t, ad.Device)) {
 			if n.layer.Alive(b.Flow) {
 				found[i] = append(found[i], contact{
-					uri: b.Contact, to: toURI(t, ad.Device), flow: b.Flow, route: b.Path, instance: b.Key(),
+					uri: b.Contact, to: toURI(t, ad.Device), flow: b.Flow, route: b.Path, instance: b.Key(), peer: b.Flow.Remote,
 				})
 			}
 		}
@@ -243,10 +244,15 @@ func (n *Node) far(ctx context.Context, t id.Tenant, r *ring) [][]contact {
 			n.log.Warn("the registrations of a device could not be read", "device", string(ad.Device), "err", err)
 		}
 		for _, reg := range list {
-			flow := transaction.Flow{Transport: strings.ToUpper(reg.Transport), Remote: reg.Flow}
-			if reg.Expires.After(n.now()) && n.layer.Alive(flow) {
-				found[i] = append(found[i], contact{uri: reg.Contact, to: toURI(t, ad.Device), flow: flow, instance: reg.Instance})
+			if !reg.Expires.After(n.now()) {
+				continue
 			}
+			c, err := n.peers.reach(ctx, reg)
+			if err != nil {
+				n.log.Info("a registration can't be reached", "device", string(ad.Device), "node", string(reg.Node), "err", err)
+				continue
+			}
+			found[i] = append(found[i], c)
 		}
 	}
 	return found
@@ -272,5 +278,5 @@ func (n *Node) carrier(ctx context.Context, t id.Tenant, number string) (contact
 		}
 		uri += ";transport=tcp"
 	}
-	return contact{uri: uri, to: uri, flow: flow, instance: uri}, nil
+	return contact{uri: uri, to: uri, flow: flow, instance: uri, peer: flow.Remote}, nil
 }

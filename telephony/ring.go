@@ -35,6 +35,8 @@ type contact struct {
 	flow     transaction.Flow
 	route    []string // proxies on the way
 	instance string   // what makes it the same phone, however we learned of it
+	peer     string   // ip:port that the phone signals from
+	hop      bool     // the flow is that of another node, which passes on
 }
 
 // address is one of the ring's targets with the contacts known of it.

@@ -126,7 +126,11 @@ func (l *sipLeg) listen() error {
 	if l.stream == nil || l.sound.agreed == nil {
 		return nil
 	}
-	if err := l.stream.Configure(l.sound.params(l.dialog.Flow.Remote)); err != nil {
+	source := l.dialog.Flow.Remote
+	if l.hop {
+		source = l.peer
+	}
+	if err := l.stream.Configure(l.sound.params(source)); err != nil {
 		return fmt.Errorf("configure the audio: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ type world struct {
 	opening  func(ctx context.Context, c call.Incoming) // runs inside Incoming
 	away     error                                      // of the directory
 	phoneLog []device.Registration
+
+	givenUp   string // the boot whose calls are closed
+	forgetful bool   // registrations that went stay, as if nobody had told
 }
 
 // fact is one report.
@@ -164,7 +168,7 @@ func (w *world) Registered(_ context.Context, r device.Registration) error {
 		k := string(r.Device) + " " + r.Instance
 		if r.Expires.After(time.Now()) {
 			w.regs[k] = r
-		} else {
+		} else if !w.forgetful {
 			delete(w.regs, k)
 		}
 	})
@@ -215,10 +219,30 @@ func (w *world) Registrations(_ context.Context, t id.Tenant, d id.Device) (list
 	return list, nil
 }
 
+// Nodes implements Directory: the last beat of each.
+func (w *world) Nodes(context.Context) ([]device.Node, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := map[id.Node]device.Node{}
+	for _, b := range w.beats {
+		last[b.Name] = b
+	}
+	return slices.Collect(maps.Values(last)), nil
+}
+
+// NodeSecret implements Directory.
+func (w *world) NodeSecret(context.Context) ([]byte, error) {
+	return []byte("the nodes' secret, of a good length"), nil
+}
+
 // Beat implements Directory.
-func (w *world) Beat(_ context.Context, n device.Node) error {
-	w.change(func() { w.beats = append(w.beats, n) })
-	return nil
+func (w *world) Beat(_ context.Context, n device.Node) (lost bool, err error) {
+	w.change(func() {
+		if lost = w.givenUp == n.Boot; !lost {
+			w.beats = append(w.beats, n)
+		}
+	})
+	return lost, nil
 }
 
 // stage is a node with its world on 127.0.0.1.
@@ -233,7 +257,12 @@ type stage struct {
 // play makes a stage; change may alter the configuration.
 func play(t *testing.T, change ...func(*Config, *world)) *stage {
 	t.Helper()
-	w := newWorld()
+	return playIn(t, newWorld(), change...)
+}
+
+// playIn makes a stage in a world where others may play as well.
+func playIn(t *testing.T, w *world, change ...func(*Config, *world)) *stage {
+	t.Helper()
 	conf := Config{
 		Name: "node-1", Boot: "boot-1", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Listen: []transaction.Endpoint{{Transport: "UDP", Addr: "127.0.0.1:0"}, {Transport: "TCP", Addr: "127.0.0.1:0"}},

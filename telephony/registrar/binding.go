@@ -95,6 +95,12 @@ func AOR(uri sip.Uri) string {
 	return user + "@" + strings.ToLower(uri.Host)
 }
 
+// BehindNAT reports that a contact, a URI, can be reached only on the flow that its REGISTER came by.
+func BehindNAT(contact string, from transaction.Flow) bool {
+	var uri sip.Uri
+	return sip.ParseUri(contact, &uri) != nil || natted(&uri, from)
+}
+
 // natted reports that a contact cannot be reached as written.
 func natted(contact *sip.Uri, from transaction.Flow) bool {
 	source, err := netip.ParseAddrPort(from.Remote)

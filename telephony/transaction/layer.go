@@ -33,6 +33,8 @@ type Config struct {
 	Timers Timers
 	// Filter is asked before parsing. Default: all pass. See Guard.
 	Filter Filter
+	// Relay is shown each checked message before anything else happens with it. Default: none.
+	Relay Relay
 	// MaxServers bounds the server transactions alive; beyond it, requests outside a dialog get 503. Default
 	// 50,000 (about 150 MB).
 	MaxServers int

@@ -82,10 +82,13 @@ func follow(method sip.RequestMethod, invite *sip.Request) *sip.Request {
 }
 
 // addVia puts our Via with a new branch in front, asking for rport (RFC 3581).
-func addVia(req *sip.Request, k link) {
+func addVia(req *sip.Request, k link) { putVia(req, k, NewBranch()) }
+
+// putVia does so with a branch of the caller's.
+func putVia(req *sip.Request, k link, branch string) {
 	host, port := splitSentBy(k.sentBy())
 	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: k.flow().Transport, Host: host, Port: port}
-	via.Params.Add("branch", NewBranch())
+	via.Params.Add("branch", branch)
 	via.Params.Add("rport", "")
 	req.PrependHeader(via)
 }

@@ -33,6 +33,9 @@ func (l *Layer) input(data []byte, source netip.AddrPort, k link) {
 	if req, ok := msg.(*sip.Request); ok {
 		markSource(req, f.Remote)
 	}
+	if l.conf.Relay != nil && l.conf.Relay(msg, f) {
+		return
+	}
 	l.queue(msg, k)
 }
 
