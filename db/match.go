@@ -36,10 +36,6 @@ import (
 // the others are there to explain the choice, and to pass those it must not take.
 const bestOf = 16
 
-// offerGrace is how much longer than the ring an offer's lease lasts: the time in
-// which the ring's outcome must have been reported. The call has the same.
-const offerGrace = 5 * time.Second
-
 const (
 	sqlLock = `SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k`
 
@@ -189,7 +185,7 @@ func (f *flight) findCallers(into *[]caller, strategies map[id.Queue]queue.Strat
 func (c caller) offerTo(at time.Time) agent.Offer {
 	return agent.Offer{
 		ID: c.Offer, Call: c.Call, Class: c.class, Queue: c.Queue, From: c.from, Data: c.data,
-		At: at, Deadline: at.Add(c.ring + offerGrace),
+		At: at, Deadline: at.Add(c.ring + call.RingGrace),
 	}
 }
 

@@ -142,7 +142,7 @@ func (r *placeRow) answer(c caller) (record.Placed, bool) {
 	case r.number == nil || *r.number < c.number:
 		return record.Placed{}, false
 	case *r.number > c.number: // a late repetition: the call is further already
-		return record.Placed{Waiting: &call.Waiting{}}, true
+		return record.Placed{Waiting: &call.Waiting{Offer: c.Offer}}, true
 	case r.agent == nil:
 		return record.Placed{}, false
 	}
@@ -209,7 +209,7 @@ func (p *place) placed() record.Placed {
 	if c := p.chosen(); c != nil {
 		return record.Placed{Matched: matched(p.caller.Offer, c.Agent, c.addresses, c.method)}
 	}
-	return record.Placed{Waiting: &call.Waiting{Position: p.position}}
+	return record.Placed{Waiting: &call.Waiting{Position: p.position, Offer: p.caller.Offer}}
 }
 
 // write queues the reservation on both rows, and the decision.

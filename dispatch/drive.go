@@ -251,8 +251,11 @@ func (o *opening) tell(ctx context.Context) {
 		}
 		m.From = id.CallWorkflow(o.ref.Tenant, o.ref.Call)
 		err = o.d.conf.Temporal.SignalWorkflow(ctx, id.AgentWorkflow(o.ref.Tenant, f.Tell.Agent), "", m.Kind, m)
-		if err == nil || closed(err) {
+		switch {
+		case err == nil:
 			o.step(ctx, o.d.conf.Now(), call.Done{Seq: f.Seq})
+		case closed(err): // nobody is there: the call goes on to the next agent
+			o.step(ctx, o.d.conf.Now(), call.Failed{Seq: f.Seq, Error: err.Error(), Gone: true})
 		}
 	}
 }

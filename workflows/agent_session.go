@@ -26,6 +26,7 @@ func AgentSession(ctx workflow.Context, s agent.State) (agent.View, error) {
 			workflow.SetCurrentDetails(ctx, agentDetails(s))
 			upsertAttributes(ctx, agentWords(s))
 		},
+		heard: func(s *agent.State) *map[string]int64 { return &s.Heard },
 		again: func(ctx workflow.Context, s agent.State) error {
 			return workflow.NewContinueAsNewError(ctx, AgentSession, s)
 		},
@@ -46,6 +47,8 @@ func (agentStory) Messages() (commands, facts []string) {
 func (agentStory) Decode(kind string, data []byte) (agent.Event, error) {
 	return agent.Decode(agent.Kind(kind), data)
 }
+
+func (agentStory) Takes(workflow.Context, agent.State, agent.Event) bool { return true }
 
 func (agentStory) Together(effects []agent.Effect) []agent.Effect { return effects }
 
@@ -119,7 +122,7 @@ func (a agentStory) save(ctx workflow.Context, f agent.Effect) agent.Event {
 
 func (a agentStory) refuse(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {
 	to := id.CallWorkflow(s.Tenant, f.Refuse.Offer.Call())
-	m, err := note(ctx, string(call.KindOfferRefused), call.OfferRefused{Offer: f.Refuse.Offer, Cause: f.Refuse.Cause})
+	m, err := note(ctx, string(call.KindOfferRefused), call.OfferRefused{Offer: f.Refuse.Offer, Agent: s.Agent, Cause: f.Refuse.Cause})
 	if err == nil {
 		err = a.record(ctx, f.Words(), nil, records.Tell, to, m)
 	}

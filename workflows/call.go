@@ -30,6 +30,7 @@ func Call(ctx workflow.Context, s call.State) (call.View, error) {
 			workflow.SetCurrentDetails(ctx, callDetails(s))
 			upsertAttributes(ctx, callWords(s))
 		},
+		heard: func(s *call.State) *map[string]int64 { return &s.Heard },
 		again: func(ctx workflow.Context, s call.State) error {
 			return workflow.NewContinueAsNewError(ctx, Call, s)
 		},
@@ -66,6 +67,13 @@ func (callStory) Messages() (commands, facts []string) {
 
 func (callStory) Decode(kind string, data []byte) (call.Event, error) {
 	return call.Decode(call.Kind(kind), data)
+}
+
+// Takes passes over a refusal that came before its match, if this run began when that
+// was not known to happen.
+func (callStory) Takes(ctx workflow.Context, s call.State, e call.Event) bool {
+	refused, ok := e.(call.OfferRefused)
+	return !ok || !s.Overtakes(refused) || workflow.GetVersion(ctx, changeEarlyRefusal, workflow.DefaultVersion, 1) >= 1
 }
 
 // Together lets a ring write the Save that comes with it: the ring would otherwise
@@ -223,7 +231,12 @@ func (c callStory) tell(ctx workflow.Context, s call.State, f call.Effect) call.
 	default:
 		err = c.record(ctx, f.Words(), nil, records.Tell, to, m)
 	}
-	return c.answer(f, err)
+	answer := c.answer(f, err)
+	if failed, ok := answer.(call.Failed); ok && failed.Gone && t.What == call.TellOffered &&
+		workflow.GetVersion(ctx, changeOfferToNobody, workflow.DefaultVersion, 1) < 1 {
+		return call.Done{Seq: f.Seq}
+	}
+	return answer
 }
 
 func (callStory) answer(f call.Effect, err error) call.Event {

@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
@@ -26,6 +28,9 @@ func matched(offer id.Offer, a id.Agent) call.Matched {
 func sessions(env *testsuite.TestWorkflowEnvironment, w *world) {
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Maybe().Return(
 		func(_, workflow, _, name string, _ any) error {
+			if slices.Contains(w.gone, workflow) {
+				return &temporal.UnknownExternalWorkflowExecutionError{}
+			}
 			w.say("signal %s %s", workflow, name)
 			return nil
 		})
@@ -108,12 +113,69 @@ func TestCall_SessionIsGone_CallGoesOn(t *testing.T) {
 	t.Parallel()
 	env, w := stage(t)
 	sessions(env, w)
-	w.gone = []string{"agent:acme.example:1001"}
+	answer := w.ring
+	w.ring = func(r call.Ring) (call.RingEnded, error) {
+		w.gone = []string{"agent:acme.example:1001"} // while its phone rings
+		return answer(r)
+	}
 	fact(t, env, time.Second, "matched", matched("c1/1", "1001"))
 	fact(t, env, time.Minute, "leg_ended", hungUp())
 	env.ExecuteWorkflow(workflows.Call, waiting(t))
 	require.NoError(t, env.GetWorkflowError())
 	require.Contains(t, w.transcript(), "close answered hangup")
+}
+
+func TestCall_SessionIsGoneBeforeItIsOffered_NextAgentRings(t *testing.T) {
+	t.Parallel()
+	env, w := stage(t)
+	sessions(env, w)
+	w.gone = []string{"agent:acme.example:1001"}
+	answer, next := w.ring, matched("c1/2", "1002")
+	w.match = &next
+	rings := make(chan struct{})
+	w.ring = func(r call.Ring) (call.RingEnded, error) {
+		if r.Agent == "1001" {
+			<-rings // until it is taken back
+			return call.RingEnded{Offer: r.Offer, Outcome: call.RingRescinded}, nil
+		}
+		return answer(r)
+	}
+	w.cancelled = func() { close(rings) }
+	fact(t, env, time.Second, "matched", matched("c1/1", "1001"))
+	fact(t, env, time.Minute, "leg_ended", hungUp())
+	env.ExecuteWorkflow(workflows.Call, waiting(t))
+	require.NoError(t, env.GetWorkflowError())
+	said := w.transcript()
+	require.Contains(t, said, "tell agent:acme.example:1002 established")
+	require.NotContains(t, said, "tell agent:acme.example:1001 established")
+}
+
+func TestCall_RefusalOvertakesTheMatch_PlacedAgainAndNothingRings(t *testing.T) {
+	t.Parallel()
+	env, w := stage(t)
+	sessions(env, w)
+	fact(t, env, time.Second, "offer_refused", call.OfferRefused{Offer: "c1/1", Agent: "1001", Cause: leg.Unreachable})
+	fact(t, env, 2*time.Second, "matched", matched("c1/1", "1001"))
+	fact(t, env, time.Minute, "leg_ended", hungUp())
+	env.ExecuteWorkflow(workflows.Call, waiting(t))
+	require.NoError(t, env.GetWorkflowError())
+	said := w.transcript()
+	require.Contains(t, said, "place support")
+	require.NotContains(t, said, "ring 1001")
+}
+
+// A run that began before the change goes on as it began.
+func TestCall_BegunBeforeTheChange_PassesOverTheRefusal(t *testing.T) {
+	t.Parallel()
+	env, w := stage(t)
+	sessions(env, w)
+	env.OnGetVersion("2026-11-21-refusal-before-its-match", workflow.DefaultVersion, 1).Return(workflow.DefaultVersion)
+	fact(t, env, time.Second, "offer_refused", call.OfferRefused{Offer: "c1/1", Agent: "1001", Cause: leg.Unreachable})
+	fact(t, env, 2*time.Second, "matched", matched("c1/1", "1001"))
+	fact(t, env, time.Minute, "leg_ended", hungUp())
+	env.ExecuteWorkflow(workflows.Call, waiting(t))
+	require.NoError(t, env.GetWorkflowError())
+	require.Contains(t, w.transcript(), "ring 1001")
 }
 
 func TestCall_NobodyComes_LongestWaitEndsIt(t *testing.T) {

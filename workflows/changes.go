@@ -18,3 +18,15 @@ package workflows
 // changeCleanStop lets a guard end, after a clean stop of its node, the calls whose end
 // the node could not tell in time.
 const changeCleanStop = "2026-11-21-clean-stop-ends-the-rest"
+
+// changeWitness lets a guard give a node up only if the registry does not hear it
+// either.
+const changeWitness = "2026-11-21-node-is-lost-by-two-witnesses"
+
+// changeEarlyRefusal lets a call hear the refusal of an offer before the match that made
+// it: the match is late then, and nothing rings.
+const changeEarlyRefusal = "2026-11-21-refusal-before-its-match"
+
+// changeOfferToNobody lets a call go on to the next agent when the session that it would
+// tell of its offer is gone. Before, it rang the phone until the offer ran out.
+const changeOfferToNobody = "2026-11-21-offer-to-a-session-that-is-gone"

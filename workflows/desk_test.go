@@ -41,6 +41,8 @@ type world struct {
 	match   *call.Matched
 	ring    func(r call.Ring) (call.RingEnded, error)
 	gone    []string // workflows that are over
+
+	cancelled func() // is called when a ring is taken back
 }
 
 func (w *world) say(format string, args ...any) {
@@ -130,6 +132,9 @@ func (w *world) Ring(_ context.Context, _ call.Ref, r call.Ring) (call.RingEnded
 
 func (w *world) Cancel(_ context.Context, _ call.Ref, c call.Cancel) error {
 	w.say("cancel %s", c.Cause)
+	if w.cancelled != nil {
+		w.cancelled()
+	}
 	return nil
 }
 

@@ -29,7 +29,9 @@ func (l *loop[S, E, F, V]) hear() {
 			workflow.GetLogger(l.ctx).Error("A signal could not be read.", "kind", m.Kind, "err", err)
 			continue
 		}
-		_, _ = l.happen(m.At, m.From, event) // a fact is never refused
+		if l.story.Takes(l.ctx, l.state, event) {
+			_, _ = l.happen(m.At, m.From, event) // a fact is never refused
+		}
 	}
 }
 

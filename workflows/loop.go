@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -23,6 +24,9 @@ type story[S, E, F any] interface {
 	Messages() (commands, facts []string)
 	// Decode reads an event.
 	Decode(kind string, data []byte) (E, error)
+	// Takes reports whether this run takes fact e; one that began before a change
+	// may have to pass over it, as it did then.
+	Takes(ctx workflow.Context, s S, e E) bool
 	// Number is an effect's Seq.
 	Number(f F) int
 	// Together leaves out the effects that are carried out along with others of the
@@ -55,6 +59,8 @@ type loop[S machine[S, E, F, V], E, F, V any] struct {
 	lingers func(s S) bool
 	// show tells the Web UI and the search attributes what the state is now.
 	show func(ctx workflow.Context, s S)
+	// heard is where the state keeps what was heard of whom.
+	heard func(s *S) *map[string]int64
 	// again continues as new.
 	again func(ctx workflow.Context, s S) error
 
@@ -82,6 +88,7 @@ type mailbox struct {
 func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {
 	l.ctx, _ = workflow.NewDisconnectedContext(ctx)
 	l.open, l.heardUpTo = map[int]bool{}, map[string]int64{}
+	maps.Copy(l.heardUpTo, *l.heard(&l.state))
 	commands, facts := l.story.Messages()
 	for _, name := range append(facts, bundle) {
 		l.signals = append(l.signals, mailbox{name, workflow.GetSignalChannel(ctx, name)})
@@ -102,6 +109,7 @@ func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {
 				return l.state.View(), nil
 			}
 			if l.full() && len(l.open) == 0 {
+				*l.heard(&l.state) = l.heardUpTo // a signal may be sent again to the next run
 				return l.state.View(), l.again(l.ctx, l.state)
 			}
 		}

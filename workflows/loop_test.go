@@ -209,6 +209,33 @@ func TestSession_HistoryIsLong_ContinuesAsNewFromTheStateReached(t *testing.T) {
 	require.Empty(t, next.Owed)
 }
 
+// A signal whose receipt was lost is sent again, perhaps to the next run only.
+func TestSession_SignalIsSentAgainToTheNextRun_ItIsKnownThere(t *testing.T) {
+	t.Parallel()
+	gone := message(t, t0.Add(time.Second), "device_changed", agent.DeviceChanged{Device: "1001"})
+	gone.Source, gone.Number = "node-1", 7
+	env, _ := stage(t)
+	signIn(t, env)
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(gone.Kind, gone) }, time.Second)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 2*time.Second)
+	command(t, env, 3*time.Second, agent.CheckOut{})
+	env.ExecuteWorkflow(workflows.AgentSession, session())
+	var again *workflow.ContinueAsNewError
+	require.True(t, errors.As(env.GetWorkflowError(), &again))
+	var next agent.State
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, &next))
+
+	env, w := stage(t)
+	back := message(t, t0.Add(time.Second), "device_changed", agent.DeviceChanged{Device: "1001", Reachable: true})
+	back.Source, back.Number = "node-1", 8
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(back.Kind, back) }, time.Second)
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(gone.Kind, gone) }, 2*time.Second)
+	command(t, env, 3*time.Second, agent.SignOut{})
+	env.ExecuteWorkflow(workflows.AgentSession, next)
+	require.NoError(t, env.GetWorkflowError())
+	require.Len(t, w.transcript(), 2, "back, sign-out: %v", w.transcript())
+}
+
 func TestSession_OperatorCancels_SignsOut(t *testing.T) {
 	t.Parallel()
 	env, w := stage(t)

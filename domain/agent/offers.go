@@ -9,7 +9,8 @@ import (
 )
 
 // leaseGrace is how much longer than the offer's own deadline its end is waited
-// for: the call notices first (5 s after the ring's timeout) and tells.
+// for: the call notices first (call.RingGrace after the ring's timeout, which is that
+// deadline) and tells.
 const leaseGrace = 15 * time.Second
 
 // defaultLease bounds an offer that came without a deadline.

@@ -166,4 +166,6 @@ type State struct {
 	Orphaned    time.Time     `json:"orphaned,omitzero"`      // when the last terminal was closed
 	RetryAt     time.Time     `json:"retry_at,omitzero"`      // when to issue again what failed
 	Left        bool          `json:"left,omitempty"`         // signed out, or never came: see Over
+
+	Heard map[string]int64 `json:"heard,omitempty"` // the executor's: number of the last fact of each reporter when its run ended
 }

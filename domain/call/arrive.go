@@ -101,8 +101,9 @@ func (n *step) direct(ring time.Duration) {
 	n.tellCaller(TellStarted, "")
 }
 
-// ringGrace is how much longer than the ring itself its outcome is waited for.
-const ringGrace = 5 * time.Second
+// RingGrace is how much longer than the ring itself its outcome is waited for: the
+// lease of an offer is the ring's time and this.
+const RingGrace = 5 * time.Second
 
 // ring begins an offer.
 func (n *step) ring(m Matched) {
@@ -113,7 +114,7 @@ func (n *step) ring(m Matched) {
 	n.Offers++
 	n.Offer = &Offer{
 		ID: m.Offer, Agent: m.Agent, Targets: m.Targets, Method: m.Method,
-		At: n.at, Deadline: n.at.Add(timeout + ringGrace),
+		At: n.at, Deadline: n.at.Add(timeout + RingGrace),
 	}
 	n.enter(Offering)
 	n.open(Segment{Kind: segOffer, Agent: m.Agent, Queue: n.Route.Queue.Name, Offer: m.Offer})

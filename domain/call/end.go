@@ -129,7 +129,7 @@ func (n *step) hangUp(e HangUp) {
 // forceEnd ends everything that lives on the node, and the call with it.
 func (n *step) forceEnd(c leg.Cause, by string) {
 	if n.Offer != nil {
-		n.cancel(leg.Rescinded)
+		n.cancel(n.Offer.ID, leg.Rescinded)
 	}
 	n.dropAll(c)
 	n.end(c, by)

@@ -68,7 +68,8 @@ type (
 	}
 	// Waiting happens when no agent was eligible: the call keeps its place.
 	Waiting struct {
-		Position int `json:"position"`
+		Position int      `json:"position"`
+		Offer    id.Offer `json:"offer,omitempty"` // for which nobody was found; empty: the present one
 	}
 	// Ringing happens when a phone said 180 or 183 (Delivered).
 	Ringing struct {
@@ -87,9 +88,11 @@ type (
 		SIPCode    int       `json:"sip_code,omitempty"`
 		Sentence   string    `json:"detail,omitempty"`
 	}
-	// OfferRefused happens when the agent's session can't take the offer.
+	// OfferRefused happens when the agent's session can't take the offer, or there is
+	// none any more. It may come before the Matched that made the offer.
 	OfferRefused struct {
 		Offer id.Offer  `json:"offer"`
+		Agent id.Agent  `json:"agent,omitempty"`
 		Cause leg.Cause `json:"cause"`
 	}
 	// LegEnded happens when a leg is over. Remote says that the party did it.

@@ -85,7 +85,7 @@ func (n *step) apply(e Event) {
 	case Matched:
 		n.matched(e)
 	case Waiting:
-		n.waiting()
+		n.waiting(e)
 	case Ringing:
 		n.ringing(e)
 	case RingEnded:

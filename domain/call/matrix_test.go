@@ -36,6 +36,7 @@ func variants() []variant {
 		{"Queued, being placed", toPlaced},
 		{"Queued, music on", toQueued},
 		{"Offering, caller hears ringing", toOffering},
+		{"Offering, agent not told yet", toPlaced + "10:30:00.002 matched offer=c1/1 agent=1001\n10:30:00.010 done what=treat\n"},
 		{"Offering, music on", toQueued + "10:31:00 matched offer=c1/1 agent=1001\n10:31:00.010 done what=tell\n10:31:00.010 done what=save\n"},
 		{"Offering, direct call", toDirect},
 		{"Offering, direct call, rings", toDirect + "10:30:00.100 ringing offer=c1/1\n10:30:00.110 done what=tell\n"},
@@ -106,6 +107,7 @@ func columns(t *testing.T) []column {
 	}
 	cols = append(cols,
 		column{"offer_refused", always(call.OfferRefused{Offer: "c1/1", Cause: leg.Busy})},
+		column{"offer_refused, other offer", always(call.OfferRefused{Offer: "c1/9", Cause: leg.Busy})},
 		column{"leg_ended customer, hung up", always(call.LegEnded{Leg: "customer", Cause: leg.Hangup, Remote: true})},
 		column{"leg_ended customer, media timeout", always(call.LegEnded{Leg: "customer", Cause: leg.MediaTimeout})},
 		column{"leg_ended agent-1, hung up", always(call.LegEnded{Leg: "agent-1", Cause: leg.Hangup, Remote: true})},
@@ -148,6 +150,7 @@ func otherColumns() []column {
 		{"failed ring, gone", answer("ring", failed(true))},
 		{"failed treat, gone", answer("treat", failed(true))},
 		{"failed tell", answer("tell", failed(false))},
+		{"failed tell, gone", answer("tell", failed(true))},
 		{"failed close", answer("close", failed(false))},
 		{"failed, nothing owed", always(call.Failed{Seq: 999, Error: "away"})},
 	}

@@ -43,13 +43,15 @@ func (s State) goneCause() leg.Cause {
 	return leg.Rescinded
 }
 
-// waiting keeps the place in line; the caller hears music.
-func (n *step) waiting() {
-	if n.Phase != Queued || !n.owes(func(e Effect) bool { return e.Place != nil }) {
+// waiting keeps the place in line; the caller hears music. What was found for an
+// earlier offer says nothing of the one that is looked for now.
+func (n *step) waiting(e Waiting) {
+	placing := func(o Effect) bool { return o.Place != nil && (e.Offer == "" || e.Offer == o.Place.Offer) }
+	if n.Phase != Queued || !n.owes(placing) {
 		n.late()
 		return
 	}
-	n.settle(func(e Effect) bool { return e.Place != nil })
+	n.settle(placing)
 	n.playMusic()
 }
 
@@ -189,7 +191,7 @@ func (n *step) offerFailed(c leg.Cause, report bool) {
 	n.shut(segOffer, c)
 	n.Offer = nil
 	if c != leg.Rescinded {
-		n.Tried = append(slices.DeleteFunc(n.Tried, func(a id.Agent) bool { return a == o.Agent }), o.Agent)
+		n.tried(o.Agent)
 	}
 	if !n.at.Before(n.waitEnd()) {
 		n.divert()
@@ -199,6 +201,11 @@ func (n *step) offerFailed(c leg.Cause, report bool) {
 	n.place(o.ID)
 	n.playMusic()
 	n.save(failedEvent(c), false)
+}
+
+// tried notes that an agent's offer failed: the latest last.
+func (n *step) tried(a id.Agent) {
+	n.Tried = append(slices.DeleteFunc(n.Tried, func(o id.Agent) bool { return o == a }), a)
 }
 
 // failedEvent is the vocabulary's word for an offer that came to nothing.
@@ -214,7 +221,7 @@ func failedEvent(c leg.Cause) string {
 
 // takeBack ends the offer that is out: its ring is cancelled, its agent told.
 func (n *step) takeBack(c leg.Cause) {
-	n.cancel(c)
+	n.cancel(n.Offer.ID, c)
 	if n.Route.Kind == ToQueue {
 		n.tell(n.Offer.Agent, Tell{What: TellOfferEnded, Offer: n.Offer.ID, Cause: c})
 	}
@@ -222,18 +229,40 @@ func (n *step) takeBack(c leg.Cause) {
 	n.Offer = nil
 }
 
-func (n *step) cancel(c leg.Cause) {
+func (n *step) cancel(o id.Offer, c leg.Cause) {
 	n.settle(func(e Effect) bool { return e.Ring != nil })
-	n.emit(Effect{Cancel: &Cancel{Offer: n.Offer.ID, Cause: c}})
+	n.emit(Effect{Cancel: &Cancel{Offer: o, Cause: c}})
 }
 
+// offerRefused goes to the next agent. The match that made the offer may still be on
+// its way.
 func (n *step) offerRefused(e OfferRefused) {
-	if !n.offering(e.Offer) {
+	switch {
+	case n.offering(e.Offer):
+		n.cancel(e.Offer, leg.Rescinded)
+		n.offerFailed(e.Cause, false)
+	case n.Overtakes(e):
+		n.refusedEarly(e)
+	default:
 		n.late()
-		return
 	}
-	n.cancel(leg.Rescinded)
-	n.offerFailed(e.Cause, false)
+}
+
+// Overtakes reports whether e is about an offer of which the call has not heard yet:
+// the refusal came before the match.
+func (s State) Overtakes(e OfferRefused) bool { return s.Phase == Queued && e.Offer == s.NextOffer() }
+
+// refusedEarly uses the offer's name up, so that its match, should it still come, is
+// late. A node that was prompted may be ringing already.
+func (n *step) refusedEarly(e OfferRefused) {
+	n.Offers++
+	n.settle(func(o Effect) bool { return o.Place != nil })
+	n.cancel(e.Offer, leg.Rescinded)
+	if e.Agent != "" {
+		n.tried(e.Agent)
+	}
+	n.place(e.Offer)
+	n.playMusic()
 }
 
 // offerOverdue gives up a ring whose outcome the node does not report.
@@ -242,6 +271,6 @@ func (n *step) offerOverdue(e OfferOverdue) {
 		n.late()
 		return
 	}
-	n.cancel(leg.NoAnswer)
+	n.cancel(e.Offer, leg.NoAnswer)
 	n.offerFailed(leg.NoAnswer, true)
 }

@@ -73,6 +73,9 @@ func (n *step) failed(e Failed) {
 		n.callerLeft(leg.Abandoned)
 	case o.Place != nil && e.Gone: // the queue is not there
 		n.turnAway(leg.NoRoute)
+	case o.Tell != nil && e.Gone && n.offering(o.Tell.Offer): // the agent's session is not there
+		n.settle(func(t Effect) bool { return t.Seq == e.Seq })
+		n.offerRefused(OfferRefused{Offer: o.Tell.Offer, Cause: leg.Unreachable})
 	case o.canGiveUp() && (e.Gone || o.Tries+1 >= maxTries):
 		n.done(Done{Seq: e.Seq})
 	default:

@@ -129,6 +129,8 @@ type State struct {
 	Started bool      `json:"started,omitempty"` // direct call: the called agent's session was told call_started
 	StuckAt time.Time `json:"stuck_at,omitzero"` // while Ended: when to issue again what is still owed
 	RetryAt time.Time `json:"retry_at,omitzero"` // when to issue again what failed
+
+	Heard map[string]int64 `json:"heard,omitempty"` // the executor's: number of the last fact of each reporter when its run ended
 }
 
 // Segment is a stretch of a call's life as the record shows it.

@@ -23,7 +23,8 @@ type conversation struct {
 	talks     *session           // bridged with this agent
 	rings     map[id.Offer]*ring // that the node has, or had, out
 	cancelled map[id.Offer]bool
-	legs      []id.Leg // agent legs that were answered
+	refused   map[id.Offer]bool // that the call has heard of
+	legs      []id.Leg          // agent legs that were answered
 	answered  call.RingEnded
 	lane      []call.Effect
 }
@@ -31,13 +32,14 @@ type conversation struct {
 // ring is what the node knows of an offer.
 type ring struct {
 	call.Ring
-	to   *session
-	over bool
+	to    *session
+	over  bool
+	ended call.RingEnded
 }
 
 // arrive is the INVITE.
 func (c *conversation) arrive() {
-	c.customer, c.rings, c.cancelled = true, map[id.Offer]*ring{}, map[id.Offer]bool{}
+	c.customer, c.rings, c.cancelled, c.refused = true, map[id.Offer]*ring{}, map[id.Offer]bool{}, map[id.Offer]bool{}
 	c.state = call.New(call.Incoming{
 		Tenant: "demo", Call: c.id, Node: "node-1", Boot: "b1", From: "+41791234567", To: "8000", Trunk: "carrier", At: c.w.now,
 	})
@@ -54,7 +56,7 @@ func (c *conversation) step(e call.Event) {
 	if c.state.Over() {
 		return
 	}
-	was := c.state.Phase
+	was, late := c.state.Phase, c.state.Late
 	next, effects, err := c.state.Step(c.w.now, e)
 	if err != nil {
 		c.w.breaks("call %s refuses %s: %v", c.id, e.Kind(), err)
@@ -67,7 +69,16 @@ func (c *conversation) step(e call.Event) {
 	if was != next.Phase {
 		c.watchDeadline()
 	}
+	if r, ok := e.(call.OfferRefused); ok {
+		c.refused[r.Offer] = true
+		if was == call.Queued && next.Late == late {
+			c.w.early++
+		}
+	}
 	for _, f := range effects {
+		if f.Ring != nil && c.refused[f.Ring.Offer] {
+			c.w.breaks("call %s rings agent %s for offer %s, which was refused", c.id, f.Ring.Agent, f.Ring.Offer)
+		}
 		c.carryOut(f)
 	}
 	at, due := c.state.Deadline()

@@ -25,6 +25,7 @@ type ledger struct {
 type presence struct {
 	agent.Presence
 	reserved *agent.Offer
+	by       int64 // the version of the agent's own save that reserved it; 0: the call's side did
 }
 
 type place struct {
@@ -59,6 +60,7 @@ func (l *ledger) saveAgent(at time.Time, s agent.Save) (reserved *agent.Offer, m
 	}
 	if row.reserved == nil && p.Available {
 		if d := queue.Pick(l.askFor(row)); d.Call != "" {
+			row.by = p.Version
 			return l.reserve(at, row, l.waiting[d.Call])
 		}
 	}
@@ -74,7 +76,7 @@ func (l *ledger) unknown(row *presence, p agent.Presence) *agent.Offer {
 
 // madeBy repeats the match of an earlier run of the same Save.
 func (l *ledger) madeBy(row *presence, p agent.Presence) *call.Matched {
-	if row.reserved == nil || row.Version != p.Version {
+	if row.reserved == nil || row.by != p.Version {
 		return nil
 	}
 	if w := l.waiting[row.reserved.Call]; w != nil && w.agent == p.Agent && w.Offer == row.reserved.ID {
@@ -115,7 +117,7 @@ func (l *ledger) reserve(at time.Time, row *presence, w *place) (*agent.Offer, *
 	w.agent = row.Agent
 	row.reserved = &agent.Offer{
 		ID: w.Offer, Call: w.Call, Class: leg.InboundQueue, Queue: w.Queue, From: w.from,
-		At: at, Deadline: at.Add(ringTime + 5*time.Second),
+		At: at, Deadline: at.Add(ringTime + call.RingGrace),
 	}
 	return row.reserved, matched(row, w)
 }
@@ -134,7 +136,7 @@ func (l *ledger) place(at time.Time, c id.Call, from string, p call.Place) call.
 		return *matched(l.presence[w.agent], w)
 	}
 	if w != nil && w.Offer.N() > p.Offer.N() {
-		return call.Waiting{}
+		return call.Waiting{Offer: p.Offer}
 	}
 	w = &place{from: from, Caller: queue.Caller{
 		Call: c, Queue: p.Queue, QueuedAt: p.QueuedAt, Priority: p.Priority, Offer: p.Offer, Tried: p.Tried,
@@ -148,8 +150,9 @@ func (l *ledger) place(at time.Time, c id.Call, from string, p call.Place) call.
 	}
 	d := queue.Pick(ask)
 	if d.Call == "" {
-		return call.Waiting{}
+		return call.Waiting{Offer: p.Offer}
 	}
+	l.presence[d.Agent].by = 0
 	_, m := l.reserve(at, l.presence[d.Agent], w)
 	return *m
 }

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -21,7 +22,10 @@ func (c *conversation) startRing(f call.Effect) {
 		c.step(call.Failed{Seq: f.Seq, Error: "no such leg", Gone: true})
 		return
 	}
-	if c.rings[f.Ring.Offer] != nil {
+	if r := c.rings[f.Ring.Offer]; r != nil {
+		if r.over && f.Seq > 0 {
+			c.step(r.ended)
+		}
 		return
 	}
 	if c.talks != nil { // the fact was lost: it is told again
@@ -45,6 +49,13 @@ func (c *conversation) startRing(f call.Effect) {
 	}
 }
 
+// prompt rings for a match before the call has heard of it.
+func (c *conversation) prompt(m call.Matched) {
+	c.startRing(call.Effect{Ring: &call.Ring{
+		Offer: m.Offer, Leg: id.Leg(fmt.Sprintf("agent-%d", m.Offer.N())), Customer: call.CallerLeg, Agent: m.Agent, Targets: m.Targets, Timeout: ringTime,
+	}})
+}
+
 // personReacts answers, declines, or does nothing.
 func (c *conversation) personReacts(r *ring) {
 	thinks := c.w.between(500*time.Millisecond, r.to.habit.thinks)
@@ -65,7 +76,8 @@ func (c *conversation) endRing(r *ring, o call.Outcome) {
 	if r.to.phone.ringing == c.id {
 		r.to.phone.ringing = ""
 	}
-	c.report(call.RingEnded{Offer: r.Offer, Outcome: o})
+	r.ended = call.RingEnded{Offer: r.Offer, Outcome: o}
+	c.report(r.ended)
 }
 
 // endRings cancels whatever rings for this customer.
@@ -91,7 +103,8 @@ func (c *conversation) answer(r *ring) {
 	}
 	c.talks, r.to.phone.talking = r.to, c.id
 	c.legs = append(c.legs, r.Leg)
-	c.answered = call.RingEnded{Offer: r.Offer, Outcome: call.RingAnswered, Leg: r.Leg, Device: r.to.device(), AnsweredAt: c.w.now}
+	r.ended = call.RingEnded{Offer: r.Offer, Outcome: call.RingAnswered, Leg: r.Leg, Agent: r.Agent, Device: r.to.device(), AnsweredAt: c.w.now}
+	c.answered = r.ended
 	c.report(c.answered)
 	c.endRings()
 	c.w.after(c.w.between(2*time.Second, 3*time.Minute), func() {

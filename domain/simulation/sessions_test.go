@@ -33,6 +33,7 @@ type habit struct {
 	thinks           time.Duration // at most, before answering
 	pause            time.Duration // at most, before asking for Ready again
 	restless         float64       // of asking for something else every minute
+	hasty            float64       // of taking Ready back before its answer has come
 }
 
 // begin lets a person work: sign in, ask for Ready, and now and then something else.
@@ -74,8 +75,21 @@ func (s *session) wantReady() {
 	}
 	if s.state.Status == agent.NotReady {
 		s.do(agent.GoReady{Actor: s.me()})
+		if s.w.chance(s.habit.hasty) {
+			s.w.after(s.w.between(0, 40*time.Millisecond), s.thinkAgain)
+		}
 	}
 	s.w.after(s.w.between(time.Second, s.habit.pause), s.wantReady)
+}
+
+// thinkAgain is what makes a session give back the offer that a match has just made.
+func (s *session) thinkAgain() {
+	if s.w.chance(0.5) {
+		s.dial()
+		return
+	}
+	s.do(agent.SignOut{Actor: s.me()})
+	s.w.after(s.w.between(time.Second, time.Minute), s.signInAgain)
 }
 
 // minute is what a restless person does now and then.
@@ -207,7 +221,7 @@ func (s *session) carryOut(f agent.Effect) {
 	case f.Refuse != nil:
 		s.w.deliver(func() {
 			if c := s.w.calls[f.Refuse.Offer.Call()]; c != nil {
-				c.step(call.OfferRefused{Offer: f.Refuse.Offer, Cause: f.Refuse.Cause})
+				c.step(call.OfferRefused{Offer: f.Refuse.Offer, Agent: s.id, Cause: f.Refuse.Cause})
 			}
 		})
 		s.w.fly(s.w.trip(), func() { s.step(agent.Done{Seq: f.Seq}) })
@@ -228,7 +242,9 @@ func (s *session) save() {
 	}
 	if match != nil {
 		s.w.note("match: call %s offer %s to agent %s, by the agent", match.Offer.Call(), match.Offer, match.Agent)
-		s.w.deliver(func() { s.w.calls[match.Offer.Call()].step(*match) })
+		c := s.w.calls[match.Offer.Call()]
+		s.w.send(func() { c.prompt(*match) })
+		s.w.deliver(func() { c.step(*match) })
 	}
 	s.answer(agent.Done{Seq: f.Seq, Reserved: reserved})
 }

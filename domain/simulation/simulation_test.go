@@ -20,10 +20,7 @@ import (
 // for a long night.
 var seeds = flag.Int("seeds", 10, "how many seeds each simulation plays")
 
-const (
-	agentCount  = 50
-	callerCount = 200
-)
+const callerCount = 200
 
 // A world in which nothing goes wrong but people: nobody waits beside a free agent,
 // every call ends, every state is left by its deadline.
@@ -44,9 +41,16 @@ func TestSimulation_LostDoubledReorderedFailing(t *testing.T) {
 	simulate(t, 3000, faults{lose: 0.05, double: 0.2, fail: 0.05, slow: 2 * time.Second})
 }
 
-// simulate runs many seeds. A failure names its seed, and tells the part of its
+// Agents take Ready back in the moment in which they are matched, and the refusal
+// overtakes the match: the phone does not ring for what was refused.
+func TestSimulation_RefusedInTheMomentOfTheMatch_NeverRings(t *testing.T) {
+	t.Parallel()
+	require.Greater(t, simulate(t, 4000, faults{hasty: 0.5, double: 0.2, fail: 0.05, slow: 2 * time.Second}), 10)
+}
+
+// simulate runs many seeds, and returns how many refusals overtook their match. A failure names its seed, and tells the part of its
 // history that has to do with it.
-func simulate(t *testing.T, first uint64, f faults) {
+func simulate(t *testing.T, first uint64, f faults) (early int) {
 	runs := *seeds
 	if testing.Short() {
 		runs = 5
@@ -59,6 +63,7 @@ func simulate(t *testing.T, first uint64, f faults) {
 			require.Empty(t, w.broken, "seed %d\n%s", seed, w.story(w.suspects()...))
 		}
 		require.Len(t, w.ledger.records, callerCount, "seed %d: every call has its record", seed)
+		early += w.early
 		for _, r := range w.ledger.records {
 			if r.Outcome == call.OutcomeAnswered {
 				answered++
@@ -66,17 +71,18 @@ func simulate(t *testing.T, first uint64, f faults) {
 		}
 	}
 	require.Greater(t, answered, runs*callerCount/2, "most callers are served")
+	return early
 }
 
 // hour is one busy hour, and the evening until everything has come to rest.
 func hour(seed uint64, f faults, recording bool) *world {
 	w := newWorld(seed, f)
 	w.recording = recording
-	for i := range agentCount {
+	for i := range f.staff() {
 		s := &session{w: w, id: id.Agent(strconv.Itoa(1001 + i))}
 		s.habit = habit{
 			answers: 0.5 + w.rng.Float64()/2, rejects: 0.5, restless: w.rng.Float64() / 2,
-			thinks: w.between(time.Second, 20*time.Second), pause: w.between(2*time.Second, 2*time.Minute),
+			hasty: f.hasty, thinks: w.between(time.Second, 20*time.Second), pause: w.between(2*time.Second, 2*time.Minute),
 		}
 		w.agents[s.id] = s
 		w.after(w.between(0, time.Minute), s.begin)
@@ -91,7 +97,9 @@ func hour(seed uint64, f faults, recording bool) *world {
 		w.after(w.between(0, 40*time.Minute), c.arrive)
 	}
 	w.run(morning.Add(48 * time.Hour))
-	w.evening()
+	if w.broken == "" {
+		w.evening()
+	}
 	return w
 }
 
@@ -129,6 +137,11 @@ func (w *world) watchRows() {
 func (w *world) watchRest() {
 	offered := map[id.Agent]id.Call{}
 	for _, c := range w.calls {
+		for o, r := range c.rings {
+			if !r.over && c.refused[o] && !c.cancels(o) {
+				w.breaks("the phone of agent %s rings for offer %s, which was refused", r.Agent, o)
+			}
+		}
 		if c.state.Phase != call.Offering || !c.customer {
 			continue
 		}
@@ -159,6 +172,11 @@ func (w *world) watchRest() {
 			}
 		}
 	}
+}
+
+// cancels reports whether the call is still trying to take an offer back.
+func (c *conversation) cancels(o id.Offer) bool {
+	return slices.ContainsFunc(c.state.Owed, func(f call.Effect) bool { return f.Cancel != nil && f.Cancel.Offer == o })
 }
 
 func (s *session) serves(q id.Queue) bool {

@@ -18,6 +18,16 @@ type faults struct {
 	double float64 // a fact, or the work of an effect, comes twice
 	fail   float64 // an effect fails and must be tried again
 	slow   time.Duration
+	hasty  float64 // an agent takes Ready back at once
+}
+
+// staff is how many agents there are. Where they are hasty they are few: somebody must
+// be waiting when an agent becomes ready.
+func (f faults) staff() int {
+	if f.hasty > 0 {
+		return 14
+	}
+	return 50
 }
 
 // world is a contact center in a box: a clock, an agenda, and everybody in it.
@@ -29,6 +39,7 @@ type world struct {
 	agenda    agenda
 	count     int // of appointments: the order among those of the same time
 	flying    int // messages and effects under way
+	early     int // refusals that overtook their match
 	ledger    *ledger
 	agents    map[id.Agent]*session
 	calls     map[id.Call]*conversation
