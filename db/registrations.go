@@ -14,13 +14,14 @@ import (
 
 const (
 	sqlRegister = `
-INSERT INTO registrations (tenant_id, device, instance, agent, contact, transport, flow, node, boot, user_agent, call_id, cseq, expires)
-SELECT $1, d.name, $3, d.agent, $4, $5, $6, $7, (SELECT boot FROM nodes WHERE name = $7), $8, $9, $10, $11
+INSERT INTO registrations (tenant_id, device, instance, agent, contact, transport, flow, node, boot, user_agent, call_id, cseq, expires, path)
+SELECT $1, d.name, $3, d.agent, $4, $5, $6, $7,
+       coalesce(nullif($12, ''), (SELECT boot FROM nodes WHERE name = $7)), $8, $9, $10, $11, coalesce($13::text[], '{}')
   FROM devices d WHERE d.tenant_id = $1 AND d.name = $2
 ON CONFLICT (tenant_id, device, instance) DO UPDATE SET
        agent = excluded.agent, contact = excluded.contact, transport = excluded.transport, flow = excluded.flow,
        node = excluded.node, boot = excluded.boot, user_agent = excluded.user_agent,
-       call_id = excluded.call_id, cseq = excluded.cseq, expires = excluded.expires
+       call_id = excluded.call_id, cseq = excluded.cseq, expires = excluded.expires, path = excluded.path
  WHERE registrations.call_id <> excluded.call_id OR registrations.cseq <= excluded.cseq`
 
 	// sqlUnregister removes a binding, unless it was renewed since (RFC 3261 §10.3,
@@ -52,7 +53,7 @@ func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner
 		t, name, now := string(r.Tenant), string(r.Device), d.now()
 		if r.Expires.After(now) {
 			f.queue(sqlRegister, t, name, r.Instance, r.Contact, r.Transport, r.Flow, string(r.Node), r.UserAgent,
-				r.CallID, int64(r.CSeq), r.Expires)
+				r.CallID, int64(r.CSeq), r.Expires, r.Boot, r.Path)
 		} else {
 			f.queue(sqlUnregister, t, name, r.Instance, r.CallID, int64(r.CSeq))
 		}
@@ -67,7 +68,7 @@ func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner
 }
 
 const sqlRegistrations = `
-SELECT coalesce(agent, ''), contact, instance, transport, flow, node, user_agent, call_id, cseq, expires
+SELECT coalesce(agent, ''), contact, instance, transport, flow, node, coalesce(boot, ''), user_agent, call_id, cseq, expires, nullif(path, '{}')
   FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires > $3 ORDER BY expires DESC, instance`
 
 // Registrations lists the live registrations of a device, the freshest first.
@@ -78,7 +79,7 @@ func (d *DB) Registrations(ctx context.Context, t id.Tenant, name id.Device) ([]
 		f.each(func(rows pgx.Rows) error {
 			r := device.Registration{Tenant: t, Device: name}
 			var cseq int64
-			err := rows.Scan(&r.Agent, &r.Contact, &r.Instance, &r.Transport, &r.Flow, &r.Node, &r.UserAgent, &r.CallID, &cseq, &r.Expires)
+			err := rows.Scan(&r.Agent, &r.Contact, &r.Instance, &r.Transport, &r.Flow, &r.Node, &r.Boot, &r.UserAgent, &r.CallID, &cseq, &r.Expires, &r.Path)
 			r.CSeq = uint32(cseq) // written from a uint32
 			list = append(list, r)
 			return err

@@ -1,18 +1,14 @@
 -- What telephony nodes need to reach phones whose connections other nodes hold.
 
 -- Only the nodes know it: it signs the Routes by which they send to each other
--- (telephony/hop). One line, made here.
+-- (telephony/hop). One line, made by the first node.
 CREATE TABLE node_secret (
-  only   boolean PRIMARY KEY DEFAULT true CHECK (only),
-  secret bytea NOT NULL
+  only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+  secret   bytea NOT NULL CHECK (length(secret) >= 32)
 );
 ALTER TABLE node_secret ENABLE ROW LEVEL SECURITY;
 ALTER TABLE node_secret FORCE ROW LEVEL SECURITY;
-SELECT holdfast_open_to_system('node_secret', 'SELECT');
--- 244 random bits; FORCE holds the owner as well, so the policies wait until it stands.
-ALTER TABLE node_secret NO FORCE ROW LEVEL SECURITY;
-INSERT INTO node_secret (secret) VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
-ALTER TABLE node_secret FORCE ROW LEVEL SECURITY;
+SELECT holdfast_open_to_system('node_secret', 'SELECT', 'INSERT');
 
 -- Proxies on the way to a phone, nearest first (RFC 3327).
 ALTER TABLE registrations ADD COLUMN path text[] NOT NULL DEFAULT '{}';

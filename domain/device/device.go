@@ -51,6 +51,8 @@ type Registration struct {
 	Transport string    `json:"transport"` // udp, tcp, ws …
 	Flow      string    `json:"flow"`      // ip:port that the REGISTER came from; requests go there
 	Node      id.Node   `json:"node"`
+	Boot      string    `json:"boot,omitempty"` // the node's run that holds the flow
+	Path      []string  `json:"path,omitempty"` // proxies on the way, nearest first (RFC 3327)
 	UserAgent string    `json:"user_agent,omitempty"`
 	CallID    string    `json:"call_id"`
 	CSeq      uint32    `json:"cseq"`
@@ -66,4 +68,32 @@ type Node struct {
 	Seen    time.Time `json:"seen"`
 	Calls   int       `json:"calls"`
 	Drain   bool      `json:"drain,omitempty"`
+}
+
+// Sight is what the registry of nodes says of a node, by the clock of the database.
+type Sight struct {
+	Boot string    `json:"boot"` // the run that wrote it
+	Seen time.Time `json:"seen"` // its latest heartbeat
+	Lost bool      `json:"lost,omitempty"`
+}
+
+// Loss names what is given up of a node: run Boot, or every run but Alive.
+type Loss struct {
+	Node  id.Node `json:"node"`
+	Boot  string  `json:"boot,omitempty"`
+	Alive string  `json:"alive,omitempty"`
+	// Seen is the last heartbeat that Boot is known to have written: if it has beaten
+	// since, it is not given up. Zero: it is given up in any case.
+	Seen time.Time `json:"seen,omitzero"`
+}
+
+// Stranded is a registration by which a device can't be reached any more.
+type Stranded struct {
+	Tenant    id.Tenant `json:"tenant"`
+	Device    id.Device `json:"device"`
+	Instance  string    `json:"instance"`
+	Node      id.Node   `json:"node"`
+	Boot      string    `json:"boot,omitempty"`
+	Agent     id.Agent  `json:"agent,omitempty"` // the device's owner
+	Reachable bool      `json:"reachable"`       // by another registration
 }
