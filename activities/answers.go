@@ -1,7 +1,9 @@
 package activities
 
 import (
-	"holdfast/domain/id"
+	"time"
+
+	"holdfast/domain/device"
 	"holdfast/domain/record"
 )
 
@@ -14,9 +16,13 @@ type Saved record.Saved
 // Placed is the answer of Place: exactly one of the two is set.
 type Placed record.Placed
 
-// Loss names what was lost of a node: boot Boot (empty: every boot but Alive).
-type Loss struct {
-	Node  id.Node `json:"node"`
-	Boot  string  `json:"boot,omitempty"`
-	Alive string  `json:"alive,omitempty"`
+// Loss names what is given up of a node.
+type Loss device.Loss
+
+// Sighting is the answer of Witness.
+type Sighting struct {
+	// Alive says that the run beat while it was watched.
+	Alive bool `json:"alive"`
+	// Seen is its last heartbeat, for Loss.Seen.
+	Seen time.Time `json:"seen,omitzero"`
 }

@@ -8,7 +8,6 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"holdfast/domain/call"
-	"holdfast/domain/fault"
 	"holdfast/domain/id"
 )
 
@@ -16,9 +15,6 @@ import (
 // action, and most rings are answered before the first; the node's guard sees a
 // dead node sooner anyway.
 const ringBeat = 7 * time.Second
-
-// GuardBeat is how often a node shows its guard that it lives.
-const GuardBeat = 2 * time.Second
 
 // Node holds the activities of one telephony node, run on its own task queue.
 type Node struct {
@@ -32,10 +28,6 @@ type Node struct {
 
 	guards atomic.Int32
 }
-
-// Guarded reports whether the node's guard watches this run now. It is no method:
-// every method is an activity.
-func Guarded(n *Node) bool { return n.guards.Load() > 0 }
 
 // Rung is the answer of Ring.
 type Rung struct {
@@ -102,28 +94,4 @@ func (n *Node) Treat(ctx context.Context, ref call.Ref, t call.Treat) error {
 // Drop ends a leg.
 func (n *Node) Drop(ctx context.Context, ref call.Ref, d call.Drop) error {
 	return Carry(n.Phone.Drop(ctx, ref, d))
-}
-
-// Guard lasts as long as the node's run boot and beats meanwhile; each beat carries
-// the node's time. It returns nil at a clean stop and fault.NotFound when another
-// run of the node picked it up: then boot is dead.
-func (n *Node) Guard(ctx context.Context, boot string) error {
-	if boot != n.Boot {
-		return Carry(&fault.Error{Kind: fault.NotFound, Op: "guard node", Sentence: "The node has started anew."})
-	}
-	n.guards.Add(1)
-	defer n.guards.Add(-1)
-	ticks := time.NewTicker(GuardBeat)
-	defer ticks.Stop()
-	activity.RecordHeartbeat(ctx, time.Now())
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-n.Stopping:
-			return nil
-		case now := <-ticks.C:
-			activity.RecordHeartbeat(ctx, now)
-		}
-	}
 }

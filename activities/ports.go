@@ -7,6 +7,7 @@ import (
 
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
 )
@@ -43,6 +44,18 @@ type Journal interface {
 	CallState(ctx context.Context, ref call.Ref) (call.State, error)
 	// CallsOf lists the open calls carried by a node's boots other than alive.
 	CallsOf(ctx context.Context, n id.Node, alive string) ([]call.Ref, error)
-	// LoseNode marks the node's registrations and registry row as gone.
-	LoseNode(ctx context.Context, n id.Node, boot string) error
+	// SeeNode tells what the registry says of a node; the zero Sight if it never beat.
+	SeeNode(ctx context.Context, n id.Node) (device.Sight, error)
+	// LoseNode marks a run of a node as given up and lists the registrations that can't
+	// be reached any more; fault.Conflict if the run has beaten since l.Seen.
+	LoseNode(ctx context.Context, l device.Loss) ([]device.Stranded, error)
+	// Unstrand removes registrations that can't be reached, unless they were renewed.
+	Unstrand(ctx context.Context, list []device.Stranded) error
+}
+
+// Renewed is a Phone that goes on under another boot when its run was given up;
+// *telephony.Node satisfies it.
+type Renewed interface {
+	// Boot names the run that carries what begins now.
+	Boot() string
 }

@@ -156,52 +156,6 @@ func carries(v call.View, a id.Agent) bool {
 	return false
 }
 
-// LoseNode tells every open call that a lost boot of node carried: node_lost. Boots
-// other than alive are lost; with alive empty, all of them. Then the node's
-// registrations are marked as gone if no boot of it lives.
-func (r *Records) LoseNode(ctx context.Context, l Loss) (calls int, err error) {
-	refs, err := r.Journal.CallsOf(ctx, l.Node, l.Alive)
-	if err != nil {
-		return 0, Carry(err)
-	}
-	for _, ref := range refs {
-		if err := r.loseCall(ctx, l, ref); err != nil {
-			return calls, Carry(err)
-		}
-		calls++
-	}
-	if l.Boot == "" {
-		return calls, nil
-	}
-	return calls, Carry(r.Journal.LoseNode(ctx, l.Node, l.Boot))
-}
-
-func (r *Records) loseCall(ctx context.Context, l Loss, ref call.Ref) error {
-	lost := call.NodeLost{Node: l.Node, Boot: l.Boot}
-	s, err := r.Journal.CallState(ctx, ref)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil // closed meanwhile
-	}
-	if err != nil {
-		return err
-	}
-	if lost.Boot == "" {
-		lost.Boot = s.Boot
-	}
-	m, err := NewMessage(r.now(), string(call.KindNodeLost), lost)
-	if err != nil {
-		return err
-	}
-	err = r.Client.SignalWorkflow(ctx, id.CallWorkflow(ref.Tenant, ref.Call), "", m.Kind, m)
-	if !missing(err) {
-		return unavailable("tell call that its node is lost", err)
-	}
-	if err := r.wake(ctx, ref, m); fault.KindOf(err) != fault.NotFound {
-		return err
-	}
-	return nil
-}
-
 // missing reports whether err says that there is no such open workflow.
 func missing(err error) bool {
 	var gone *serviceerror.NotFound

@@ -215,40 +215,6 @@ func TestRegistrations_OutOfOrder_ChangesNothing(t *testing.T) {
 	require.Equal(t, "sip:1001@192.0.2.7:5060", list[0].Contact)
 }
 
-func TestLoseNode_TakesTheRegistrationsOfThatBootOnly(t *testing.T) {
-	t.Parallel()
-	d := newDemo(t)
-	beat := func(boot string, started time.Time) {
-		require.NoError(t, d.Beat(t.Context(), device.Node{Name: "node-1", Boot: boot, Address: "127.0.0.1:5060", Started: started, Seen: started}))
-	}
-	beat("b1", t0)
-	connected := func(name id.Device, transport string) {
-		r := registration(name, time.Now().Add(time.Hour))
-		r.Transport = transport
-		_, _, err := d.SaveRegistration(t.Context(), r)
-		require.NoError(t, err)
-	}
-	connected("1001", "tcp")
-	connected("1003", "udp")
-	beat("b2", t0.Add(time.Minute)) // it is back already
-	connected("1002", "tcp")
-	require.NoError(t, d.LoseNode(t.Context(), "node-1", "b1"))
-
-	for name, left := range map[id.Device]int{"1001": 0, "1002": 1, "1003": 1} {
-		list, err := d.Registrations(t.Context(), demoTenant, name)
-		require.NoError(t, err)
-		require.Len(t, list, left, "%s: a connection dies with its boot, an address does not", name)
-	}
-	nodes, err := d.Nodes(t.Context())
-	require.NoError(t, err)
-	require.Len(t, nodes, 1)
-	require.Equal(t, "b2", nodes[0].Boot)
-	require.NoError(t, d.LoseNode(t.Context(), "node-1", "b2"))
-	nodes, err = d.Nodes(t.Context())
-	require.NoError(t, err)
-	require.Empty(t, nodes)
-}
-
 func TestDirectory_KnowsTenantsTrunksAndCredentials(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, outside)

@@ -27,7 +27,7 @@ import (
 
 // aboveTenants are the tables whose rows belong to no tenant, with what a tenant
 // may do there: look, at most.
-var aboveTenants = map[string]bool{"organizations": true, "divisions": true, "nodes": true}
+var aboveTenants = map[string]bool{"organizations": true, "divisions": true, "nodes": true, "node_secret": true}
 
 // tables lists the tables from the catalog, so that a new one can't be forgotten.
 func (w *world) tables() []string {
@@ -148,8 +148,11 @@ func (w *world) furnish() {
 	w.Helper()
 	ctx, t := w.Context(), w.T
 	w.configure()
-	require.NoError(t, w.Beat(ctx, device.Node{Name: "node-1", Boot: "b1", Address: "192.0.2.1:5060", Started: t0, Seen: t0}))
-	_, _, err := w.SaveRegistration(ctx, device.Registration{Tenant: acme, Device: "1001", Instance: "i", CallID: "c", Expires: time.Now().Add(time.Hour)})
+	_, err := w.Beat(ctx, device.Node{Name: "node-1", Boot: "b1", Address: "192.0.2.1:5060", Started: t0, Seen: t0})
+	require.NoError(t, err)
+	_, _, err = w.SaveRegistration(ctx, device.Registration{Tenant: acme, Device: "1001", Instance: "i", CallID: "c", Expires: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	_, err = w.NodeSecret(ctx)
 	require.NoError(t, err)
 	require.NoError(t, w.Audit(ctx, record.AuditEntry{Tenant: acme, User: "anna", Action: "login"}))
 	anna := w.session("1001", "support")
@@ -181,7 +184,7 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
-		"registrations": true, "nodes": true, "calls": true, "events": true}
+		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)

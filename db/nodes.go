@@ -2,40 +2,178 @@ package db
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"holdfast/domain/device"
+	"holdfast/domain/fault"
 	"holdfast/domain/id"
 )
 
-// Beat writes the node's row of the registry; a node that was lost and beats again
-// is there again.
-func (d *DB) Beat(ctx context.Context, n device.Node) error {
-	return d.asSystem(ctx, "write a node's heartbeat", func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-INSERT INTO nodes (name, boot, address, started_at, seen_at, calls, drain) VALUES (?, ?, ?, ?, ?, ?, ?)
+// Beat writes the node's row of the registry; when it was seen is the database's time.
+// It reports whether this run of the node was given up (LoseNode): then it is written
+// no more, and the node goes on under another boot, which it writes here again.
+func (d *DB) Beat(ctx context.Context, n device.Node) (lost bool, err error) {
+	err = d.asSystem(ctx, "write a node's heartbeat", func(ctx context.Context, tx bun.Tx) error {
+		res, err := tx.ExecContext(ctx, `
+INSERT INTO nodes (name, boot, address, started_at, seen_at, calls, drain) VALUES (?, ?, ?, ?, clock_timestamp(), ?, ?)
 ON CONFLICT (name) DO UPDATE SET boot = excluded.boot, address = excluded.address, started_at = excluded.started_at,
        seen_at = excluded.seen_at, calls = excluded.calls, drain = excluded.drain, lost_at = NULL
- WHERE nodes.started_at <= excluded.started_at`,
-			n.Name, n.Boot, n.Address, n.Started, n.Seen, n.Calls, n.Drain)
+ WHERE nodes.started_at <= excluded.started_at AND (nodes.boot <> excluded.boot OR nodes.lost_at IS NULL)`,
+			n.Name, n.Boot, n.Address, n.Started, n.Calls, n.Drain)
+		if err != nil {
+			return err
+		}
+		if written, err := res.RowsAffected(); written > 0 || err != nil {
+			return err
+		}
+		return tx.NewRaw(`SELECT boot = ? AND lost_at IS NOT NULL FROM nodes WHERE name = ?`, n.Boot, n.Name).Scan(ctx, &lost)
+	})
+	return lost, err
+}
+
+// SeeNode tells what the registry says of a node; the zero Sight if it never beat.
+func (d *DB) SeeNode(ctx context.Context, n id.Node) (s device.Sight, err error) {
+	err = d.asSystem(ctx, "look a node up", func(ctx context.Context, tx bun.Tx) error {
+		s, err = sight(ctx, tx, n)
+		return err
+	})
+	return s, err
+}
+
+func sight(ctx context.Context, tx bun.Tx, n id.Node) (s device.Sight, err error) {
+	err = tx.NewRaw(`SELECT boot, seen_at, lost_at IS NOT NULL FROM nodes WHERE name = ?`, n).Scan(ctx, &s.Boot, &s.Seen, &s.Lost)
+	if errors.Is(err, sql.ErrNoRows) {
+		return device.Sight{}, nil
+	}
+	return s, err
+}
+
+// LoseNode marks a run of a node as given up, which the node learns from its next
+// Beat, and returns the registrations that can't be reached any more; they stay until
+// they are removed (Unstrand), so that this may be repeated until their owners were
+// told. fault.Conflict: the run has beaten since l.Seen, and nothing is changed.
+func (d *DB) LoseNode(ctx context.Context, l device.Loss) (list []device.Stranded, err error) {
+	err = d.asSystem(ctx, "give a node up", func(ctx context.Context, tx bun.Tx) error {
+		away := false // no later run has taken the node's place
+		if l.Boot != "" {
+			if _, err := tx.ExecContext(ctx, `
+UPDATE nodes SET lost_at = ? WHERE name = ? AND boot = ? AND lost_at IS NULL AND (? OR seen_at <= ?)`,
+				d.now(), l.Node, l.Boot, l.Seen.IsZero(), l.Seen); err != nil {
+				return err
+			}
+			s, err := sight(ctx, tx, l.Node)
+			if err != nil {
+				return err
+			}
+			if s.Boot == l.Boot && !s.Lost {
+				return fault.E(fault.Conflict, "give a node up", fmt.Errorf("node %s beats again", l.Node))
+			}
+			away = s.Boot == l.Boot || s.Boot == ""
+		}
+		list, err = d.stranded(ctx, tx, l, away)
+		return err
+	})
+	return list, err
+}
+
+// stranded lists the registrations that a loss makes unreachable: those over
+// connections, which die with their run; those that have expired, since nobody else
+// tells it; and if the node itself is away, those that only its own socket reaches.
+func (d *DB) stranded(ctx context.Context, tx bun.Tx, l device.Loss, away bool) ([]device.Stranded, error) {
+	var rows []struct {
+		device.Stranded
+		Transport, Contact, Flow string
+		Live, Theirs             bool
+	}
+	err := tx.NewRaw(`
+SELECT tenant_id AS tenant, device, instance, node, coalesce(boot, '') AS boot, coalesce(agent, '') AS agent, transport, contact, flow,
+       expires > ?0 AS live, node = ?1 AND CASE WHEN ?2 = '' THEN ?4 OR coalesce(boot, ?3) = ?3 ELSE boot IS DISTINCT FROM ?2 END AS theirs
+  FROM registrations
+ WHERE (tenant_id, device) IN (SELECT tenant_id, device FROM registrations WHERE node = ?1)
+ ORDER BY tenant_id, device, instance`, d.now(), l.Node, l.Alive, l.Boot, away).Scan(ctx, &rows)
+	if err != nil {
+		return nil, err
+	}
+	type phone struct {
+		tenant id.Tenant
+		device id.Device
+	}
+	var list []device.Stranded
+	reachable := map[phone]bool{}
+	for _, r := range rows {
+		connected := !strings.EqualFold(r.Transport, "udp")
+		if r.Theirs && (!r.Live || connected || away && !direct(r.Contact, r.Flow)) {
+			list = append(list, r.Stranded)
+		} else if r.Live {
+			reachable[phone{r.Tenant, r.Device}] = true
+		}
+	}
+	for i, s := range list {
+		list[i].Reachable = reachable[phone{s.Tenant, s.Device}]
+	}
+	return list, nil
+}
+
+// direct reports whether a contact names the address that its REGISTER came from: then
+// any node reaches it, else only the one whose packets the phone's router lets in.
+func direct(contact, flow string) bool {
+	_, host, found := strings.Cut(contact, "@")
+	if !found {
+		_, host, _ = strings.Cut(contact, ":")
+	}
+	if end := strings.IndexAny(host, ";?>"); end >= 0 {
+		host = host[:end]
+	}
+	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		host = netip.AddrPortFrom(addr, 5060).String()
+	}
+	to, err := netip.ParseAddrPort(host)
+	from, err2 := netip.ParseAddrPort(flow)
+	return err == nil && err2 == nil && to == from
+}
+
+// Unstrand removes registrations that can't be reached, unless they were renewed.
+func (d *DB) Unstrand(ctx context.Context, list []device.Stranded) error {
+	if len(list) == 0 {
+		return nil
+	}
+	columns := make([][]string, 5)
+	for _, s := range list {
+		for i, v := range []string{string(s.Tenant), string(s.Device), s.Instance, string(s.Node), s.Boot} {
+			columns[i] = append(columns[i], v)
+		}
+	}
+	args := make([]any, len(columns))
+	for i, c := range columns {
+		args[i] = pgdialect.Array(c)
+	}
+	return d.asSystem(ctx, "remove unreachable registrations", func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+DELETE FROM registrations r USING unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[]) AS s (tenant, device, instance, node, boot)
+ WHERE r.tenant_id = s.tenant AND r.device = s.device AND r.instance = s.instance AND r.node = s.node AND coalesce(r.boot, '') = s.boot`, args...)
 		return err
 	})
 }
 
-// LoseNode marks a boot of a node as gone: its row of the registry, if no later
-// boot has taken it, and the registrations whose connections it held. A phone that
-// registered over UDP is reached at its address again by the node's next boot.
-func (d *DB) LoseNode(ctx context.Context, n id.Node, boot string) error {
-	return d.asSystem(ctx, "give a node up", func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE nodes SET lost_at = ? WHERE name = ? AND boot = ? AND lost_at IS NULL`,
-			d.now(), n, boot); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM registrations WHERE node = ? AND (boot = ? OR boot IS NULL) AND lower(transport) <> 'udp'`, n, boot)
-		return err
+// Lapsed removes the registrations that ran out more than age ago: their node, which
+// removes what runs out at once, is gone. Each is returned to one caller only.
+func (d *DB) Lapsed(ctx context.Context, age time.Duration) (list []device.Stranded, err error) {
+	err = d.asSystem(ctx, "remove what ran out", func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewRaw(`
+DELETE FROM registrations r WHERE r.expires <= ?1
+RETURNING r.tenant_id AS tenant, r.device, r.instance, r.node, coalesce(r.boot, '') AS boot, coalesce(r.agent, '') AS agent,
+       EXISTS (SELECT FROM registrations o WHERE o.tenant_id = r.tenant_id AND o.device = r.device AND o.expires > ?0) AS reachable`,
+			d.now(), d.now().Add(-age)).Scan(ctx, &list)
 	})
+	return list, err
 }
 
 // Nodes lists the registry, lost nodes excepted.

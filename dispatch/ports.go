@@ -35,4 +35,7 @@ type Ledger interface {
 	// SaveRegistration writes (or, with Expires in the past, removes) a registration
 	// and returns whether the device is reachable now and whose it is.
 	SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reachable bool, err error)
+	// Lapsed removes the registrations that ran out more than age ago, whose node is
+	// gone, and returns each to one caller only.
+	Lapsed(ctx context.Context, age time.Duration) ([]device.Stranded, error)
 }

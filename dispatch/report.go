@@ -99,12 +99,17 @@ func (d *Dispatcher) Registered(ctx context.Context, r device.Registration) erro
 	if refreshed := d.known.note(r, d.conf.Now()); refreshed || owner == "" {
 		return nil
 	}
-	changed := agent.DeviceChanged{Device: r.Device, Reachable: reachable}
+	return d.deviceChanged(agent.Ref{Tenant: r.Tenant, Agent: owner}, r.Device, reachable)
+}
+
+// deviceChanged tells an owner's session that a device came or went.
+func (d *Dispatcher) deviceChanged(owner agent.Ref, name id.Device, reachable bool) error {
+	changed := agent.DeviceChanged{Device: name, Reachable: reachable}
 	m, err := activities.NewMessage(d.conf.Now(), string(changed.Kind()), changed)
 	if err != nil {
 		return err
 	}
-	d.courier.send(id.AgentWorkflow(r.Tenant, owner), call.Ref{}, fact{Message: m})
+	d.courier.send(id.AgentWorkflow(owner.Tenant, owner.Agent), call.Ref{}, fact{Message: m})
 	return nil
 }
 
@@ -120,6 +125,7 @@ type binding struct {
 	tenant   id.Tenant
 	device   id.Device
 	instance string
+	boot     string // of the node: its registrations may have been given up with it
 }
 
 const sweepBindings = 10 * time.Minute
@@ -139,7 +145,7 @@ func (b *bindings) note(r device.Registration, now time.Time) (refreshed bool) {
 			}
 		}
 	}
-	key := binding{r.Tenant, r.Device, r.Instance}
+	key := binding{r.Tenant, r.Device, r.Instance, r.Boot}
 	lives := r.Expires.After(now)
 	refreshed = lives && b.until[key].After(now)
 	if lives {

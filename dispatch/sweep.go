@@ -2,21 +2,49 @@ package dispatch
 
 import (
 	"context"
+	"time"
 
+	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/workflows"
+)
+
+// A node removes what runs out at once; what is still there so much later has none any
+// more. It is looked for at each lapseEvery-th sweep.
+const (
+	lapsedFor  = 10 * time.Second
+	lapseEvery = 5
 )
 
 // sweep starts, again and again, the workflow of every open call that has none:
 // its process died between the opening's transaction and the workflow's start.
 func (d *Dispatcher) sweep(ctx context.Context) {
-	for pause(ctx, d.conf.SweepEvery) {
+	for n := 0; pause(ctx, d.conf.SweepEvery); n++ {
+		if n%lapseEvery == 0 {
+			d.sweepPhones(ctx)
+		}
 		orphans, err := d.conf.Ledger.Orphans(ctx, d.conf.OrphanAge)
 		if err != nil {
 			continue // readyz tells that the database is away
 		}
 		for _, s := range orphans {
 			d.adopt(ctx, s)
+		}
+	}
+}
+
+// sweepPhones tells the owners of phones whose registration ran out at a dead node.
+func (d *Dispatcher) sweepPhones(ctx context.Context) {
+	lapsed, err := d.conf.Ledger.Lapsed(ctx, lapsedFor)
+	if err != nil {
+		return // the database is away: next time
+	}
+	for _, s := range lapsed {
+		if s.Agent == "" {
+			continue
+		}
+		if err := d.deviceChanged(agent.Ref{Tenant: s.Tenant, Agent: s.Agent}, s.Device, s.Reachable); err != nil {
+			d.log.Error("It could not be told that a phone is gone.", "agent", s.Agent, "err", err)
 		}
 	}
 }

@@ -249,6 +249,7 @@ type books struct {
 	stored  map[call.Ref]call.State
 	started map[call.Ref]bool
 	writes  []string
+	lapsed  []device.Stranded // what the next look at the registrations finds
 }
 
 func newBooks() *books {
@@ -349,6 +350,14 @@ func (b *books) Profile(context.Context, agent.Ref) (agent.Profile, []id.Device,
 
 func (b *books) SaveRegistration(_ context.Context, r device.Registration) (id.Agent, bool, error) {
 	return "1001", r.Expires.After(time.Now()), nil
+}
+
+func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lapsed := b.lapsed
+	b.lapsed = nil
+	return lapsed, nil
 }
 
 // desk is a dispatcher with its world.

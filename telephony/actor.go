@@ -62,6 +62,7 @@ func newActor(n *Node, in call.Incoming) *actor {
 func (a *actor) run() {
 	force := a.node.force
 	for {
+		a.outlived()
 		select {
 		case f := <-a.box.queue:
 			f()

@@ -261,7 +261,7 @@ func (n *Node) admit(tx *transaction.Server, who caller) (*actor, *refusal) {
 	}
 	a := newActor(n, call.Incoming{
 		Tenant: who.tenant, Call: id.NewCall(string(*req.CallID()), req.From().Params.GetOr("tag", "")),
-		Node: n.conf.Name, Boot: n.conf.Boot, From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
+		Node: n.conf.Name, Boot: n.Boot(), From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
 		Device: who.device, Data: data, At: n.now(),
 	})
 	if r := a.meet(tx, who.limit); r != nil {

@@ -1,15 +1,19 @@
 package worker_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
 	"holdfast/activities"
 	"holdfast/domain/agent"
+	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/worker"
@@ -106,6 +110,77 @@ func TestNodeGuard_NodeFallsSilent_ItsCallsAreLostWithinSeconds(t *testing.T) {
 	r.waitState("1001", agent.WorkingAfterCall) // they did talk
 	r.waitGuard(false)
 	r.record("node_falls_silent", workflowOf(ref), id.NodeWorkflow(r.node))
+}
+
+// A node is cut off from Temporal while two talk, but writes its heartbeat: nobody is
+// told anything. When it is back, its guard watches it as before.
+func TestNodeGuard_NodeIsCutOffButBeatsInTheRegistry_TheirTalkGoesOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.beats("boot-1")
+	own, err := client.Dial(client.Options{HostPort: ground.temporal.Frontend(), Logger: sdklog.NewStructuredLogger(quiet())})
+	require.NoError(t, err)
+	r.waitGuard(true)
+	r.worker.Stop()
+	r.waitGuard(false)
+	r.boots("boot-2", own)
+	r.boot = "boot-2"
+	r.beats("boot-2")
+	r.waitGuard(true)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	ring := r.phone.next(r)
+	r.phone.answer(ring)
+	r.waitState("1001", agent.Busy)
+
+	own.Close()
+	require.Eventually(t, func() bool { return r.guardAsked("Witness") >= 2 }, 2*patience, 100*time.Millisecond)
+	r.boots("boot-2", ground.client)
+	r.waitGuard(true)
+	require.Equal(t, agent.Busy, r.waitState("1001", agent.Busy).State)
+	r.hangUp(ring)
+	require.Equal(t, leg.Hangup, r.waitEnded(ref).Cause)
+	r.waitState("1001", agent.WorkingAfterCall)
+	r.record("node_cut_off", workflowOf(ref))
+}
+
+// beats writes the node's heartbeat until the test is over.
+func (r *rig) beats(boot string) {
+	n := device.Node{Name: r.node, Boot: boot, Address: "127.0.0.1:5060", Started: time.Now()}
+	beat := func() {
+		_, err := ground.db.Beat(context.Background(), n)
+		require.NoError(r, err)
+	}
+	beat()
+	ctx, end := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		ticks := time.NewTicker(500 * time.Millisecond)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticks.C:
+				beat()
+			}
+		}
+	})
+	r.Cleanup(func() { end(); done.Wait() })
+}
+
+// guardAsked counts the activities of that name that the node's guard has scheduled.
+func (r *rig) guardAsked(name string) (n int) {
+	r.Helper()
+	events := ground.client.GetWorkflowHistory(r.Context(), id.NodeWorkflow(r.node), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		require.NoError(r, err)
+		if a := e.GetActivityTaskScheduledEventAttributes(); a != nil && a.GetActivityType().GetName() == name {
+			n++
+		}
+	}
+	return n
 }
 
 // boots begins a run of the node.

@@ -297,12 +297,12 @@ type journal struct {
 	lost chan string
 }
 
-func (j journal) LoseNode(_ context.Context, n id.Node, boot string) error {
+func (j journal) LoseNode(ctx context.Context, l device.Loss) ([]device.Stranded, error) {
 	select {
-	case j.lost <- string(n) + " " + boot:
+	case j.lost <- string(l.Node) + " " + l.Boot:
 	default:
 	}
-	return nil
+	return j.DB.LoseNode(ctx, l)
 }
 
 func notFound(err error) bool { return fault.KindOf(err) == fault.NotFound }

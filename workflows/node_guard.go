@@ -26,8 +26,10 @@ type Booted struct {
 
 // NodeGuard watches one telephony node: an activity that lasts as long as the
 // node's run beats on the node's own task queue. When a run dies, or a new one
-// begins, the calls of the dead one are told node_lost. It ends with a clean stop of
-// the node, or when its run is lost; the next run starts it anew.
+// begins, the calls of the dead one are told node_lost. A run is dead only if it is
+// neither heard here nor by the database: one that still writes its heartbeat into the
+// registry is cut off from Temporal, and its calls go on. The guard ends with a clean
+// stop of the node, or when its run is lost; the next run starts it anew.
 func NodeGuard(ctx workflow.Context, s Guarded) error {
 	g := &guard{ctx: ctx, Guarded: s, booted: workflow.GetSignalChannel(ctx, SignalBooted), pickup: guardReturn}
 	if g.Boot == "" {
@@ -42,9 +44,13 @@ func NodeGuard(ctx workflow.Context, s Guarded) error {
 			return err
 		case err == nil && g.booted.Len() == 0 && workflow.GetVersion(ctx, changeCleanStop, workflow.DefaultVersion, 1) < 1:
 			return nil
-		case err == nil && g.booted.Len() > 0, err != nil && g.suspicious(err):
+		case err == nil && g.booted.Len() > 0, err != nil && g.suspicious(err), err != nil && g.witnessed(err):
 		default: // dead, or stopped in order: then what it could not tell in time is over as well
-			if err := g.lose(activities.Loss{Node: g.Node, Boot: g.Boot}); err != nil || g.booted.Len() == 0 {
+			err := g.lose(activities.Loss{Node: g.Node, Boot: g.Boot, Seen: g.seen})
+			if activities.KindOf(err) == fault.Conflict {
+				break // it beats again
+			}
+			if err != nil || g.booted.Len() == 0 {
 				return err
 			}
 			if err := g.listen(); err != nil {
@@ -64,6 +70,10 @@ type guard struct {
 	pickup time.Duration // how soon the node must take its guard up
 
 	strangers int // how often another run took the guard
+	// watching is the witness's answer to come; seen is the last heartbeat that the
+	// witness of the run's death knows of.
+	watching workflow.Future
+	seen     time.Time
 }
 
 // listen waits for the next run of the node. The calls of all others are lost.
@@ -74,7 +84,7 @@ func (g *guard) listen() error {
 }
 
 func (g *guard) watchBoot(boot string) error {
-	g.Boot, g.pickup, g.strangers = boot, guardReturn, 0
+	g.Boot, g.pickup, g.strangers, g.watching = boot, guardReturn, 0, nil
 	workflow.SetCurrentDetails(g.ctx, "Watches boot "+g.Boot+" since "+clock(workflow.Now(g.ctx)))
 	return g.lose(activities.Loss{Node: g.Node, Alive: g.Boot})
 }
@@ -82,6 +92,7 @@ func (g *guard) watchBoot(boot string) error {
 // watch lasts as long as the watched run; it returns how that ended. When a new run
 // begins, it goes on with that one.
 func (g *guard) watch() error {
+	g.seen = time.Time{}
 	for {
 		ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(g.ctx, guarding(g.Node, g.pickup)))
 		life := workflow.ExecuteActivity(ctx, phone.Guard, g.Boot)
@@ -124,11 +135,15 @@ func (g *guard) another() string {
 func (g *guard) suspicious(err error) bool {
 	if activities.KindOf(err) == fault.NotFound && g.strangers < maxStrangers {
 		g.strangers++
+		g.watching = nil
 		return workflow.Sleep(g.ctx, strangerPause) == nil
 	}
 	var silence *temporal.TimeoutError
 	if !errors.As(err, &silence) || silence.TimeoutType() != enumspb.TIMEOUT_TYPE_HEARTBEAT {
 		return false
+	}
+	if workflow.GetVersion(g.ctx, changeWitness, workflow.DefaultVersion, 1) >= 1 {
+		g.callWitness()
 	}
 	g.pickup = guardPickup
 	var last time.Time
@@ -139,7 +154,36 @@ func (g *guard) suspicious(err error) bool {
 	return true
 }
 
-// lose tells the calls of a lost run, until that is done.
+// callWitness lets the registry be watched while the node may take its guard up again.
+func (g *guard) callWitness() {
+	ctx := workflow.WithActivityOptions(g.ctx, recordSurely("watches the registry for a heartbeat of boot "+g.Boot))
+	g.watching = workflow.ExecuteActivity(ctx, records.Witness, activities.Loss{Node: g.Node, Boot: g.Boot})
+}
+
+// witnessed reports whether a run that does not take its guard up is alive all the
+// same, because the database heard it meanwhile: it is cut off from Temporal, and gets
+// another while to come back. As long as the database can't be asked, nobody is dead.
+func (g *guard) witnessed(err error) bool {
+	var silence *temporal.TimeoutError
+	if !errors.As(err, &silence) || workflow.GetVersion(g.ctx, changeWitness, workflow.DefaultVersion, 1) < 1 {
+		return false
+	}
+	if g.watching == nil {
+		g.callWitness()
+	}
+	var s activities.Sighting
+	if err := g.watching.Get(g.ctx, &s); err != nil && !temporal.IsCanceledError(err) {
+		workflow.GetLogger(g.ctx).Error("The registry can't say whether a node lives.", "node", g.Node, "err", err)
+	}
+	g.watching, g.seen, g.pickup = nil, s.Seen, guardAgain
+	if s.Alive {
+		workflow.SetCurrentDetails(g.ctx, "Boot "+g.Boot+" was cut off from Temporal, and heard by the registry, at "+clock(workflow.Now(g.ctx)))
+	}
+	return s.Alive
+}
+
+// lose tells the calls of a lost run, until that is done. A fault.Conflict says that the
+// run is not lost.
 func (g *guard) lose(l activities.Loss) error {
 	summary := "boot " + l.Boot + " is lost: tells its calls"
 	if l.Boot == "" {
@@ -147,7 +191,7 @@ func (g *guard) lose(l activities.Loss) error {
 	}
 	ctx := workflow.WithActivityOptions(g.ctx, recordSurely(summary))
 	err := workflow.ExecuteActivity(ctx, records.LoseNode, l).Get(ctx, nil)
-	if temporal.IsCanceledError(err) {
+	if temporal.IsCanceledError(err) || activities.KindOf(err) == fault.Conflict {
 		return err
 	}
 	if err != nil && activities.KindOf(err) != fault.NotFound {

@@ -135,6 +135,9 @@ const (
 	// same after an outage of Temporal, when pollers have backed off.
 	guardPickup = 3 * time.Second
 	guardReturn = 30 * time.Second
+	// guardAgain is the same while the node is known to be cut off from Temporal; its
+	// death is seen so much later then.
+	guardAgain = 10 * time.Second
 	// maxStrangers is how often another run of the node may take the guard, with a
 	// pause after each: an old run that stops polls on for a moment.
 	maxStrangers  = 10

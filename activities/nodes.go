@@ -1,0 +1,158 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/device"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// GuardBeat is how often a node shows its guard that it lives.
+const GuardBeat = 2 * time.Second
+
+const (
+	// witnessWatch is how long the registry is watched for a node's heartbeat, which
+	// comes each 2 s, and witnessLook how often it is looked at.
+	witnessWatch = 5 * time.Second
+	witnessLook  = 250 * time.Millisecond
+)
+
+// BootOf names the node's present run. It is no method: every method is an activity.
+func BootOf(n *Node) string {
+	if r, ok := n.Phone.(Renewed); ok {
+		return r.Boot()
+	}
+	return n.Boot
+}
+
+// Guarded reports whether the node's guard watches this run now.
+func Guarded(n *Node) bool { return n.guards.Load() > 0 }
+
+// Guard lasts as long as the node's run boot and beats meanwhile; each beat carries
+// the node's time. It returns nil at a clean stop and fault.NotFound when another
+// run of the node picked it up, or the node goes on under another boot: then boot is
+// over.
+func (n *Node) Guard(ctx context.Context, boot string) error {
+	n.guards.Add(1)
+	defer n.guards.Add(-1)
+	ticks := time.NewTicker(GuardBeat)
+	defer ticks.Stop()
+	for now := time.Now(); BootOf(n) == boot; {
+		activity.RecordHeartbeat(ctx, now)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.Stopping:
+			return nil
+		case now = <-ticks.C:
+		}
+	}
+	return Carry(&fault.Error{Kind: fault.NotFound, Op: "guard node", Sentence: "The node has started anew."})
+}
+
+// Witness watches the registry for a heartbeat of run l.Boot: whom Temporal hears no
+// more may be cut off from Temporal only. It returns at the first heartbeat, else after
+// some seconds in which the database could be read all the time and none came.
+func (r *Records) Witness(ctx context.Context, l Loss) (Sighting, error) {
+	first, err := r.Journal.SeeNode(ctx, l.Node)
+	if err != nil || first.Boot != l.Boot || first.Lost {
+		return Sighting{}, Carry(err) // never there, replaced, or given up before
+	}
+	over := time.NewTimer(witnessWatch)
+	defer over.Stop()
+	looks := time.NewTicker(witnessLook)
+	defer looks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return Sighting{}, ctx.Err()
+		case <-over.C:
+			return Sighting{Seen: first.Seen}, nil
+		case <-looks.C:
+		}
+		s, err := r.Journal.SeeNode(ctx, l.Node)
+		if err != nil || s.Boot != l.Boot || s.Lost {
+			return Sighting{}, Carry(err)
+		}
+		if s.Seen.After(first.Seen) {
+			return Sighting{Alive: true, Seen: s.Seen}, nil
+		}
+	}
+}
+
+// LoseNode gives runs of a node up: boot l.Boot, or all but l.Alive. The registry is
+// marked first, so that a run that lives after all learns it; then every open call of
+// it is told node_lost, and every session whose phone can't be reached any more.
+// fault.Conflict: the run has beaten since l.Seen, and nothing was told.
+func (r *Records) LoseNode(ctx context.Context, l Loss) (calls int, err error) {
+	stranded, err := r.Journal.LoseNode(ctx, device.Loss(l))
+	if err != nil {
+		return 0, Carry(err)
+	}
+	refs, err := r.Journal.CallsOf(ctx, l.Node, l.Alive)
+	if err != nil {
+		return 0, Carry(err)
+	}
+	for _, ref := range refs {
+		if err := r.loseCall(ctx, l, ref); err != nil {
+			return calls, Carry(err)
+		}
+		calls++
+	}
+	for _, s := range stranded {
+		if err := r.losePhone(ctx, s); err != nil {
+			return calls, Carry(err)
+		}
+	}
+	return calls, Carry(r.Journal.Unstrand(ctx, stranded))
+}
+
+func (r *Records) loseCall(ctx context.Context, l Loss, ref call.Ref) error {
+	lost := call.NodeLost{Node: l.Node, Boot: l.Boot}
+	s, err := r.Journal.CallState(ctx, ref)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil // closed meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if lost.Boot == "" {
+		lost.Boot = s.Boot
+	}
+	m, err := NewMessage(r.now(), string(call.KindNodeLost), lost)
+	if err != nil {
+		return err
+	}
+	err = r.Client.SignalWorkflow(ctx, id.CallWorkflow(ref.Tenant, ref.Call), "", m.Kind, m)
+	if !missing(err) {
+		return unavailable("tell call that its node is lost", err)
+	}
+	if err := r.wake(ctx, ref, m); fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	return nil
+}
+
+// losePhone tells the owner's session, if there is one, that a device's registration
+// went with its node.
+func (r *Records) losePhone(ctx context.Context, s device.Stranded) error {
+	if s.Agent == "" {
+		return nil
+	}
+	changed := agent.DeviceChanged{Device: s.Device, Reachable: s.Reachable}
+	m, err := NewMessage(r.now(), string(changed.Kind()), changed)
+	if err != nil {
+		return err
+	}
+	err = r.Client.SignalWorkflow(ctx, id.AgentWorkflow(s.Tenant, s.Agent), "", m.Kind, m)
+	if missing(err) {
+		return nil // not signed in
+	}
+	return unavailable("tell session that its phone is gone", err)
+}

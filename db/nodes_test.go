@@ -1,0 +1,215 @@
+package db_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/db"
+	"holdfast/db/dbtest"
+	"holdfast/domain/device"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// nodes is the demo tenant with a registry of nodes and phones.
+type nodes struct {
+	*testing.T
+	*db.DB
+}
+
+func newNodes(t *testing.T) *nodes { return &nodes{t, newDemo(t)} }
+
+func (n *nodes) beat(name id.Node, boot string, started time.Time) (lost bool) {
+	n.Helper()
+	lost, err := n.Beat(n.Context(), device.Node{Name: name, Boot: boot, Address: "127.0.0.1:5060", Started: started})
+	require.NoError(n, err)
+	return lost
+}
+
+// phone registers a device at a node; change may alter the registration.
+func (n *nodes) phone(name id.Device, node id.Node, change ...func(*device.Registration)) {
+	n.Helper()
+	r := registration(name, time.Now().Add(time.Hour))
+	r.Node = node
+	for _, f := range change {
+		f(&r)
+	}
+	_, _, err := n.SaveRegistration(n.Context(), r)
+	require.NoError(n, err)
+}
+
+func over(transport string) func(*device.Registration) {
+	return func(r *device.Registration) { r.Transport = transport }
+}
+
+// behindNAT is a phone whose contact is an address of its own network.
+func behindNAT(r *device.Registration) { r.Contact = "sip:1001@10.0.0.7:5060;ob" }
+
+// lose gives a run up and removes what is stranded, as the guard's activity does.
+func (n *nodes) lose(l device.Loss) map[id.Device]bool {
+	n.Helper()
+	list, err := n.LoseNode(n.Context(), l)
+	require.NoError(n, err)
+	again, err := n.LoseNode(n.Context(), l)
+	require.NoError(n, err)
+	require.Equal(n, list, again, "as long as they were not removed they are told again")
+	require.NoError(n, n.Unstrand(n.Context(), list))
+	reachable := map[id.Device]bool{}
+	for _, s := range list {
+		require.Equal(n, id.Agent(s.Device), s.Agent)
+		reachable[s.Device] = s.Reachable
+	}
+	return reachable
+}
+
+func (n *nodes) contacts(name id.Device) int {
+	n.Helper()
+	list, err := n.Registrations(n.Context(), demoTenant, name)
+	require.NoError(n, err)
+	return len(list)
+}
+
+func (n *nodes) listed() (names []string) {
+	n.Helper()
+	list, err := n.Nodes(n.Context())
+	require.NoError(n, err)
+	for _, l := range list {
+		names = append(names, string(l.Name)+" "+l.Boot)
+	}
+	return names
+}
+
+func TestLoseNode_ReturnsWhoseOnlyWayItWas(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	n.beat("node-1", "b1", t0)
+	n.beat("node-2", "c1", t0)
+	n.phone("1001", "node-1", over("tcp"))
+	n.phone("1002", "node-1")
+	n.phone("1003", "node-1", behindNAT)
+	n.phone("1004", "node-1", over("TLS"))
+	n.phone("1004", "node-2", func(r *device.Registration) { r.Instance = "softphone" })
+	n.phone("1005", "node-2", over("tcp"))
+
+	require.Equal(t, map[id.Device]bool{"1001": false, "1003": false, "1004": true}, n.lose(device.Loss{Node: "node-1", Boot: "b1"}))
+	for name, left := range map[id.Device]int{"1001": 0, "1002": 1, "1003": 0, "1004": 1, "1005": 1} {
+		require.Equal(t, left, n.contacts(name), name)
+	}
+	require.Equal(t, []string{"node-2 c1"}, n.listed())
+	require.Empty(t, n.lose(device.Loss{Node: "node-1", Boot: "b1"}), "nothing is left to be told")
+}
+
+func TestLoseNode_WhatHasRunOut_IsTold(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := dbtest.Open(t, db.Config{URL: dbtest.URL(t), Now: func() time.Time { return now }})
+	apply(t, d)
+	n := &nodes{t, d}
+	n.beat("node-1", "b1", t0)
+	n.phone("1001", "node-1", func(r *device.Registration) { r.Expires = now.Add(time.Minute) })
+	n.phone("1002", "node-1")
+	now = now.Add(2 * time.Minute)
+	require.Equal(t, map[id.Device]bool{"1001": false}, n.lose(device.Loss{Node: "node-1", Boot: "b1"}))
+}
+
+func TestLoseNode_ALaterRunIsThere_OnlyConnectionsOfTheEarlierAreStranded(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]device.Loss{
+		"the earlier is given up": {Node: "node-1", Boot: "b1"},
+		"the later announces":     {Node: "node-1", Alive: "b2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNodes(t)
+			n.beat("node-1", "b1", t0)
+			n.phone("1001", "node-1", over("tcp"))
+			n.phone("1003", "node-1", behindNAT)
+			n.phone("1004", "node-1", over("tcp"), func(r *device.Registration) { r.Boot = "b2" }) // before b2's first beat
+			n.beat("node-1", "b2", t0.Add(time.Minute))
+			n.phone("1002", "node-1", over("tcp"))
+			require.Equal(t, map[id.Device]bool{"1001": false}, n.lose(l))
+			require.Equal(t, []string{"node-1 b2"}, n.listed())
+			require.Equal(t, 1, n.contacts("1003"), "the later run has the earlier one's address")
+		})
+	}
+}
+
+func TestUnstrand_ARenewedRegistration_Stays(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	n.beat("node-1", "b1", t0)
+	n.phone("1001", "node-1", over("tcp"))
+	list, err := n.LoseNode(t.Context(), device.Loss{Node: "node-1", Boot: "b1"})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	n.phone("1001", "node-2", func(r *device.Registration) { r.CSeq++ })
+	require.NoError(t, n.Unstrand(t.Context(), list))
+	require.Equal(t, 1, n.contacts("1001"))
+}
+
+// A run that was given up learns it from its next heartbeat, and its row is its own
+// again under a new boot.
+func TestBeat_OfARunThatWasGivenUp_SaysSo(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	require.False(t, n.beat("node-1", "b1", t0))
+	n.lose(device.Loss{Node: "node-1", Boot: "b1"})
+	require.True(t, n.beat("node-1", "b1", t0))
+	require.True(t, n.beat("node-1", "b1", t0), "as often as it asks")
+	require.Empty(t, n.listed())
+	require.False(t, n.beat("node-1", "b1-2", t0))
+	require.Equal(t, []string{"node-1 b1-2"}, n.listed())
+	require.False(t, n.beat("node-1", "b0", t0.Add(-time.Hour)), "an older run that still beats is not the one that was given up")
+	require.Equal(t, []string{"node-1 b1-2"}, n.listed())
+}
+
+func TestLoseNode_ThatHasBeatenSince_IsRefused(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	s, err := n.SeeNode(t.Context(), "node-1")
+	require.NoError(t, err)
+	require.Zero(t, s)
+	n.beat("node-1", "b1", t0)
+	n.phone("1001", "node-1", over("tcp"))
+	silent, err := n.SeeNode(t.Context(), "node-1")
+	require.NoError(t, err)
+	require.Equal(t, "b1", silent.Boot)
+	n.beat("node-1", "b1", t0)
+	_, err = n.LoseNode(t.Context(), device.Loss{Node: "node-1", Boot: "b1", Seen: silent.Seen})
+	require.Equal(t, fault.Conflict, fault.KindOf(err), "%v", err)
+	require.False(t, n.beat("node-1", "b1", t0))
+
+	silent, err = n.SeeNode(t.Context(), "node-1")
+	require.NoError(t, err)
+	require.Equal(t, map[id.Device]bool{"1001": false}, n.lose(device.Loss{Node: "node-1", Boot: "b1", Seen: silent.Seen}))
+	lost, err := n.SeeNode(t.Context(), "node-1")
+	require.NoError(t, err)
+	require.True(t, lost.Lost)
+}
+
+func TestLapsed_WhatRanOutLongAgo_IsReturnedOnce(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := dbtest.Open(t, db.Config{URL: dbtest.URL(t), Now: func() time.Time { return now }})
+	apply(t, d)
+	n := &nodes{t, d}
+	n.phone("1001", "node-1", func(r *device.Registration) { r.Expires = now.Add(time.Minute) })
+	n.phone("1002", "node-1", func(r *device.Registration) { r.Expires = now.Add(time.Minute) })
+	n.phone("1002", "node-2", func(r *device.Registration) { r.Instance = "softphone" })
+	now = now.Add(time.Minute + 5*time.Second)
+	list, err := d.Lapsed(t.Context(), 10*time.Second)
+	require.NoError(t, err)
+	require.Empty(t, list, "its node may be about to say so")
+	now = now.Add(6 * time.Second)
+	list, err = d.Lapsed(t.Context(), 10*time.Second)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []device.Stranded{
+		{Tenant: demoTenant, Device: "1001", Instance: "i1", Node: "node-1", Agent: "1001"},
+		{Tenant: demoTenant, Device: "1002", Instance: "i1", Node: "node-1", Agent: "1002", Reachable: true},
+	}, list)
+	list, err = d.Lapsed(t.Context(), 10*time.Second)
+	require.NoError(t, err)
+	require.Empty(t, list)
+}

@@ -1,0 +1,130 @@
+package workflows_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"holdfast/activities"
+	"holdfast/domain/fault"
+	"holdfast/workflows"
+)
+
+// watchtower is a NodeGuard on the virtual clock, with a transcript of what it asked.
+type watchtower struct {
+	*testsuite.TestWorkflowEnvironment
+	mu      sync.Mutex
+	said    []string
+	guarded int // how often the node was asked to take its guard up
+}
+
+func (w *watchtower) say(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.said = append(w.said, fmt.Sprintf(format, args...))
+}
+
+// heard is how the guard's activity ends, time after time; the last is for ever.
+type heard func(now time.Time) error
+
+func silent(now time.Time) error { return temporal.NewHeartbeatTimeoutError(now.Add(-5 * time.Second)) }
+func stopped(time.Time) error    { return nil }
+func notPicked(time.Time) error {
+	return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
+}
+func otherBoot(t time.Time) error {
+	return activities.Carry(fault.E(fault.NotFound, "guard node", fmt.Errorf("at %s", t)))
+}
+
+// watch runs a guard of boot b1 whose node is heard, sighted, and lost as told.
+func watch(t *testing.T, ends []heard, sightings []activities.Sighting, lose func(n int, l activities.Loss) error) *watchtower {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	w := &watchtower{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	var node *activities.Node
+	var records *activities.Records
+	w.RegisterActivity(&activities.Records{})
+	w.RegisterActivity(&activities.Node{})
+	lost := 0
+	w.OnActivity(node.Guard, mock.Anything, mock.Anything).Return(func(context.Context, string) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		end := ends[min(w.guarded, len(ends)-1)]
+		w.guarded++
+		return end(w.Now())
+	})
+	w.OnActivity(records.Witness, mock.Anything, mock.Anything).Return(func(_ context.Context, l activities.Loss) (activities.Sighting, error) {
+		w.say("witness %s", l.Boot)
+		s := sightings[0]
+		sightings = sightings[1:]
+		return s, nil
+	})
+	w.OnActivity(records.LoseNode, mock.Anything, mock.Anything).Return(func(_ context.Context, l activities.Loss) (int, error) {
+		w.say("lose boot=%s alive=%s seen=%t", l.Boot, l.Alive, !l.Seen.IsZero())
+		lost++
+		return 0, lose(lost, l)
+	})
+	w.ExecuteWorkflow(workflows.NodeGuard, workflows.Guarded{Node: "node-1", Boot: "b1"})
+	require.True(t, w.IsWorkflowCompleted())
+	require.NoError(t, w.GetWorkflowError())
+	return w
+}
+
+func told(int, activities.Loss) error { return nil }
+
+var sighted = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+
+func TestNodeGuard_NeitherHeardNorSeen_IsLost(t *testing.T) {
+	t.Parallel()
+	w := watch(t, []heard{silent, notPicked}, []activities.Sighting{{Seen: sighted}}, told)
+	require.Equal(t, []string{"witness b1", "lose boot=b1 alive= seen=true"}, w.said)
+	require.Equal(t, 2, w.guarded)
+}
+
+// Cut off from Temporal for a long time, it comes back and stops in order: nobody was told anything.
+func TestNodeGuard_NotHeardButSeen_IsNotLost(t *testing.T) {
+	t.Parallel()
+	alive := activities.Sighting{Alive: true, Seen: sighted}
+	w := watch(t, []heard{silent, notPicked, notPicked, notPicked, stopped}, []activities.Sighting{alive, alive, alive}, told)
+	require.Equal(t, []string{"witness b1", "witness b1", "witness b1", "lose boot=b1 alive= seen=false"}, w.said, "the clean stop alone gives it up")
+	require.Equal(t, 5, w.guarded)
+}
+
+func TestNodeGuard_CutOffAndThenDead_IsLost(t *testing.T) {
+	t.Parallel()
+	w := watch(t, []heard{silent, notPicked, notPicked}, []activities.Sighting{{Alive: true, Seen: sighted}, {Seen: sighted}}, told)
+	require.Equal(t, "lose boot=b1 alive= seen=true", w.said[len(w.said)-1])
+}
+
+// It beats again between the witness's word and its end: it is watched on.
+func TestNodeGuard_BeatsAgainInTheLastMoment_IsNotLost(t *testing.T) {
+	t.Parallel()
+	again := func(n int, _ activities.Loss) error {
+		if n == 1 {
+			return activities.Carry(fault.E(fault.Conflict, "give a node up", fmt.Errorf("it beats again")))
+		}
+		return nil
+	}
+	w := watch(t, []heard{silent, notPicked, stopped}, []activities.Sighting{{Seen: sighted}}, again)
+	require.Equal(t, []string{"witness b1", "lose boot=b1 alive= seen=true", "lose boot=b1 alive= seen=false"}, w.said)
+	require.Equal(t, 3, w.guarded)
+}
+
+// A node that goes on under another boot refuses to be guarded as the old one.
+func TestNodeGuard_AnotherRunTakesTheGuard_NoWitnessIsAsked(t *testing.T) {
+	t.Parallel()
+	w := watch(t, []heard{otherBoot}, nil, told)
+	require.Equal(t, "lose boot=b1 alive= seen=false", w.said[len(w.said)-1])
+	require.NotContains(t, w.said, "witness b1")
+}
