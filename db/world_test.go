@@ -71,7 +71,7 @@ func (w *world) arriving(q id.Queue, at time.Time) call.State {
 	w.Helper()
 	n := w.calls.Add(1)
 	s := call.New(call.Incoming{
-		Tenant: w.tenant, Call: id.NewCall(fmt.Sprint("call-", n), w.Name()), Node: "node-1", Boot: "b1",
+		Tenant: w.tenant, Call: id.NewCall(fmt.Sprint("call-", n), w.Name(), "b1"), Node: "node-1", Boot: "b1",
 		From: fmt.Sprintf("+4930%06d", n), To: "8000", Trunk: "demo", At: at,
 	})
 	s, effects, err := s.Step(at, call.Arrived{Route: call.Route{Kind: call.ToQueue, Queue: call.Queue{Name: q, Ring: 15 * time.Second}}})

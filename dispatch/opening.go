@@ -67,8 +67,12 @@ func (d *Dispatcher) open(ctx context.Context, s call.State) (call.State, error)
 		reached, _, err := d.conf.Ledger.Open(ctx, d.conf.Now(), s)
 		d.outage.note(d.conf.Now(), err)
 		switch {
-		case fault.KindOf(err) == fault.Conflict && tries > 0:
+		case codeOf(err) == "already_open" && tries > 0:
 			return reached, nil // an earlier try was committed, only its answer was lost
+		case codeOf(err) == "already_open":
+			// A former try of this caller was given up after it was committed. That call
+			// finds nobody and ends within seconds; then the caller may come again.
+			return s, fault.E(fault.Unavailable, "open call", err)
 		case err == nil || !away(err):
 			return reached, err
 		case tries == 0:
@@ -79,6 +83,18 @@ func (d *Dispatcher) open(ctx context.Context, s call.State) (call.State, error)
 			return s, fault.E(fault.Unavailable, "open call", err)
 		}
 	}
+}
+
+// codeOf is the stable code of a refusal; none: "".
+func codeOf(err error) string {
+	var refused *fault.Error
+	for errors.As(err, &refused) {
+		if refused.Code != "" {
+			return refused.Code
+		}
+		err = refused.Err
+	}
+	return ""
 }
 
 // console lets a caller hear music who can't be placed yet.

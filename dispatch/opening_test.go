@@ -64,6 +64,36 @@ func TestOpening_DatabaseStaysAway_Unavailable(t *testing.T) {
 	require.Equal(t, fault.Unavailable, fault.KindOf(d.Incoming(t.Context(), invited)))
 }
 
+func TestOpening_CommittedButItsAnswerLost_GoesOnFromTheStateStored(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.books.mute = 1
+	d.arrive(t)
+	require.EqualValues(t, "1001", d.rings(t).Agent)
+	d.reaches(t, is(call.Offering))
+}
+
+// What was committed, and whose answer was lost, may be over before the next try.
+func TestOpening_CommittedAndOverMeanwhile_IsRefusedAndNothingIsDriven(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.books.mute, d.books.over = 1, true
+	in := invited
+	in.At = time.Now()
+	require.Equal(t, fault.Conflict, fault.KindOf(d.Incoming(t.Context(), in)))
+	require.Equal(t, []string{"treat music"}, d.phone.transcript(), "while the database seemed away")
+	_, runs := d.temporal.workflow(c1)
+	require.False(t, runs)
+}
+
+func TestOpening_FormerCallOfTheSameInviteIsStillOpen_TryAgainLater(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.arrive(t)
+	d.rings(t)
+	require.Equal(t, fault.Unavailable, fault.KindOf(d.Incoming(t.Context(), invited)))
+}
+
 // SEED-108 has the node cancel the rest; here the first agent does not answer.
 func TestOpening_TemporalAway_NextAgentRingsAndTheWorkflowCatchesUp(t *testing.T) {
 	t.Parallel()

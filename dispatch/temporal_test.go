@@ -243,7 +243,9 @@ type books struct {
 	activities.Journal
 
 	mu      sync.Mutex
-	away    int // how many openings still fail
+	away    int  // how many openings still fail
+	mute    int  // how many are written, but their answer is lost
+	over    bool // calls end as soon as they are open
 	route   call.Route
 	free    []id.Agent
 	stored  map[call.Ref]call.State
@@ -278,6 +280,9 @@ func (b *books) Open(_ context.Context, at time.Time, s call.State) (call.State,
 		return s, nil, fault.E(fault.Unavailable, "open", errors.New("connection refused"))
 	}
 	if old, known := b.stored[s.Ref()]; known {
+		if b.over {
+			return call.State{}, nil, fault.Refuse("already_ended", "ended already")
+		}
 		return old, nil, fault.Refuse("already_open", "open already")
 	}
 	for _, f := range s.Owed {
@@ -295,6 +300,10 @@ func (b *books) Open(_ context.Context, at time.Time, s call.State) (call.State,
 		s = next
 	}
 	b.stored[s.Ref()] = s
+	if b.mute > 0 {
+		b.mute--
+		return s, nil, fault.E(fault.Unavailable, "open", errors.New("connection reset"))
+	}
 	return s, nil, nil
 }
 

@@ -259,9 +259,10 @@ func (n *Node) admit(tx *transaction.Server, who caller) (*actor, *refusal) {
 	if dropped > 0 {
 		n.log.Info("attached data of a caller was dropped", "pairs", dropped)
 	}
+	boot := n.Boot()
 	a := newActor(n, call.Incoming{
-		Tenant: who.tenant, Call: id.NewCall(string(*req.CallID()), req.From().Params.GetOr("tag", "")),
-		Node: n.conf.Name, Boot: n.Boot(), From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
+		Tenant: who.tenant, Call: id.NewCall(string(*req.CallID()), req.From().Params.GetOr("tag", ""), boot),
+		Node: n.conf.Name, Boot: boot, From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
 		Device: who.device, Data: data, At: n.now(),
 	})
 	if r := a.meet(tx, who.limit); r != nil {

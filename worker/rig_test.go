@@ -229,7 +229,7 @@ func (r *rig) incoming(number string) call.Ref {
 func (r *rig) invite(number string) call.Incoming {
 	r.calls++
 	return call.Incoming{
-		Tenant: r.tenant, Call: id.NewCall(fmt.Sprint(r.calls), string(r.tenant)), Node: r.node, Boot: r.boot,
+		Tenant: r.tenant, Call: id.NewCall(fmt.Sprint(r.calls), string(r.tenant), r.boot), Node: r.node, Boot: r.boot,
 		From: "+493012345678", To: number, Trunk: "demo", At: time.Now(),
 	}
 }

@@ -47,11 +47,14 @@ type Terminal string
 
 var callEncoding = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
 
-// NewCall derives a call's id from the Call-ID and From tag of its first INVITE,
-// so that a retransmission, however late and to whichever node, opens nothing twice.
-// The result is 20 characters without vowels' confusion, no caller number and no "/".
-func NewCall(sipCallID, fromTag string) Call {
-	sum := sha256.Sum256([]byte(sipCallID + "\x00" + fromTag))
+// NewCall derives a call's id from the Call-ID and From tag of its first INVITE, so
+// that a retransmission, however late, opens nothing twice; and from the run of the node
+// that takes it. Of what an earlier run took, nothing lives: the same INVITE that comes
+// again after a node's death, here or by a proxy's choice at another node, is a new call
+// and is served, while the former is recorded as lost. The result is 20 characters
+// without vowels' confusion, no caller number and no "/".
+func NewCall(sipCallID, fromTag, boot string) Call {
+	sum := sha256.Sum256([]byte(sipCallID + "\x00" + fromTag + "\x00" + boot))
 	return Call(callEncoding.EncodeToString(sum[:])[:20])
 }
 

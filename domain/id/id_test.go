@@ -11,24 +11,25 @@ import (
 )
 
 func ExampleNewCall() {
-	c := id.NewCall("a84b4c76e66710@pc33.atlanta.example", "1928301774")
+	c := id.NewCall("a84b4c76e66710@pc33.atlanta.example", "1928301774", "9f2c")
 	fmt.Println(c)
 	fmt.Println(id.CallWorkflow("demo.localhost", c))
 	o := id.NewOffer(c, 2)
 	fmt.Println(o, o.Call() == c, o.N())
 	// Output:
-	// 6mr26frx68bmbxp9kbi9
-	// call:demo.localhost:6mr26frx68bmbxp9kbi9
-	// 6mr26frx68bmbxp9kbi9/2 true 2
+	// nfy9r3dg7wghnigegv9j
+	// call:demo.localhost:nfy9r3dg7wghnigegv9j
+	// nfy9r3dg7wghnigegv9j/2 true 2
 }
 
 // A retransmission, however late, opens nothing twice; another dialog is another call.
 func TestNewCall_SameInvite_SameCall(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, id.NewCall("a@x", "1"), id.NewCall("a@x", "1"))
-	require.NotEqual(t, id.NewCall("a@x", "1"), id.NewCall("a@x", "2"))
-	require.NotEqual(t, id.NewCall("a@x", "1"), id.NewCall("b@x", "1"))
-	require.NotEqual(t, id.NewCall("ab", "c"), id.NewCall("a", "bc"), "the border between the two counts")
+	require.Equal(t, id.NewCall("a@x", "1", "b1"), id.NewCall("a@x", "1", "b1"))
+	require.NotEqual(t, id.NewCall("a@x", "1", "b1"), id.NewCall("a@x", "2", "b1"))
+	require.NotEqual(t, id.NewCall("a@x", "1", "b1"), id.NewCall("b@x", "1", "b1"))
+	require.NotEqual(t, id.NewCall("ab", "c", "b1"), id.NewCall("a", "bc", "b1"), "the border between the two counts")
+	require.NotEqual(t, id.NewCall("a@x", "1", "b1"), id.NewCall("a@x", "1", "b2"), "what the run before took died with it")
 }
 
 // Ids are safe in a path, a workflow id and a file name, whatever a phone sends.
@@ -36,7 +37,7 @@ func TestNewCall_AnyInput_SafeCharacters(t *testing.T) {
 	t.Parallel()
 	safe := regexp.MustCompile(`^[a-z2-9]{20}$`)
 	for _, s := range []string{"", "\r\n", "../../etc", "+41791234567@carrier", "日本"} {
-		require.Regexp(t, safe, string(id.NewCall(s, s)))
+		require.Regexp(t, safe, string(id.NewCall(s, s, s)))
 	}
 }
 

@@ -146,7 +146,7 @@ func (s *session) dial() {
 	if s.phone.talking != "" || s.phone.ringing != "" || s.phone.gone {
 		return
 	}
-	c := id.NewCall(string(s.id), s.w.now.String())
+	c := id.NewCall(string(s.id), s.w.now.String(), "")
 	s.phone.talking = c
 	s.w.deliver(func() { s.step(agent.CallStarted{Call: c, Class: leg.OutboundManual, From: "+41443332211"}) })
 	s.w.after(s.w.between(5*time.Second, time.Minute), func() {
