@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/call"
@@ -241,4 +242,30 @@ func TestHop_SomebodyElsesRoute_ReachesNoPhone(t *testing.T) {
 	b := make([]byte, 1)
 	_, err = io.ReadFull(p.in, b)
 	require.Error(t, err, "nothing came but %q", b)
+}
+
+func TestHop_ThePhoneComesBackAtTheOtherNode_StillLearnsOfTheEnd(t *testing.T) { // RFC 5626 §5.3
+	t.Parallel()
+	a, b := two(t)
+	first := a.stream()
+	first.register(1)
+	a.waitPhone("registered", "1001", came)
+	customer, in := b.dial(b.customer("4930123"), softphone.Dial{})
+	done := b.ring(in, order(in, 1, "1001"))
+	invite := first.read().(*sip.Request)
+	first.answer(invite, 200, offerPCMU)
+	require.Equal(t, call.RingAnswered, b.wait(done).Outcome)
+	require.Equal(t, sip.ACK, first.read().(*sip.Request).Method)
+	require.NoError(t, first.conn.Close())
+	a.waitPhone("lost", "1001", went)
+
+	second := b.stream()
+	second.register(3)
+	require.NoError(t, customer.Wait(b.soon(), softphone.Up))
+	require.NoError(t, customer.HangUp())
+	bye := second.read().(*sip.Request)
+	require.Equal(t, sip.BYE, bye.Method)
+	require.Empty(t, bye.GetHeaders("Route"), "nobody stands between any more")
+	second.answer(bye, 200, "")
+	b.empty()
 }

@@ -12,6 +12,7 @@ import (
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/telephony/dialog"
+	"holdfast/telephony/digest"
 	"holdfast/telephony/headers"
 	"holdfast/telephony/media"
 	"holdfast/telephony/transaction"
@@ -30,6 +31,8 @@ type sipLeg struct {
 	way    transaction.Flow // by which our INVITE went; it never changes
 	hop    bool             // that leads to another node, which passes on
 	peer   string           // ip:port that the party signals from, if not that of the flow
+
+	account *digest.Client // our credentials at the carrier, if it is one
 
 	ring   *ring // of a leg that we rang
 	device id.Device
@@ -133,10 +136,8 @@ func (a *actor) sendBye(l *sipLeg, e evidence) {
 	if way, found := a.node.wayBack(a.ref.Tenant, l); found {
 		l.dialog.Moved(way)
 	}
-	bye := l.dialog.Bye(whyOf(c).reason)
+	a.wrote("BYE", l, a.goodbye(l, whyOf(c).reason).send())
 	l.dialog.End(a.node.now())
-	_, err := a.node.layer.Request(bye, func(*sip.Response, error) {}) // a peer that doesn't answer has gone as well
-	a.wrote("BYE", l, err)
 }
 
 // sendFinal refuses the caller's INVITE.
@@ -230,7 +231,7 @@ func (a *actor) ended(l *sipLeg, e evidence) {
 // invite rings one contact of the ring.
 func (a *actor) invite(r *ring, to leg.Address, c contact) {
 	r.legs++
-	l := &sipLeg{phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, way: c.flow, hop: c.hop, peer: c.peer, phone: c.instance}
+	l := &sipLeg{phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, way: c.flow, hop: c.hop, peer: c.peer, phone: c.instance, account: c.account}
 	if err := a.sendInvite(l, r, c); err != nil {
 		a.log.Info("a phone could not be rung", "device", string(to.Device), "flow", c.flow.String(), "err", err)
 		a.silence(l)

@@ -89,8 +89,14 @@ func (s *stream) answer(req *sip.Request, code int, body string) {
 	if body != "" {
 		kind = "Content-Type: application/sdp\r\n"
 	}
-	s.write(fmt.Sprintf("SIP/2.0 %d X\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:1001@phone.invalid;transport=tcp>\r\n%sContent-Length: %d\r\n\r\n%s",
-		code, req.Via().Value(), req.From().Value(), to, *req.CallID(), req.CSeq().Value(), kind, len(body), body))
+	var way strings.Builder
+	for _, name := range []string{"Via", "Record-Route"} {
+		for _, h := range req.GetHeaders(name) {
+			way.WriteString(name + ": " + h.Value() + "\r\n")
+		}
+	}
+	s.write(fmt.Sprintf("SIP/2.0 %d X\r\n%sFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:1001@phone.invalid;transport=tcp>\r\n%sContent-Length: %d\r\n\r\n%s",
+		code, way.String(), req.From().Value(), to, *req.CallID(), req.CSeq().Value(), kind, len(body), body))
 }
 
 func TestPhone_BackOnAnotherConnection_StillLearnsOfTheEnd(t *testing.T) { // RFC 5626 §5.3

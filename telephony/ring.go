@@ -11,6 +11,7 @@ import (
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
+	"holdfast/telephony/digest"
 	"holdfast/telephony/transaction"
 )
 
@@ -33,10 +34,11 @@ type contact struct {
 	uri      string // Request-URI
 	to       string // URI for To
 	flow     transaction.Flow
-	route    []string // proxies on the way
-	instance string   // what makes it the same phone, however we learned of it
-	peer     string   // ip:port that the phone signals from
-	hop      bool     // the flow is that of another node, which passes on
+	route    []string       // proxies on the way
+	instance string         // what makes it the same phone, however we learned of it
+	peer     string         // ip:port that the phone signals from
+	hop      bool           // the flow is that of another node, which passes on
+	account  *digest.Client // our credentials at a carrier
 }
 
 // address is one of the ring's targets with the contacts known of it.

@@ -1,0 +1,121 @@
+package telephony
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/domain/id"
+	"holdfast/telephony/dialog"
+	"holdfast/telephony/digest"
+	"holdfast/telephony/headers"
+	"holdfast/telephony/transaction"
+)
+
+// goodbye is a BYE that is to reach its party: a carrier may ask for credentials, and a phone may have come back on
+// another connection, or at another node, while it talked.
+type goodbye struct {
+	n       *Node
+	tenant  id.Tenant
+	device  id.Device
+	phone   string // the registration's instance
+	hop     bool
+	account *digest.Client
+	dialog  dialog.Dialog // a copy: that of the leg is over
+	why     headers.Reason
+	tries   int // credentials shown
+}
+
+// comeBack are the pauses after which a phone without connection is looked for: most come back within seconds.
+var comeBack = []time.Duration{0, 2 * time.Second, 5 * time.Second, 15 * time.Second}
+
+// goodbye is that of a leg. Its dialog must not be ended yet.
+func (a *actor) goodbye(l *sipLeg, why headers.Reason) *goodbye {
+	return &goodbye{
+		n: a.node, tenant: a.ref.Tenant, device: l.device, phone: l.phone, hop: l.hop, account: l.account, dialog: *l.dialog, why: why,
+	}
+}
+
+// send sends the BYE. It does not block; what it may take more is done by a goroutine of the node.
+func (g *goodbye) send() error {
+	bye := g.dialog.Bye(g.why)
+	if g.account != nil {
+		g.account.Sign(bye)
+	}
+	_, err := g.n.layer.Request(bye, func(res *sip.Response, err error) { g.answered(bye, res, err) })
+	if errors.Is(err, transaction.ErrFlowGone) && g.search() {
+		return nil
+	}
+	return err
+}
+
+// answered takes the answer. A peer that gives none has gone as well.
+func (g *goodbye) answered(bye *sip.Request, res *sip.Response, err error) {
+	switch {
+	case errors.Is(err, transaction.ErrFlowGone), err == nil && res.StatusCode == statusFlowFailed:
+		g.search()
+	case err != nil || !challenges(res) || g.account == nil || g.tries > 0:
+	case g.account.Learn(bye, res) == nil:
+		g.tries++
+		if err := g.send(); err != nil {
+			g.n.log.Info("a message could not be sent", "message", "BYE", "err", err)
+		}
+	}
+}
+
+// statusFlowFailed is 430 (RFC 5626 §11.5): the node that held the phone's connection has lost it.
+const statusFlowFailed = 430
+
+// search looks for the phone in the directory, and sends it the BYE where it is now; false if nobody can look.
+func (g *goodbye) search() bool {
+	return g.device != "" && g.n.start(func() {
+		for _, pause := range comeBack {
+			wait := time.NewTimer(pause)
+			select {
+			case <-wait.C:
+			case <-g.n.life.Done():
+				wait.Stop()
+				return
+			}
+			if g.found() {
+				return
+			}
+		}
+		g.n.log.Info("a phone that lost its connection was not told of the end of its call", "device", string(g.device))
+	})
+}
+
+// found tries once.
+func (g *goodbye) found() bool {
+	ctx, cancel := context.WithTimeout(g.n.life, lookupTime)
+	defer cancel()
+	list, err := g.n.dir.Registrations(ctx, g.tenant, g.device)
+	if err != nil {
+		return false
+	}
+	old := g.dialog.Flow
+	for _, reg := range list {
+		if reg.Instance != g.phone || !reg.Expires.After(g.n.now()) {
+			continue
+		}
+		c, err := g.n.peers.reach(ctx, reg)
+		if err != nil || c.flow == old && slices.Equal(c.route, g.dialog.RouteSet) {
+			continue
+		}
+		g.dialog.Moved(c.flow)
+		if g.hop || c.hop {
+			g.dialog.RouteSet = c.route
+		}
+		_, err = g.n.layer.Request(g.dialog.Bye(g.why), func(*sip.Response, error) {})
+		return err == nil
+	}
+	return false
+}
+
+// challenges reports that a response asks for credentials.
+func challenges(res *sip.Response) bool {
+	return res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired
+}
