@@ -9,8 +9,9 @@ import (
 
 // metrics are the node's counters, and, read when asked for, what the layers below count.
 type metrics struct {
-	calls, answered, banned, unauthorized, ghosts prometheus.Counter
-	ended, refused, rings, registrations          *prometheus.CounterVec
+	calls, answered, banned, unauthorized, ghosts, lost prometheus.Counter
+	keepalive                                           prometheus.Histogram
+	ended, refused, rings, registrations                *prometheus.CounterVec
 
 	levels []level
 }
@@ -30,11 +31,16 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "holdfast", Subsystem: "telephony", Name: name, Help: help}, []string{label})
 	}
 	return &metrics{
-		calls:         counter("calls_total", "Calls that were opened."),
-		answered:      counter("callers_answered_total", "Callers that acknowledged our answer."),
-		banned:        counter("auth_banned_total", "Requests of addresses that failed too often."),
-		unauthorized:  counter("auth_failed_total", "Requests with wrong credentials or a used nonce."),
-		ghosts:        counter("stray_answers_total", "Answers to INVITEs of nobody that were acknowledged and ended."),
+		calls:        counter("calls_total", "Calls that were opened."),
+		answered:     counter("callers_answered_total", "Callers that acknowledged our answer."),
+		banned:       counter("auth_banned_total", "Requests of addresses that failed too often."),
+		unauthorized: counter("auth_failed_total", "Requests with wrong credentials or a used nonce."),
+		ghosts:       counter("stray_answers_total", "Answers to INVITEs of nobody that were acknowledged and ended."),
+		lost:         counter("phones_lost_total", "Registrations whose phone answered no keep-alive any more."),
+		keepalive: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "holdfast", Subsystem: "telephony", Name: "keepalive_seconds", Help: "How long phones take to answer a keep-alive.",
+			Buckets: []float64{0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5},
+		}),
 		ended:         vector("calls_ended_total", "Calls that ended, by cause.", "cause"),
 		refused:       vector("requests_refused_total", "Requests that were refused, by status.", "code"),
 		rings:         vector("rings_total", "Rings that ended, by outcome.", "outcome"),
@@ -110,7 +116,7 @@ func newLevel(kind prometheus.ValueType, name, help string, f func(r reading) fl
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.calls, m.answered, m.banned, m.unauthorized, m.ghosts, m.ended, m.refused, m.rings, m.registrations}
+	return []prometheus.Collector{m.calls, m.answered, m.banned, m.unauthorized, m.ghosts, m.lost, m.keepalive, m.ended, m.refused, m.rings, m.registrations}
 }
 
 // Describe implements prometheus.Collector.

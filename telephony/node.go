@@ -147,6 +147,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.work.Go(n.keepHouse)
 	n.work.Go(func() { n.phones.reg.Run(n.life) })
+	n.work.Go(func() { newPulses(n).run(n.life) })
 	n.work.Go(n.beatOn)
 	return nil
 }
