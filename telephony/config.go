@@ -59,6 +59,9 @@ type Config struct {
 	Trace func(sent bool, f transaction.Flow, data []byte)
 }
 
+// leastKeepAlive is the shortest interval that asks phones and does not flood them.
+const leastKeepAlive = 100 * time.Millisecond
+
 // Validate says what is wrong with c, or nil.
 func (c Config) Validate() error {
 	var problems []error
@@ -80,6 +83,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxCalls < 0 || c.Openings < 0 || c.RetryAfter < 0 || c.Beat < 0 || c.Refresh < 0 || c.KeepAlive < 0 {
 		problems = append(problems, errors.New("a limit or interval is negative"))
+	}
+	if c.KeepAlive > 0 && c.KeepAlive < leastKeepAlive {
+		problems = append(problems, fmt.Errorf("the keep-alive of phones is shorter than %s", leastKeepAlive))
 	}
 	if err := c.Media.Validate(); err != nil {
 		problems = append(problems, err)

@@ -38,6 +38,7 @@ type environment struct {
 	SIPTLSAddr   listenAddr    `env:"HOLDFAST_SIP_TLS_ADDR" envDefault:"0.0.0.0:5061" roles:"telephony dev" doc:"Where SIP over TLS listens, if there is a certificate."`
 	SIPTLSCert   string        `env:"HOLDFAST_SIP_TLS_CERT" roles:"telephony dev doctor" doc:"File with the certificate chain for SIP over TLS (PEM)."`
 	SIPTLSKey    string        `env:"HOLDFAST_SIP_TLS_KEY" roles:"telephony dev doctor" doc:"File with the certificate's private key (PEM)."`
+	SIPKeepAlive time.Duration `env:"HOLDFAST_SIP_KEEPALIVE" envDefault:"28s" roles:"telephony dev" doc:"How often phones behind NAT, on TCP or on TLS are asked whether they are still there; one that does not answer three times running is lost."`
 	RTPAddr      netip.Addr    `env:"HOLDFAST_RTP_ADDR" roles:"telephony dev" doc:"Local address of the RTP sockets. If not set, that of HOLDFAST_SIP_ADDR; where that is a wildcard, HOLDFAST_RTP_ADVERTISE if this machine has it."`
 	RTPAdvertise netip.Addr    `env:"HOLDFAST_RTP_ADVERTISE" roles:"telephony dev" doc:"Address in our SDP; the host of HOLDFAST_SIP_ADVERTISE if not set."`
 	RTPPorts     portRange     `env:"HOLDFAST_RTP_PORTS" envDefault:"20000-29999" roles:"telephony dev" doc:"UDP ports for audio, two per leg."`
