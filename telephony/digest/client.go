@@ -20,7 +20,8 @@ var (
 // Client answers challenges for one account. It keeps the nonce, so that requests after the first go without another
 // round trip. Safe for concurrent use.
 type Client struct {
-	user, password string
+	user string
+	ha1  func(a Algorithm, realm string) string // empty: not known
 
 	mu   sync.Mutex
 	last *challenge // WWW- or Proxy-Authenticate as learned last
@@ -36,15 +37,32 @@ type challenge struct {
 }
 
 // NewClient is a client for an account.
-func NewClient(user, password string) *Client { return &Client{user: user, password: password} }
+func NewClient(user, password string) *Client {
+	return &Client{user: user, ha1: func(a Algorithm, realm string) string { return HA1(a, user, realm, password) }}
+}
+
+// NewHashed is a client for an account of which only the hashes for one realm are known (see HA1); one that is empty is
+// not used.
+func NewHashed(user, realm, md5Hex, sha256Hex string) *Client {
+	return &Client{user: user, ha1: func(a Algorithm, r string) string {
+		switch {
+		case r != realm:
+			return ""
+		case a == SHA256:
+			return sha256Hex
+		}
+		return md5Hex
+	}}
+}
 
 // Learn takes the challenge of a 401 or 407 to req. After it, Sign makes a new attempt. ErrRejected if req carried
 // credentials for that realm already and the nonce was not merely stale; ErrUnsupported if none of the challenges is
-// Digest with MD5 or SHA-256 and without or with qop=auth. Of several the topmost is taken (RFC 8760 §2.6).
+// Digest with MD5 or SHA-256 and without or with qop=auth, for a realm of the account. Of several the topmost is taken
+// (RFC 8760 §2.6).
 func (c *Client) Learn(req *sip.Request, res *sip.Response) error {
-	ch, ok := firstChallenge(res)
-	if !ok {
-		return ErrUnsupported
+	ch, err := c.firstChallenge(res)
+	if err != nil {
+		return err
 	}
 	if !ch.stale && answered(req, ch) {
 		return fmt.Errorf("%s for realm %q: %w", c.user, ch.realm, ErrRejected)
@@ -72,7 +90,7 @@ func (c *Client) Sign(req *sip.Request) bool {
 		c.nc++
 		cred.qop, cred.cnonce, cred.nc = "auth", newCnonce(), fmt.Sprintf("%08x", c.nc)
 	}
-	cred.response = response(ch.algorithm, HA1(ch.algorithm, c.user, ch.realm, c.password), string(req.Method), cred)
+	cred.response = response(ch.algorithm, c.ha1(ch.algorithm, ch.realm), string(req.Method), cred)
 	for req.RemoveHeader(ch.answerName()) {
 		continue
 	}
@@ -94,11 +112,12 @@ func (ch *challenge) answerName() string {
 	return "Authorization"
 }
 
-func firstChallenge(res *sip.Response) (challenge, bool) {
+func (c *Client) firstChallenge(res *sip.Response) (challenge, error) {
 	name := "WWW-Authenticate"
 	if res.StatusCode == sip.StatusProxyAuthRequired {
 		name = "Proxy-Authenticate"
 	}
+	var realms []string
 	for _, h := range res.GetHeaders(name) {
 		p, ok := parse(h.Value())
 		alg, known := algorithm(p["algorithm"])
@@ -114,9 +133,16 @@ func firstChallenge(res *sip.Response) (challenge, bool) {
 		if len(offered) > 0 && !ch.qop {
 			continue // auth-int only
 		}
-		return ch, true
+		if c.ha1(ch.algorithm, ch.realm) == "" {
+			realms = append(realms, fmt.Sprintf("%s of realm %q", ch.algorithm, ch.realm))
+			continue
+		}
+		return ch, nil
 	}
-	return challenge{}, false
+	if len(realms) > 0 {
+		return challenge{}, fmt.Errorf("%s is asked for: %w", strings.Join(realms, ", "), ErrUnsupported)
+	}
+	return challenge{}, ErrUnsupported
 }
 
 // answered reports that the request carried credentials for the challenge's realm.

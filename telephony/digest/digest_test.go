@@ -374,3 +374,32 @@ func TestServer_BanOfAUser_IsNotThatOfItsNamesakeElsewhere(t *testing.T) { // SE
 	require.NoError(t, err)
 	require.True(t, r.OK)
 }
+
+func TestClient_WithHashesOnly_AnswersItsRealmAndSaysWhichItLacks(t *testing.T) { // RFC 8760 §2.4
+	t.Parallel()
+	challenge := func(lines ...string) *sip.Response {
+		res := sip.NewResponse(407, "x")
+		for _, l := range lines {
+			res.AppendHeader(sip.NewHeader("Proxy-Authenticate", l))
+		}
+		return res
+	}
+	both := challenge(`Digest realm="carrier.example", nonce="n", algorithm=SHA-256, qop="auth"`, `Digest realm="carrier.example", nonce="n", algorithm=MD5, qop="auth"`)
+	req, c := register(), NewHashed("acct", "carrier.example", HA1(MD5, "acct", "carrier.example", "p"), "")
+	require.NoError(t, c.Learn(req, both))
+	require.True(t, c.Sign(req))
+	require.Contains(t, req.GetHeader("Proxy-Authorization").Value(), "algorithm=MD5", "of SHA-256 nothing is known")
+
+	plain, hashed := NewClient("acct", "p"), NewHashed("acct", "carrier.example", "", HA1(SHA256, "acct", "carrier.example", "p"))
+	one, two := register(), register()
+	old := challenge(`Digest realm="carrier.example", nonce="n", algorithm=SHA-256`)
+	require.NoError(t, plain.Learn(one, old))
+	require.NoError(t, hashed.Learn(two, old))
+	plain.Sign(one)
+	hashed.Sign(two)
+	require.Equal(t, one.GetHeader("Proxy-Authorization").Value(), two.GetHeader("Proxy-Authorization").Value())
+
+	err := hashed.Learn(register(), challenge(`Digest realm="other", nonce="n"`))
+	require.ErrorIs(t, err, ErrUnsupported)
+	require.ErrorContains(t, err, `MD5 of realm "other"`)
+}
