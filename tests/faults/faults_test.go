@@ -13,106 +13,11 @@ import (
 )
 
 // back bounds a restart.
-func back(t *testing.T) context.Context {
+func back(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// roles are the processes that may die at any time without a caller noticing.
-func roles() map[string]*stage.Process {
-	return map[string]*stage.Process{"worker": hall.Worker, "api": hall.API}
-}
-
-// Worker and API die while a caller waits: the place in line is kept, and the next
-// agent gets the call.
-func TestKilledWhileACallerWaits_ThePlaceIsKept(t *testing.T) {
-	for name, role := range roles() {
-		t.Run(name, func(t *testing.T) {
-			ten := hall.Tenant(t, stage.Plan{})
-			a := ten.Agent(1)
-			a.SignIn()
-			first := ten.Call("491111", "8000")
-			ten.WaitUp(first)
-			second := ten.Call("492222", "8000")
-			ten.WaitUp(second)
-			role.Kill()
-			require.NoError(t, stage.WaitMusic(ten.Context(), first), "the music plays on")
-			require.NoError(t, role.Start(back(t)))
-			a.Ready()
-			rung := a.Answered()
-			require.Equal(t, "491111", rung.From)
-			ten.Talk(first, rung)
-			require.NoError(t, rung.HangUp())
-			rung = a.Answered()
-			require.Equal(t, "492222", rung.From)
-			ten.Talk(second, rung)
-		})
-	}
-}
-
-// They die while a phone rings: the agent answers all the same and both talk.
-func TestKilledWhileAPhoneRings_TheAnswerConnectsAllTheSame(t *testing.T) {
-	for name, role := range roles() {
-		t.Run(name, func(t *testing.T) {
-			ten := hall.Tenant(t, stage.Plan{})
-			a := ten.ReadyAgent(1)
-			customer := ten.Call("4934000", "8000")
-			rung := a.Offered()
-			role.Kill()
-			require.NoError(t, rung.Answer())
-			ten.WaitUp(customer)
-			ten.Talk(customer, rung)
-			require.NoError(t, role.Start(back(t)))
-			a.Wait("Busy")
-			require.NoError(t, customer.HangUp())
-			ten.WaitEnded(rung)
-			a.Wait("Ready")
-			recorded(ten, "hangup")
-		})
-	}
-}
-
-// They die while two people talk: the conversation goes on, ends as it ends, and is recorded.
-func TestKilledWhileTheyTalk_TheConversationGoesOnAndIsRecorded(t *testing.T) {
-	for name, role := range roles() {
-		t.Run(name, func(t *testing.T) {
-			ten := hall.Tenant(t, stage.Plan{})
-			a := ten.ReadyAgent(1)
-			customer := ten.Call("4934100", "8000")
-			rung := a.Answered()
-			ten.Talk(customer, rung)
-			a.Wait("Busy")
-			role.Kill()
-			ten.Talk(customer, rung)
-			require.NoError(t, rung.HangUp())
-			ten.WaitEnded(customer)
-			require.NoError(t, role.Start(back(t)))
-			a.Wait("Ready")
-			recorded(ten, "hangup")
-		})
-	}
-}
-
-// They die in wrap-up: it ends when it should, or as soon as they are back.
-func TestKilledInWrapUp_ItEndsWhenItShould(t *testing.T) {
-	for name, role := range roles() {
-		t.Run(name, func(t *testing.T) {
-			ten := hall.Tenant(t, stage.Plan{WrapUp: 4 * time.Second})
-			a := ten.ReadyAgent(1)
-			customer := ten.Call("4934200", "8000")
-			a.Answered()
-			ten.WaitUp(customer)
-			a.Wait("Busy")
-			require.NoError(t, customer.HangUp())
-			wrapUp := a.Wait("WorkingAfterCall")
-			require.NoError(t, role.Restart(back(t)))
-			ready := a.Wait("Ready")
-			require.False(t, ready.Since.Before(*wrapUp.WrapUpUntil))
-			recorded(ten, "hangup")
-		})
-	}
 }
 
 // recorded waits until the tenant's call is Ended with that cause, and read again from

@@ -40,7 +40,8 @@ type Tenant struct {
 	Domain string
 	Watch  *Watch
 
-	t     testing.TB
+	t     testing.TB // answers for the present step
+	keep  testing.TB // made the tenant: what belongs to it ends with this one
 	stage *Stage
 	plan  Plan
 	ip    netip.Addr // customers call from here: the tenant's trunk
@@ -62,7 +63,7 @@ func (s *Stage) Tenant(t testing.TB, plan Plan) *Tenant {
 	}
 	n := int(s.tenants.Add(1))
 	ten := &Tenant{
-		Domain: fmt.Sprintf("t%d.test.localhost", n), t: t, stage: s, plan: plan,
+		Domain: fmt.Sprintf("t%d.test.localhost", n), t: t, keep: t, stage: s, plan: plan,
 		ip:    netip.AddrFrom4([4]byte{127, 8, byte(n >> 8), byte(n)}),
 		alien: netip.AddrFrom4([4]byte{127, 9, byte(n >> 8), byte(n)}),
 	}
@@ -81,6 +82,13 @@ func (s *Stage) Tenant(t testing.TB, plan Plan) *Tenant {
 	return ten
 }
 
+// In makes a subtest answer for the tenant's steps from now on. The tenant, its people
+// and its calls live on until the end of the test that made it.
+func (ten *Tenant) In(t testing.TB) { ten.t = t }
+
+// T answers for the tenant's present step.
+func (ten *Tenant) T() testing.TB { return ten.t }
+
 // Trunk is the address from which this tenant's customers call.
 func (ten *Tenant) Trunk() netip.Addr { return ten.ip }
 
@@ -94,7 +102,7 @@ func (ten *Tenant) File() string { return filepath.Join(ten.stage.dir, ten.Domai
 // Context bounds one step of the test by Patience.
 func (ten *Tenant) Context() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
-	ten.t.Cleanup(cancel)
+	ten.keep.Cleanup(cancel)
 	return ctx
 }
 
@@ -117,7 +125,7 @@ func (ten *Tenant) Dial(how softphone.Dial) *softphone.Call {
 	ten.t.Helper()
 	c, err := ten.calls.Dial(ten.Context(), how)
 	require.NoError(ten.t, err)
-	ten.t.Cleanup(func() { _ = c.HangUp() })
+	ten.keep.Cleanup(func() { _ = c.HangUp() })
 	return c
 }
 
@@ -160,7 +168,7 @@ func (ten *Tenant) NewPhone(device string, conf softphone.Config) *softphone.Pho
 	conf.Server, conf.User, conf.Domain, conf.Password = ten.stage.sip, device, ten.Domain, Password
 	p, err := softphone.New(ten.Context(), conf)
 	require.NoError(ten.t, err)
-	ten.t.Cleanup(p.Close)
+	ten.keep.Cleanup(p.Close)
 	return p
 }
 
@@ -173,11 +181,14 @@ func (ten *Tenant) ReadyAgent(n int) *Agent {
 	return a
 }
 
+// T answers for the present step of the agent's tenant.
+func (a *Agent) T() testing.TB { return a.ten.t }
+
 // SignIn starts the agent session.
 func (a *Agent) SignIn() Session {
 	a.ten.t.Helper()
 	s := a.must(http.MethodPost, "/v1/agent-session", map[string]string{"interface": "phone"})
-	a.ten.t.Cleanup(func() {
+	a.ten.keep.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
 		defer cancel()
 		_, _ = a.API.Do(ctx, http.MethodDelete, "/v1/agent-session", nil) // signed out by the test, perhaps

@@ -14,7 +14,10 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Process is one role of Holdfast as a process.
@@ -124,6 +127,16 @@ func (p *Process) signal(s syscall.Signal) {
 		_ = cmd.Process.Signal(s) // it may have ended by itself
 		<-done
 	}
+}
+
+// pause stops a process in the middle of what it does until goOn, which may be called
+// twice, or the end of the test.
+func (s *Stage) pause(t testing.TB, pid int) (goOn func()) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	goOn = func() { _ = syscall.Kill(pid, syscall.SIGCONT) } // killed meanwhile, perhaps
+	t.Cleanup(goOn)
+	return goOn
 }
 
 // Restart kills the role and starts it again on its ports.
