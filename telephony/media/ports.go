@@ -66,7 +66,7 @@ func (p *ports) open() (portPair, error) {
 	for {
 		port, ok := p.take()
 		if !ok {
-			return portPair{}, ErrNoPorts
+			return portPair{}, p.allTaken(len(foreign))
 		}
 		pair, err := bindPair(p.bind, int(port))
 		if err == nil {
@@ -77,6 +77,12 @@ func (p *ports) open() (portPair, error) {
 			return portPair{}, outOf(err)
 		}
 	}
+}
+
+// allTaken is ErrNoPorts that says by whom, for the one who reads the log.
+func (p *ports) allTaken(foreign int) error {
+	st := p.stats()
+	return fmt.Errorf("%w: of %d pairs %d carry a call, %d rest, %d are held by other programs", ErrNoPorts, st.Total, st.Used, st.Quarantined, foreign)
 }
 
 // anyTries bounds the search for two neighbouring ports where the system

@@ -47,6 +47,7 @@ func TestPorts_AllUsed_IsErrNoPorts(t *testing.T) {
 	require.Len(t, seen, 3)
 	_, err := r.Open("call")
 	require.ErrorIs(t, err, ErrNoPorts)
+	require.ErrorContains(t, err, "of 3 pairs 3 carry a call, 0 rest, 0 are held by other programs")
 	st, err := r.Stats()
 	require.NoError(t, err)
 	require.Equal(t, PortStats{Total: 3, Used: 3}, st.Ports)
