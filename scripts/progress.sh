@@ -5,15 +5,16 @@ set -euo pipefail
 
 if [ -t 2 ]; then terminal=1; else terminal=0; fi
 exec 3> >(awk -v terminal="$terminal" '
+	function word() { return n == 1 ? "package" : "packages" }
 	/^[A-Za-z0-9.~_\/-]+$/ {
 		n++
-		if (terminal) printf "    %d packages compiled\r", n > "/dev/stderr"
-		else if (n % 200 == 0) printf "    %d packages compiled\n", n > "/dev/stderr"
+		if (terminal) printf "    %d %s compiled\r", n, word() > "/dev/stderr"
+		else if (n % 200 == 0) printf "    %d %s compiled\n", n, word() > "/dev/stderr"
 		fflush()
 		next
 	}
 	{ print > "/dev/stderr"; fflush() }
-	END { if (n > 0) printf "    %d packages compiled\n", n > "/dev/stderr" }
+	END { if (n > 0) printf "    %d %s compiled\n", n, word() > "/dev/stderr" }
 ')
 counter=$!
 status=0

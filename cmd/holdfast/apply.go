@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/cmd/tenantfile"
+	"holdfast/domain/fault"
 	"holdfast/domain/id"
 )
 
@@ -29,7 +30,11 @@ func applyCommand() *cobra.Command {
 				return err
 			}
 			return withDatabase(c, func(ctx context.Context, g *ground) error {
-				return apply(ctx, g, data, dry, c.OutOrStdout())
+				err := apply(ctx, g, data, dry, c.OutOrStdout())
+				if s := fault.Sentence(err); s != "" && file != "-" {
+					return usage("%s, %s", file, s)
+				}
+				return err
 			})
 		},
 	}

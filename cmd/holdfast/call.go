@@ -23,6 +23,10 @@ type callOptions struct {
 	headers []string
 }
 
+// silentAfter is how long a call may have no answer at all before we say so. A node that is
+// there answers within milliseconds.
+const silentAfter = 3 * time.Second
+
 // lineOptions say how a phone reaches the node.
 type lineOptions struct {
 	server    string
@@ -156,9 +160,9 @@ func followCall(ctx context.Context, tell *narrator, c *softphone.Call, o callOp
 	hearing, deaf := context.WithCancel(context.WithoutCancel(ctx))
 	var ears sync.WaitGroup
 	ears.Go(func() { listenTo(hearing, tell, c.Audio) })
-	ended := narrate(line, tell, c)
+	ended := narrate(line, tell, c, o.line.server)
 	if !ended {
-		tell.say("hangs up")
+		tell.say("hangs up%s", map[bool]string{true: " before anybody answered"}[c.Status().Times.Answered.IsZero()])
 		if err := c.HangUp(); err != nil {
 			tell.say("could not hang up: %v", err)
 		}
@@ -169,14 +173,20 @@ func followCall(ctx context.Context, tell *narrator, c *softphone.Call, o callOp
 	if err := o.sounds.keep(tell, c.Audio, o.sounds.record); err != nil {
 		return err
 	}
-	if st.Times.Answered.IsZero() && ended {
-		return fmt.Errorf("the call was not answered: %d %s", st.Code, st.Reason)
+	if st.Times.Answered.IsZero() && ctx.Err() == nil {
+		return &toldError{fmt.Errorf("the call was not answered: %d %s", st.Code, st.Reason)}
 	}
 	return nil
 }
 
-// narrate tells each step of a call; it reports whether the call ended before ctx did.
-func narrate(ctx context.Context, tell *narrator, c *softphone.Call) (ended bool) {
+// narrate tells each step of a call to server; it reports whether the call ended before
+// ctx did.
+func narrate(ctx context.Context, tell *narrator, c *softphone.Call, server string) (ended bool) {
+	soon, cancel := context.WithTimeout(ctx, silentAfter)
+	defer cancel()
+	if c.Wait(soon, softphone.Ringing) != nil && ctx.Err() == nil {
+		tell.say("nothing comes back from %s yet; is Holdfast running there?", server)
+	}
 	if c.Wait(ctx, softphone.Ringing) == nil && c.Status().State == softphone.Ringing {
 		tell.say("it rings")
 	}

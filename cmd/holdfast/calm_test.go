@@ -94,3 +94,14 @@ func TestCalm_ManyDifferentMessages_AreNotRememberedForEver(t *testing.T) {
 		require.LessOrEqual(t, len(c.said.by), calmMost)
 	})
 }
+
+func TestConsole_ShowsOneLineWithTimeMessageAndWhatBelongsToIt(t *testing.T) {
+	t.Parallel()
+	out := &keptText{}
+	log := slog.New(&console{progress: newProgress(out), out: out, least: slog.LevelWarn})
+	log.Info("Too quiet for a person.")
+	log.With("node", "dev").WithGroup("call").Warn("Live calls were ended.", "err", "two\nlines", "count", 2)
+	log.Error("It is over.")
+	require.Regexp(t, `^! \d\d:\d\d:\d\d Live calls were ended\.  node=dev  call\.err="two lines"  call\.count=2`+
+		`\n✗ \d\d:\d\d:\d\d It is over\.\n$`, out.text())
+}

@@ -27,6 +27,9 @@ import (
 )
 
 const (
+	// devFolderName is where everything lives, devVariables the file in it by which other
+	// commands reach it.
+	devFolderName, devVariables = ".holdfast", "env"
 	// devNode is the name of the one telephony node.
 	devNode = "dev"
 	// devDrain: who presses Ctrl-C does not wait for calls to end.
@@ -60,7 +63,7 @@ func devCommand() *cobra.Command {
 			return runDev(c.Context(), e, o, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	c.Flags().StringVar(&o.data, "data", ".holdfast", "`folder` for everything that is kept")
+	c.Flags().StringVar(&o.data, "data", devFolderName, "`folder` for everything that is kept")
 	c.Flags().BoolVar(&o.empty, "empty", false, "without the demo tenant")
 	c.Flags().BoolVar(&o.verbose, "verbose", false, "show the log here too, not only in the folder")
 	c.Flags().IntVar(&o.temporalPort, "temporal-port", 7233, "`port` of Temporal; 0: a free one")
@@ -92,17 +95,20 @@ type namedRole struct {
 }
 
 // runDev starts everything, says where it is, and stops it in order when asked to.
-func runDev(ctx context.Context, e environment, o devOptions, out, console io.Writer) error {
+func runDev(ctx context.Context, e environment, o devOptions, out, warnings io.Writer) error {
 	f, err := openFolder(o.data)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	log, err := f.logger(e, console, o.verbose)
-	if err != nil {
+	s := &site{env: devEnvironment(e), options: o, folder: f, out: out, progress: newProgress(out)}
+	person := &console{progress: s.progress, out: warnings, least: slog.LevelWarn}
+	if o.verbose {
+		person.least = slog.LevelInfo
+	}
+	if s.log, err = f.logger(e, person); err != nil {
 		return err
 	}
-	s := &site{env: devEnvironment(e), options: o, folder: f, log: log, out: out, progress: newProgress(out)}
 	if s.env.TokenKeys, err = f.tokenKey(); err != nil {
 		return err
 	}
@@ -304,7 +310,7 @@ func (s *site) stopEngine(ctx context.Context, name string, stop func(context.Co
 // noteEnvironment writes the variables by which the other commands reach this
 // site. They hold secrets: only its owner may read them.
 func (s *site) noteEnvironment() error {
-	return s.folder.write("env", fmt.Sprintf("HOLDFAST_DATABASE_URL='%s'\nTEMPORAL_ADDRESS='%s'\nTEMPORAL_NAMESPACE='%s'\n",
+	return s.folder.write(devVariables, fmt.Sprintf("HOLDFAST_DATABASE_URL='%s'\nTEMPORAL_ADDRESS='%s'\nTEMPORAL_NAMESPACE='%s'\n",
 		s.env.DatabaseURL, s.temporal.Frontend(), s.temporal.Namespace()))
 }
 
@@ -318,7 +324,7 @@ func (s *site) welcome() {
 	}
 	api, sip := "http://"+reachable(where["http"]), where["sip_udp"]
 	fmt.Fprintf(s.out, "\nHoldfast is ready.\n\n  Pages, API, reference   %s/  %s/v1  %s/docs\n  Temporal Web UI         %s\n  SIP, UDP and TCP        %s\n  Data and logs           %s\n  For other commands      set -a; . %s; set +a\n",
-		api, api, api, s.temporal.UI(), sip, s.folder.path, s.folder.in("env"))
+		api, api, api, s.temporal.UI(), sip, s.folder.path, s.folder.in(devVariables))
 	if !s.options.empty {
 		s.welcomeDemo(api, sip)
 	}

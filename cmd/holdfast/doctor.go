@@ -215,7 +215,7 @@ func checkCertificate(_ context.Context, e environment) []finding {
 
 func checkDatabase(ctx context.Context, e environment) []finding {
 	if e.DatabaseURL == "" {
-		return []finding{warn("database", "HOLDFAST_DATABASE_URL is not set (dev has its own)")}
+		return []finding{warn("database", "HOLDFAST_DATABASE_URL is not set; %s", howToSet())}
 	}
 	d, err := openDatabase(e, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -261,9 +261,21 @@ func checkTemporalServer(ctx context.Context, _ environment) []finding {
 	}
 	keep := n.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
 	return []finding{
-		fine("temporal", "%s, namespace %s, keeps closed workflows for %s", orDefault(o.HostPort, client.DefaultHostPort), namespace, keep),
+		fine("temporal", "%s, namespace %s, keeps closed workflows for %s", orDefault(o.HostPort, client.DefaultHostPort), namespace, inDays(keep)),
 		searchFinding(ctx, c, namespace),
 	}
+}
+
+// inDays is a long time in words.
+func inDays(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == day:
+		return "1 day"
+	case d > day && d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
 }
 
 func searchFinding(ctx context.Context, c client.Client, namespace string) finding {

@@ -30,11 +30,11 @@ func openFolder(path string) (*folder, error) {
 	}
 	// Others may pass through: Postgres runs as another user when we are root.
 	if err := os.MkdirAll(filepath.Join(path, "log"), 0o711); err != nil {
-		return nil, usage("the folder for the data can't be made: %w", err)
+		return nil, usage("the folder for the data can't be made: %w; choose another one by --data", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, usage("the folder for the data can't be used: %w", err)
+		return nil, usage("the folder for the data can't be used: %w; choose another one by --data", err)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		owner, _ := io.ReadAll(lock) // without the number the sentence is still true
@@ -114,20 +114,16 @@ func (f *folder) log(name string) (*os.File, error) {
 	return l, nil
 }
 
-// logger writes everything to the folder, and what an operator should see now to console,
-// where the same message does not come again and again.
-func (f *folder) logger(e environment, console io.Writer, verbose bool) (*slog.Logger, error) {
+// logger writes everything to the folder, and what a person should see now to the
+// console, where the same message does not come again and again.
+func (f *folder) logger(e environment, person *console) (*slog.Logger, error) {
 	file, err := f.log("holdfast.log")
 	if err != nil {
 		return nil, err
 	}
-	seen := slog.LevelWarn
-	if verbose {
-		seen = slog.LevelInfo
-	}
 	kept := min(e.Log, slog.LevelInfo)
 	return slog.New(slog.NewMultiHandler(
 		slog.NewTextHandler(file, &slog.HandlerOptions{Level: kept}),
-		newCalm(slog.NewTextHandler(console, &slog.HandlerOptions{Level: max(seen, min(e.Log, seen))})),
+		newCalm(person),
 	)), nil
 }

@@ -46,7 +46,7 @@ func (s *site) keep(ctx context.Context, name string, e engine) {
 func (s *site) revive(ctx context.Context, name string, e engine) bool {
 	since, pause, said := time.Now(), keepPause, ""
 	s.log.Info("An engine ended by itself and is started again.", "engine", name)
-	s.progress.note(name + " ended by itself and is started again.")
+	s.progress.note("!", name+" ended by itself and is started again.")
 	for {
 		err := e.Restart(ctx)
 		if ctx.Err() != nil {
@@ -54,13 +54,13 @@ func (s *site) revive(ctx context.Context, name string, e engine) bool {
 		}
 		if err == nil {
 			s.log.Info("The engine runs again.", "engine", name, "took_ms", time.Since(since).Milliseconds())
-			s.progress.done(name+" runs again", time.Since(since))
+			s.progress.note("✓", fmt.Sprintf("%s runs again after %.1f s.", name, time.Since(since).Seconds()))
 			return true
 		}
 		if reason := sentence(err); reason != said {
 			said = reason
 			s.log.Info("The engine can't be started yet.", "engine", name, "err", err)
-			s.progress.note(fmt.Sprintf("%s can't be started: %s. It is tried again.", name, reason))
+			s.progress.note("!", fmt.Sprintf("%s can't be started: %s. It is tried again.", name, reason))
 		}
 		if !sleep(ctx, pause) {
 			return false

@@ -36,7 +36,10 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "holdfast: "+sentence(err))
+	var told *toldError
+	if !errors.As(err, &told) {
+		fmt.Fprintln(os.Stderr, "holdfast: "+sentence(err))
+	}
 	return exitCode(err)
 }
 
@@ -98,6 +101,12 @@ type usageError struct{ error }
 
 // Unwrap returns the cause.
 func (e *usageError) Unwrap() error { return e.error }
+
+// toldError is a failure that the command's own lines have told already.
+type toldError struct{ error }
+
+// Unwrap returns the cause.
+func (e *toldError) Unwrap() error { return e.error }
 
 // usage is an error of the user's, as one sentence that names what is wrong and what to do.
 func usage(format string, args ...any) error {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,8 @@ import (
 const (
 	// registerFor is what a scripted phone asks the registrar for; it refreshes at half of it.
 	registerFor = 2 * time.Minute
+	// registerWithin is how long the registrar may take for the first answer.
+	registerWithin = 5 * time.Second
 	// partWithin bounds what a phone does to leave: hang up, sign out, unregister.
 	partWithin = 5 * time.Second
 )
@@ -81,8 +85,8 @@ func runPhone(ctx context.Context, tell *narrator, o phoneOptions) error {
 		return err
 	}
 	defer p.Close()
-	if err := p.Register(ctx, registerFor); err != nil {
-		return usage("%w", err)
+	if err := firstRegister(ctx, p, conf.Server); err != nil {
+		return err
 	}
 	tell.say("registered as %s at %s", o.as, conf.Server)
 	defer func() { unregister(ctx, tell, p) }()
@@ -101,6 +105,20 @@ func runPhone(ctx context.Context, tell *narrator, o phoneOptions) error {
 	defer refreshing.Wait()
 	defer end()
 	return (&desk{tell: tell, options: o, pcm: pcm}).takeCalls(work, p)
+}
+
+// firstRegister registers, or says why that is not possible.
+func firstRegister(ctx context.Context, p *softphone.Phone, server string) error {
+	soon, cancel := context.WithTimeout(ctx, registerWithin)
+	defer cancel()
+	err := p.Register(soon, registerFor)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case soon.Err() != nil || errors.Is(err, syscall.ECONNREFUSED):
+		return usage("nothing comes back from %s; is Holdfast running there? Else choose by --server", server)
+	}
+	return usage("%w", err)
 }
 
 func unregister(ctx context.Context, tell *narrator, p *softphone.Phone) {

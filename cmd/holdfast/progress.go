@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// clock is how a time shows at a line for a person.
+const clock = "15:04:05"
+
 // progress shows the steps of a start, one line each. On a terminal a step shows
 // already while it runs.
 type progress struct {
@@ -40,13 +43,11 @@ func (p *progress) step(name string, do func() error) error {
 	return err
 }
 
-// done says that something is done which no step waited for.
-func (p *progress) done(name string, took time.Duration) {
-	p.line(fmt.Sprintf("✓ %-34s %5.1f s\n", name, took.Seconds()))
+// note says what happens by itself, also while a step runs, with the time: "!" is worth a
+// look, "✓" is good news.
+func (p *progress) note(mark, sentence string) {
+	p.line(fmt.Sprintf("%s %s %s\n", mark, time.Now().Format(clock), sentence))
 }
-
-// note says something worth a look, also while a step runs.
-func (p *progress) note(sentence string) { p.line("! " + sentence + "\n") }
 
 func (p *progress) begin(name string) {
 	p.mu.Lock()
@@ -64,12 +65,17 @@ func (p *progress) end(mark, name string, took time.Duration) {
 	p.line(fmt.Sprintf("%s %-34s %5.1f s\n", mark, name, took.Seconds()))
 }
 
-// line writes one line above what the terminal shows of a running step.
-func (p *progress) line(text string) {
+func (p *progress) line(text string) { p.lineTo(p.out, text) }
+
+// lineTo writes one line to w, above what the terminal shows of a running step.
+func (p *progress) lineTo(w io.Writer, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.terminal {
-		text = "\r\033[K" + text + p.running
+		fmt.Fprint(p.out, "\r\033[K")
 	}
-	fmt.Fprint(p.out, text)
+	fmt.Fprint(w, text)
+	if p.terminal {
+		fmt.Fprint(p.out, p.running)
+	}
 }

@@ -60,7 +60,11 @@ func replayAll(ctx context.Context, out io.Writer, files []string, o replayOptio
 	if err := replay.All(out, histories); err != nil {
 		return fmt.Errorf("this build does not do what was recorded: %w", err)
 	}
-	_, err = fmt.Fprintf(out, "%d histories replayed, none diverges\n", len(histories))
+	said := fmt.Sprintf("%d histories replayed, none diverges", len(histories))
+	if len(histories) == 1 {
+		said = "1 history replayed, it does not diverge"
+	}
+	_, err = fmt.Fprintln(out, said)
 	return err
 }
 

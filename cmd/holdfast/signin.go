@@ -74,7 +74,10 @@ func (s *signedIn) do(ctx context.Context, method, path string, body, into any) 
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
-		return usage("the API can't be reached: %w", err)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return usage("the HTTP API at %s can't be reached; is Holdfast running there? Else choose by --api", s.api)
 	}
 	defer func() { _ = res.Body.Close() }() // read to the end below
 	if res.StatusCode >= http.StatusBadRequest {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,6 +103,37 @@ func TestEar_NamesWhatLasts(t *testing.T) {
 	require.True(t, lookAt(single).pure)
 	require.Equal(t, "a.wav", numbered("a.wav", 1))
 	require.Equal(t, "dir/a-2.wav", numbered("dir/a.wav", 2))
+}
+
+// A number that nobody answers, at a place where nobody is, is no success.
+func TestCall_NobodyIsThere_SaysSoAndEndsWithCode1(t *testing.T) {
+	t.Parallel()
+	l, err := net.ListenPacket("udp4", "127.0.0.1:0") // it takes everything and answers nothing
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	server := l.LocalAddr().String()
+	var out bytes.Buffer
+	o := callOptions{line: lineOptions{server: server, domain: "demo.localhost", transport: "udp"}, from: "49", last: silentAfter + 200*time.Millisecond}
+	err = placeCall(t.Context(), &narrator{out: &out}, "8000", o)
+	require.Equal(t, exitFailed, exitCode(err))
+	var told *toldError
+	require.ErrorAs(t, err, &told)
+	require.Contains(t, out.String(), "nothing comes back from "+server+" yet; is Holdfast running there?")
+	require.Contains(t, out.String(), "hangs up before anybody answered")
+
+	err = runPhone(t.Context(), &narrator{out: &out}, phoneOptions{line: o.line, as: "1001@demo.localhost"})
+	require.Equal(t, exitUsage, exitCode(err))
+	require.Equal(t, "nothing comes back from "+server+"; is Holdfast running there? Else choose by --server", sentence(err))
+}
+
+func TestCommands_WithoutADatabase_SayHowToNameTheOneOfDev(t *testing.T) {
+	t.Chdir(t.TempDir())
+	_, err := openDatabase(environment{}, nil)
+	require.Contains(t, sentence(err), "postgres://user:password@host:5432/holdfast")
+	require.NoError(t, os.Mkdir(".holdfast", 0o700))
+	require.NoError(t, os.WriteFile(".holdfast/env", nil, 0o600))
+	_, err = openDatabase(environment{}, nil)
+	require.Equal(t, "HOLDFAST_DATABASE_URL is not set; for the one of holdfast dev: set -a; . .holdfast/env; set +a", sentence(err))
 }
 
 // A second dev on the same folder is refused clearly; what a dead one left does not matter.

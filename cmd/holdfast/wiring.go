@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -89,7 +91,7 @@ func layDatabase(ctx context.Context, e environment, log *slog.Logger) (*ground,
 
 func openDatabase(e environment, log *slog.Logger) (*db.DB, error) {
 	if e.DatabaseURL == "" {
-		return nil, usage("HOLDFAST_DATABASE_URL is not set; it names the database: postgres://user:password@host:5432/holdfast")
+		return nil, usage("HOLDFAST_DATABASE_URL is not set; %s", howToSet())
 	}
 	if e.DatabaseConns < 2 {
 		return nil, usage("HOLDFAST_DATABASE_CONNS: %d is too few; take 2 or more", e.DatabaseConns)
@@ -97,6 +99,14 @@ func openDatabase(e environment, log *slog.Logger) (*db.DB, error) {
 	return db.New(db.Config{
 		URL: e.DatabaseURL, MigrateURL: e.MigrateURL, LiveConns: e.DatabaseConns, RecordsConns: max(2, e.DatabaseConns/2), Log: log,
 	})
+}
+
+// howToSet says how to name the database: that of `holdfast dev`, where it keeps its data here.
+func howToSet() string {
+	if _, err := os.Stat(filepath.Join(devFolderName, devVariables)); err == nil {
+		return fmt.Sprintf("for the one of holdfast dev: set -a; . %s; set +a", filepath.Join(devFolderName, devVariables))
+	}
+	return "it names the database: postgres://user:password@host:5432/holdfast"
 }
 
 // temporalOptions reads TEMPORAL_* as the SDK does.
