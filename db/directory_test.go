@@ -215,6 +215,12 @@ func TestRegistrations_OutOfOrder_ChangesNothing(t *testing.T) {
 	require.Equal(t, "sip:1001@192.0.2.7:5060", list[0].Contact)
 }
 
+// MD5 and SHA-256 of acct:sip.carrier.example:secret-secret, computed by md5sum and sha256sum.
+const (
+	carrierMD5    = "73ab89068efec3b82634a1513a87f1eb"
+	carrierSHA256 = "68eb8bbd4ecbcabd8a8d2a5546515d185df848d6507da685b9374adb14f50a31"
+)
+
 func TestDirectory_KnowsTenantsTrunksAndCredentials(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, outside)
@@ -224,7 +230,8 @@ func TestDirectory_KnowsTenantsTrunksAndCredentials(t *testing.T) {
 	trunks, err := d.Trunks(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []device.Trunk{
-		{Tenant: demoTenant, Name: "carrier", Addresses: []netip.Prefix{}, Host: "sip.carrier.example", Transport: "udp", User: "acct"},
+		{Tenant: demoTenant, Name: "carrier", Addresses: []netip.Prefix{}, Host: "sip.carrier.example", Transport: "udp", User: "acct",
+			Realm: "sip.carrier.example", MD5: carrierMD5, SHA256: carrierSHA256},
 		{Tenant: demoTenant, Name: "demo", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 			Host: "127.0.0.1:5090"},
 	}, trunks)

@@ -28,14 +28,17 @@ func hashed(wanted, current tenancy.Document) (tenancy.Document, error) {
 	for i := range wanted.Devices {
 		v := &wanted.Devices[i]
 		if v.Password != "" {
-			v.HA1MD5, v.HA1SHA256 = ha1(string(v.Name), wanted.Tenant.Domain, v.Password)
+			v.HA1MD5, v.HA1SHA256 = ha1(string(v.Name), string(wanted.Tenant.Domain), v.Password)
 			v.Password = ""
 		}
 	}
 	for i := range wanted.Trunks {
 		t := &wanted.Trunks[i]
 		if t.Password != "" {
-			t.HA1MD5, t.HA1SHA256 = ha1(t.User, wanted.Tenant.Domain, t.Password)
+			t.HA1MD5, t.HA1SHA256 = ha1(t.User, string(wanted.Tenant.Domain), t.Password)
+			if t.Realm != "" {
+				t.CarrierMD5, t.CarrierSHA256 = ha1(t.User, t.Realm, t.Password)
+			}
 			t.Password = ""
 		}
 	}
@@ -63,9 +66,10 @@ func hashUser(u *tenancy.User, kept map[id.User]string) error {
 }
 
 // ha1 is H(user:realm:password) of digest authentication (RFC 7616 §3.4.2), by MD5
-// and by SHA-256. The realm is the tenant's domain.
-func ha1(user string, realm id.Tenant, password string) (md5Hex, sha256Hex string) {
-	secret := []byte(user + ":" + string(realm) + ":" + password)
+// and by SHA-256. The realm of what we ask for is the tenant's domain, that of what we
+// show to a carrier is the carrier's.
+func ha1(user, realm, password string) (md5Hex, sha256Hex string) {
+	secret := []byte(user + ":" + realm + ":" + password)
 	m, s := md5.Sum(secret), sha256.Sum256(secret) //nolint:gosec // see the import
 	return hex.EncodeToString(m[:]), hex.EncodeToString(s[:])
 }

@@ -38,6 +38,9 @@ type Trunk struct {
 	Host      string         `json:"host,omitempty"`      // outbound: where INVITEs go, host[:port]
 	Transport string         `json:"transport,omitempty"` // udp or tcp
 	User      string         `json:"user,omitempty"`
+	Realm     string         `json:"realm,omitempty"` // in which the carrier asks us for credentials …
+	MD5       string         `json:"-"`               // … and H(A1) for it
+	SHA256    string         `json:"-"`
 	Limit     int            `json:"limit,omitempty"` // concurrent calls, 0 = no limit
 }
 

@@ -113,7 +113,7 @@ func differing(a, b map[string]any) []string {
 }
 
 // secrets are shown by name only.
-var secrets = []string{"password_hash", "ha1_md5", "ha1_sha256", "password"}
+var secrets = []string{"password_hash", "ha1_md5", "ha1_sha256", "carrier_md5", "carrier_sha256", "password"}
 
 func words(names []string, a, b map[string]any) string {
 	s := ""

@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"cmp"
+	"net"
 	"slices"
 
 	"holdfast/domain/agent"
@@ -46,8 +47,21 @@ func (d Document) Complete() Document {
 			}
 		}
 		slices.Sort(d.Trunks[i].Addresses)
+		d.Trunks[i].Realm = cmp.Or(d.Trunks[i].Realm, d.Trunks[i].realm())
 	}
 	return d
+}
+
+// realm is the one in which most carriers ask for credentials; empty if the trunk has
+// none to show.
+func (t Trunk) realm() string {
+	if t.Host == "" || t.User == "" {
+		return ""
+	}
+	if host, _, err := net.SplitHostPort(t.Host); err == nil {
+		return host
+	}
+	return t.Host
 }
 
 func sorted[T any](list []T, key func(T) string) []T {

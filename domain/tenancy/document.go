@@ -174,7 +174,11 @@ type Trunk struct {
 	Password  string   `yaml:"password,omitempty" json:"password,omitempty"` // in clear
 	HA1MD5    string   `yaml:"ha1_md5,omitempty" json:"ha1_md5,omitempty"`
 	HA1SHA256 string   `yaml:"ha1_sha256,omitempty" json:"ha1_sha256,omitempty"`
-	Limit     int      `yaml:"limit,omitempty" json:"limit,omitempty"`
+	// Outbound: the realm in which the carrier asks for credentials, by default the host's name, and the hashes for it.
+	Realm         string `yaml:"realm,omitempty" json:"realm,omitempty"`
+	CarrierMD5    string `yaml:"carrier_md5,omitempty" json:"carrier_md5,omitempty"`
+	CarrierSHA256 string `yaml:"carrier_sha256,omitempty" json:"carrier_sha256,omitempty"`
+	Limit         int    `yaml:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // Number leads somewhere: to exactly one of queue, agent and trunk. One that ends in

@@ -47,6 +47,8 @@ func TestValidate_RefusesWhatBreaksTheRules(t *testing.T) {
 		"a line break":                           {func(d *tenancy.Document) { d.Queues[0].DisplayName = "a\r\nb" }, "queues[0].display_name"},
 		"a number that leads to two":             {func(d *tenancy.Document) { d.Numbers[0].Agent = "1001" }, "numbers[0]"},
 		"a prefix to a queue":                    {func(d *tenancy.Document) { d.Numbers[0].Number = "49*" }, "numbers[0].number"},
+		"a realm that breaks a header":           {func(d *tenancy.Document) { d.Trunks[0].Realm = `a"b` }, "trunks[0].realm"},
+		"a hash that is none":                    {func(d *tenancy.Document) { d.Trunks[0].CarrierMD5 = "x" }, "trunks[0].carrier_md5"},
 		"no address":                             {func(d *tenancy.Document) { d.Trunks[0].Addresses = []string{"x"} }, "trunks[0].addresses[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,4 +94,20 @@ func TestDuration_IsWrittenAndReadAsPeopleWriteIt(t *testing.T) {
 	}
 	var bad tenancy.Duration
 	require.ErrorContains(t, bad.UnmarshalText([]byte("soon")), "not a duration")
+}
+
+func TestComplete_ATrunkWithAnAccount_HasTheCarriersRealm(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		trunk tenancy.Trunk
+		realm string
+	}{
+		{tenancy.Trunk{Host: "sip.carrier.example:5070", User: "acct"}, "sip.carrier.example"},
+		{tenancy.Trunk{Host: "sip.carrier.example", User: "acct"}, "sip.carrier.example"},
+		{tenancy.Trunk{Host: "sip.carrier.example", User: "acct", Realm: "carrier"}, "carrier"},
+		{tenancy.Trunk{Host: "sip.carrier.example"}, ""},
+		{tenancy.Trunk{User: "acct"}, ""},
+	} {
+		require.Equal(t, c.realm, tenancy.Document{Trunks: []tenancy.Trunk{c.trunk}}.Complete().Trunks[0].Realm)
+	}
 }

@@ -214,6 +214,10 @@ func (c *check) trunk(path string, t Trunk) {
 	c.that(path+".password", t.User != "" || t.Password == "", "a password needs a user")
 	c.hex(path+".ha1_md5", t.HA1MD5, 32)
 	c.hex(path+".ha1_sha256", t.HA1SHA256, 64)
+	c.text(path+".realm", t.Realm, 0, maxDomain)
+	c.that(path+".realm", !strings.ContainsAny(t.Realm, "\"\\"), "must have neither quotes nor backslashes")
+	c.hex(path+".carrier_md5", t.CarrierMD5, 32)
+	c.hex(path+".carrier_sha256", t.CarrierSHA256, 64)
 	c.that(path+".limit", t.Limit >= 0, "must not be negative")
 }
 
