@@ -184,7 +184,8 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
-		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true}
+		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true,
+		"presence": true, "waiting": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)

@@ -34,6 +34,10 @@ type Config struct {
 	// SweepEvery is how often open calls without a workflow are looked for, and
 	// OrphanAge how old they must be; 0 is 2 s and 5 s.
 	SweepEvery, OrphanAge time.Duration
+	// ReapEvery is how often it is looked for agent sessions that ended without
+	// signing out, and ReapAfter how long after its lease a reservation is taken back
+	// that nobody gave back; 0 is 10 s and 30 s.
+	ReapEvery, ReapAfter time.Duration
 }
 
 // Validate returns the first fault as one sentence.
@@ -86,6 +90,8 @@ func New(c Config) *Dispatcher {
 	orElse(&c.OpenPatience, 30*time.Second)
 	orElse(&c.SweepEvery, 2*time.Second)
 	orElse(&c.OrphanAge, 5*time.Second)
+	orElse(&c.ReapEvery, 10*time.Second)
+	orElse(&c.ReapAfter, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -105,8 +111,12 @@ func orElse(d *time.Duration, usual time.Duration) {
 // effects of a call. Call it before the node takes calls.
 func (d *Dispatcher) Connect(p activities.Phone) { d.phone.Store(&phonePort{p}) }
 
-// Start begins to look for open calls without a workflow.
-func (d *Dispatcher) Start() { d.run(d.sweep) }
+// Start begins to look for open calls without a workflow, and for agents without a
+// session.
+func (d *Dispatcher) Start() {
+	d.run(d.sweep)
+	d.run(d.reap)
+}
 
 // Stop ends what is under way and waits for it. Calls whose workflow was not
 // started yet are found by the sweeper of another process, or of the next run. It

@@ -11,6 +11,7 @@ import (
 	"holdfast/domain/call"
 	"holdfast/domain/device"
 	"holdfast/domain/id"
+	"holdfast/domain/record"
 )
 
 // Ledger is what the opening and the sign-in need of the database; *db.DB satisfies it.
@@ -38,4 +39,11 @@ type Ledger interface {
 	// Lapsed removes the registrations that ran out more than age ago, whose node is
 	// gone, and returns each to one caller only.
 	Lapsed(ctx context.Context, age time.Duration) ([]device.Stranded, error)
+	// Overdue lists the reservations of all tenants whose lease ended before by, and
+	// when that of the next one ends; the zero time if there is none.
+	Overdue(ctx context.Context, by time.Time) (overdue []record.Reservation, next time.Time, err error)
+	// Bury signs an agent out whose session ended at closed without doing so, and
+	// returns the offer that its row was reserved for. found is false if there is
+	// nothing to bury.
+	Bury(ctx context.Context, ref agent.Ref, closed time.Time) (offer id.Offer, found bool, err error)
 }

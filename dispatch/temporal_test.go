@@ -7,13 +7,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"holdfast/activities"
 	"holdfast/dispatch"
@@ -44,6 +50,7 @@ type temporal struct {
 	next    func(what string) fate
 	calls   map[string]*callWorkflow
 	over    map[string]bool // workflows that are closed
+	killed  []string        // of these, the sessions that were terminated
 	signals []string
 	phone   *phone
 	slow    time.Duration
@@ -127,6 +134,27 @@ func (s *temporal) SignalWorkflow(_ context.Context, workflow, _, name string, a
 		return context.DeadlineExceeded
 	}
 	return nil
+}
+
+// ListWorkflow lists the sessions that were closed from outside.
+func (s *temporal) ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := &workflowservice.ListWorkflowExecutionsResponse{}
+	for _, w := range s.killed {
+		found.Executions = append(found.Executions, &workflow.WorkflowExecutionInfo{Execution: &common.WorkflowExecution{WorkflowId: w}})
+	}
+	return found, nil
+}
+
+func (s *temporal) DescribeWorkflowExecution(_ context.Context, w, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info := &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	if s.over[w] {
+		info = &workflow.WorkflowExecutionInfo{Status: enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, CloseTime: timestamppb.Now()}
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: info}, nil
 }
 
 func messages(name string, arg any) []activities.Message {
@@ -251,7 +279,9 @@ type books struct {
 	stored  map[call.Ref]call.State
 	started map[call.Ref]bool
 	writes  []string
-	lapsed  []device.Stranded // what the next look at the registrations finds
+	lapsed  []device.Stranded     // what the next look at the registrations finds
+	kept    map[id.Agent]id.Offer // for what presence rows are reserved
+	buried  []id.Agent
 }
 
 func newBooks() *books {
@@ -369,6 +399,28 @@ func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error
 	return lapsed, nil
 }
 
+func (b *books) Overdue(_ context.Context, by time.Time) ([]record.Reservation, time.Time, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var overdue []record.Reservation
+	for a, o := range b.kept {
+		overdue = append(overdue, record.Reservation{Session: agent.Ref{Tenant: c1.Tenant, Agent: a}, Offer: o, Until: by})
+	}
+	return overdue, time.Time{}, nil
+}
+
+func (b *books) Bury(_ context.Context, ref agent.Ref, _ time.Time) (id.Offer, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slices.Contains(b.buried, ref.Agent) {
+		return "", false, nil
+	}
+	b.buried = append(b.buried, ref.Agent)
+	o := b.kept[ref.Agent]
+	delete(b.kept, ref.Agent)
+	return o, true, nil
+}
+
 // desk is a dispatcher with its world.
 type desk struct {
 	*dispatch.Dispatcher
@@ -385,7 +437,7 @@ func newDesk(t *testing.T, next func(what string) fate) *desk {
 	}
 	d.Dispatcher = dispatch.New(dispatch.Config{
 		Temporal: d.temporal, Ledger: d.books, Journal: d.books, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		SweepEvery: time.Millisecond, OrphanAge: time.Millisecond, OpenPatience: 300 * time.Millisecond,
+		SweepEvery: time.Millisecond, OrphanAge: time.Millisecond, ReapEvery: 10 * time.Millisecond, ReapAfter: time.Millisecond, OpenPatience: 300 * time.Millisecond,
 	})
 	p.d = d.Dispatcher
 	d.Connect(p)

@@ -149,7 +149,7 @@ func newRig(t testing.TB) *rig {
 	r.ledger = &ledger{DB: ground.db, rig: r, wrapUp: 2 * time.Second}
 	r.d = dispatch.New(dispatch.Config{
 		Temporal: ground.client, Ledger: r.ledger, Journal: ground.journal, Log: quiet(),
-		SweepEvery: 200 * time.Millisecond, OrphanAge: 200 * time.Millisecond,
+		SweepEvery: 200 * time.Millisecond, OrphanAge: 200 * time.Millisecond, ReapEvery: 200 * time.Millisecond,
 	})
 	r.d.Connect(r.phone)
 	r.phone.report = r.d.Report

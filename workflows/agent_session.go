@@ -48,8 +48,6 @@ func (agentStory) Decode(kind string, data []byte) (agent.Event, error) {
 	return agent.Decode(agent.Kind(kind), data)
 }
 
-func (agentStory) Takes(workflow.Context, agent.State, agent.Event) bool { return true }
-
 func (agentStory) Together(effects []agent.Effect) []agent.Effect { return effects }
 
 func (agentStory) Number(f agent.Effect) int { return f.Seq }

@@ -26,6 +26,7 @@ func Call(ctx workflow.Context, s call.State) (call.View, error) {
 		fresh: func(call.State) bool { return false },
 		// A node that is lost answers nothing any more.
 		lingers: func(s call.State) bool { return s.Cause != leg.NodeLost },
+		takes:   hears,
 		show: func(ctx workflow.Context, s call.State) {
 			workflow.SetCurrentDetails(ctx, callDetails(s))
 			upsertAttributes(ctx, callWords(s))
@@ -69,9 +70,9 @@ func (callStory) Decode(kind string, data []byte) (call.Event, error) {
 	return call.Decode(call.Kind(kind), data)
 }
 
-// Takes passes over a refusal that came before its match, if this run began when that
+// hears passes over a refusal that came before its match, if this run began when that
 // was not known to happen.
-func (callStory) Takes(ctx workflow.Context, s call.State, e call.Event) bool {
+func hears(ctx workflow.Context, s call.State, e call.Event) bool {
 	refused, ok := e.(call.OfferRefused)
 	return !ok || !s.Overtakes(refused) || workflow.GetVersion(ctx, changeEarlyRefusal, workflow.DefaultVersion, 1) >= 1
 }

@@ -29,7 +29,7 @@ func (l *loop[S, E, F, V]) hear() {
 			workflow.GetLogger(l.ctx).Error("A signal could not be read.", "kind", m.Kind, "err", err)
 			continue
 		}
-		if l.story.Takes(l.ctx, l.state, event) {
+		if l.takes == nil || l.takes(l.ctx, l.state, event) {
 			_, _ = l.happen(m.At, m.From, event) // a fact is never refused
 		}
 	}

@@ -24,9 +24,6 @@ type story[S, E, F any] interface {
 	Messages() (commands, facts []string)
 	// Decode reads an event.
 	Decode(kind string, data []byte) (E, error)
-	// Takes reports whether this run takes fact e; one that began before a change
-	// may have to pass over it, as it did then.
-	Takes(ctx workflow.Context, s S, e E) bool
 	// Number is an effect's Seq.
 	Number(f F) int
 	// Together leaves out the effects that are carried out along with others of the
@@ -57,6 +54,9 @@ type loop[S machine[S, E, F, V], E, F, V any] struct {
 	// lingers says whether a story that is over waits for the answers that are still
 	// on their way: ending just before one comes would do the last task once more.
 	lingers func(s S) bool
+	// takes reports whether this run takes fact e: one that began before a change may
+	// have to pass over it, as it did then. Nil: it takes every one.
+	takes func(ctx workflow.Context, s S, e E) bool
 	// show tells the Web UI and the search attributes what the state is now.
 	show func(ctx workflow.Context, s S)
 	// heard is where the state keeps what was heard of whom.

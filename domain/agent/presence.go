@@ -3,6 +3,7 @@ package agent
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
@@ -22,6 +23,16 @@ func (s State) View() View {
 	if s.Status == WorkingAfterCall {
 		v.WrapUpUntil = s.Until
 	}
+	return v
+}
+
+// Buried is what others may see of a session that ended at a time without signing out:
+// its workflow was terminated, or died.
+func (v View) Buried(at time.Time) View {
+	v.State, v.Reason, v.Since, v.Version = LoggedOff, ReasonForced, at, v.Version+1
+	v.Pending, v.Offer, v.WrapUpUntil = nil, nil, time.Time{}
+	v.CallIDs, v.CallClass, v.Terminals = []id.Call{}, "", []id.Terminal{}
+	v.Memberships = signedOut(v.Memberships)
 	return v
 }
 

@@ -88,3 +88,10 @@ func NodeWorkflow(n Node) string { return fmt.Sprintf("node:%s", n) }
 
 // NodeTaskQueue is the Temporal task queue of a node's phone activities: "telephony:<node>".
 func NodeTaskQueue(n Node) string { return fmt.Sprintf("telephony:%s", n) }
+
+// SessionOf is whose session a workflow is; false if it is none.
+func SessionOf(workflow string) (Tenant, Agent, bool) {
+	rest, ok := strings.CutPrefix(workflow, "agent:")
+	t, a, found := strings.Cut(rest, ":")
+	return Tenant(t), Agent(a), ok && found && t != "" && a != ""
+}

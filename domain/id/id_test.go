@@ -52,6 +52,13 @@ func TestOffer_NotMadeByUs_HasNoNumber(t *testing.T) {
 func TestWorkflowNames(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "agent:demo.localhost:1001", id.AgentWorkflow("demo.localhost", "1001"))
+	tenant, number, ok := id.SessionOf("agent:demo.localhost:1001")
+	require.True(t, ok)
+	require.Equal(t, id.AgentWorkflow(tenant, number), "agent:demo.localhost:1001")
+	for _, other := range []string{"", "agent:", "agent:demo.localhost", "agent::1001", "call:demo.localhost:1001"} {
+		_, _, ok = id.SessionOf(other)
+		require.False(t, ok, other)
+	}
 	require.Equal(t, "node:node-1", id.NodeWorkflow("node-1"))
 	require.Equal(t, "telephony:node-1", id.NodeTaskQueue("node-1"))
 }

@@ -1,0 +1,132 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+)
+
+// terminate does to a session what an operator can do in the Web UI.
+func (r *rig) terminate(number id.Agent) {
+	r.Helper()
+	require.NoError(r, ground.client.TerminateWorkflow(r.Context(), id.AgentWorkflow(r.tenant, number), "", "by an operator"))
+}
+
+// waitSignedOut waits until nobody sees a session of the agent any more.
+func (r *rig) waitSignedOut(number id.Agent) {
+	r.Helper()
+	require.Eventually(r, func() bool {
+		all, err := ground.db.Presence(r.Context(), r.tenant)
+		for _, v := range all {
+			if v.Agent == number {
+				return false
+			}
+		}
+		return err == nil
+	}, patience, 20*time.Millisecond)
+}
+
+// wantCall signs an agent in and makes it Ready, for whoever waits.
+func (r *rig) wantCall(number id.Agent) {
+	r.Helper()
+	r.signIn(number)
+	r.ask(number, agent.GoReady{})
+}
+
+func TestReaper_ReadySessionIsTerminated_AgentIsSignedOutAndTheNextCallerWaitsForAnother(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.d.Start()
+	r.ready("1001")
+	r.terminate("1001")
+	r.waitSignedOut("1001")
+	ref := r.incoming("8000")
+	r.waitSaid("treat customer music")
+	r.wantCall("1002")
+	ring := r.phone.next(r)
+	require.Equal(r, id.Agent("1002"), ring.Agent)
+	require.Equal(r, 1, ring.Offer.N(), "nobody was offered it before")
+	r.phone.answer(ring)
+	r.waitState("1002", agent.Busy)
+	r.hangUp(ring)
+	r.waitEnded(ref)
+	r.ready("1001") // signs in again, as after any sign-out
+}
+
+func TestReaper_SessionIsTerminatedWhileItsPhoneRings_TheRingIsTakenBackAndTheCallGoesOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.d.Start()
+	r.ready("1001")
+	ref := r.incoming("8000")
+	ring := r.phone.next(r)
+	require.Equal(r, id.Agent("1001"), ring.Agent)
+	r.waitState("1001", agent.Reserved)
+	r.terminate("1001")
+	r.waitSaid("cancel 1")
+	r.waitSignedOut("1001")
+	r.wantCall("1002")
+	ring = r.phone.next(r)
+	require.Equal(r, id.Agent("1002"), ring.Agent)
+	r.phone.answer(ring)
+	r.waitState("1002", agent.Busy)
+	r.hangUp(ring)
+	require.Equal(r, leg.Hangup, r.waitEnded(ref).Cause)
+}
+
+// Its match is committed, and then nobody is left to tell the call.
+func TestReaper_SessionIsTerminatedBeforeItTellsItsMatch_CallGetsItsOldPlaceBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	first := r.incoming("8000")
+	r.waitSaid("treat customer music")
+	r.incoming("8000")
+	v := r.signIn("1001")
+	r.terminate("1001")
+	v.State, v.Version, v.Since = agent.Ready, v.Version+1, time.Now()
+	saved, err := ground.db.SaveAgent(t.Context(), agent.Save{View: v, Presence: agent.Presence{
+		Tenant: r.tenant, Agent: "1001", Status: agent.Ready, Available: true, Queues: v.Memberships,
+		Addresses: address("1001"), Method: "all", Version: v.Version,
+	}})
+	require.NoError(t, err)
+	require.Equal(t, id.NewOffer(first.Call, 1), saved.Matched.Offer)
+
+	r.d.Start()
+	r.waitSignedOut("1001")
+	require.Eventually(t, func() bool {
+		live, err := ground.db.QueueLive(t.Context(), r.tenant, "support")
+		return err == nil && live.Waiting[0].Call == first.Call && !live.Waiting[0].Offering
+	}, patience, 20*time.Millisecond)
+	r.wantCall("1002")
+	ring := r.phone.next(r)
+	require.Equal(r, id.Agent("1002"), ring.Agent)
+	require.Equal(r, id.NewOffer(first.Call, 2), ring.Offer, "before the caller who came later")
+}
+
+// Nobody has noticed yet that the session is gone: the phone is given up as soon as its
+// session can't be told.
+func TestQueueCall_MatchedWithATerminatedSession_NextAgentRingsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready("1001")
+	r.ready("1002")
+	r.terminate("1001")
+	ref := r.incoming("8000")
+	ghost := r.phone.next(r)
+	require.Equal(r, id.Agent("1001"), ghost.Agent)
+	began := time.Now()
+	ring := r.phone.next(r)
+	require.Equal(r, id.Agent("1002"), ring.Agent)
+	require.Less(r, time.Since(began), ghost.Timeout, "it did not ring its full time")
+	require.Equal(r, call.RingRescinded, ghost.ended.Outcome)
+	r.phone.answer(ring)
+	r.waitState("1002", agent.Busy)
+	r.hangUp(ring)
+	r.waitEnded(ref)
+}
