@@ -143,6 +143,9 @@ func (g *guard) suspicious(err error) bool {
 		return false
 	}
 	if workflow.GetVersion(g.ctx, changeWitness, workflow.DefaultVersion, 1) >= 1 {
+		if !silence.HasLastHeartbeatDetails() {
+			return false // never picked up: the task was swallowed by a connection that nobody reads
+		}
 		g.callWitness()
 	}
 	g.pickup = guardPickup

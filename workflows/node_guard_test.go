@@ -38,6 +38,7 @@ func (w *watchtower) say(format string, args ...any) {
 type heard func(now time.Time) error
 
 func silent(now time.Time) error { return temporal.NewHeartbeatTimeoutError(now.Add(-5 * time.Second)) }
+func swallowed(time.Time) error  { return temporal.NewHeartbeatTimeoutError() }
 func stopped(time.Time) error    { return nil }
 func notPicked(time.Time) error {
 	return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
@@ -88,6 +89,14 @@ var sighted = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 func TestNodeGuard_NeitherHeardNorSeen_IsLost(t *testing.T) {
 	t.Parallel()
 	w := watch(t, []heard{silent, notPicked}, []activities.Sighting{{Seen: sighted}}, told)
+	require.Equal(t, []string{"witness b1", "lose boot=b1 alive= seen=true"}, w.said)
+	require.Equal(t, 2, w.guarded)
+}
+
+// Its machine lost power: the tasks go to long polls whose other end is not there.
+func TestNodeGuard_TasksAreSwallowedByDeadConnections_IsLostAllTheSame(t *testing.T) {
+	t.Parallel()
+	w := watch(t, []heard{silent, swallowed}, []activities.Sighting{{Seen: sighted}}, told)
 	require.Equal(t, []string{"witness b1", "lose boot=b1 alive= seen=true"}, w.said)
 	require.Equal(t, 2, w.guarded)
 }
