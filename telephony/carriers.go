@@ -3,7 +3,6 @@ package telephony
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -121,16 +120,19 @@ func (c *carriers) named(t id.Tenant, name string) (device.Trunk, bool) {
 	return device.Trunk{}, false
 }
 
-// outbound finds a trunk of the tenant by which calls can go out.
-func (c *carriers) outbound(t id.Tenant) (device.Trunk, bool) {
+// only finds the trunk of a tenant by which calls can go out, if there is just one.
+func (c *carriers) only(t id.Tenant) (found device.Trunk, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for _, k := range c.list {
 		if k.Tenant == t && k.Host != "" {
-			return k, true
+			if ok {
+				return device.Trunk{}, false
+			}
+			found, ok = k, true
 		}
 	}
-	return device.Trunk{}, false
+	return found, ok
 }
 
 // realm is the tenant whose domain a peer means: the first of the hosts that is one of ours, or the only tenant that
@@ -156,22 +158,4 @@ func (c *carriers) realm(hosts ...string) (id.Tenant, bool) {
 func isDomain(host string) bool {
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err != nil && host != "" && !strings.EqualFold(host, "localhost")
-}
-
-// resolve finds the address of a trunk's host: ip, ip:port, name or name:port (A and AAAA records; 5060 without port).
-func resolve(ctx context.Context, host string) (netip.AddrPort, error) {
-	const sipPort = "5060"
-	name, port, err := net.SplitHostPort(host)
-	if err != nil {
-		name, port = strings.Trim(host, "[]"), sipPort
-	}
-	n, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("resolve %q: %w", host, err)
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("resolve %q: %w", host, err)
-	}
-	return netip.AddrPortFrom(ips[0].Unmap(), uint16(n)), nil
 }

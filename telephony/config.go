@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -51,6 +52,8 @@ type Config struct {
 	// KeepAlive is how often phones behind NAT, on TCP or on TLS are asked by OPTIONS whether they are still there. One
 	// that does not answer three times running is lost. Default 28 s.
 	KeepAlive time.Duration
+	// Resolver looks up the hosts of trunks. Default net.DefaultResolver.
+	Resolver *net.Resolver
 	// Now is the clock of registrations, dialogs and facts. Default time.Now.
 	Now func() time.Time
 	// Log receives what an operator should know, and one line per call. Default: slog.Default.
@@ -100,6 +103,9 @@ func (c Config) orDefault() Config {
 	c.Beat = orElse(c.Beat, 2*time.Second)
 	c.Refresh = orElse(c.Refresh, 30*time.Second)
 	c.KeepAlive = orElse(c.KeepAlive, 28*time.Second)
+	if c.Resolver == nil {
+		c.Resolver = net.DefaultResolver
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -42,10 +42,8 @@ func (a *actor) goodbye(l *sipLeg, why headers.Reason) *goodbye {
 // send sends the BYE. It does not block; what it may take more is done by a goroutine of the node.
 func (g *goodbye) send() error {
 	bye := g.dialog.Bye(g.why)
-	if g.account != nil {
-		g.account.Sign(bye)
-	}
-	_, err := g.n.layer.Request(bye, func(res *sip.Response, err error) { g.answered(bye, res, err) })
+	plain := sign(bye, g.account)
+	_, err := g.n.layer.Request(bye, func(res *sip.Response, err error) { g.answered(plain, res, err) })
 	if errors.Is(err, transaction.ErrFlowGone) && g.search() {
 		return nil
 	}
@@ -53,12 +51,12 @@ func (g *goodbye) send() error {
 }
 
 // answered takes the answer. A peer that gives none has gone as well.
-func (g *goodbye) answered(bye *sip.Request, res *sip.Response, err error) {
+func (g *goodbye) answered(plain *sip.Request, res *sip.Response, err error) {
 	switch {
 	case errors.Is(err, transaction.ErrFlowGone), err == nil && res.StatusCode == statusFlowFailed:
 		g.search()
 	case err != nil || !challenges(res) || g.account == nil || g.tries > 0:
-	case g.account.Learn(bye, res) == nil:
+	case g.account.Learn(plain, res) == nil:
 		g.tries++
 		if err := g.send(); err != nil {
 			g.n.log.Info("a message could not be sent", "message", "BYE", "err", err)

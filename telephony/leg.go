@@ -33,6 +33,8 @@ type sipLeg struct {
 	peer   string           // ip:port that the party signals from, if not that of the flow
 
 	account *digest.Client // our credentials at the carrier, if it is one
+	next    []contact      // of the carrier's servers, those not tried yet
+	to      leg.Address    // whom we ring
 
 	ring   *ring // of a leg that we rang
 	device id.Device
@@ -92,7 +94,7 @@ func (a *actor) perform(l *sipLeg, do act, e evidence) {
 	case tryToWin:
 		a.won(l, e)
 	case sendAck:
-		a.wrote("ACK", l, l.client.Acknowledge(l.dialog.Ack()))
+		a.wrote("ACK", l, l.client.Acknowledge(l.ack()))
 	case sendBye:
 		a.sendBye(l, e)
 	case sendCancel:
@@ -231,7 +233,10 @@ func (a *actor) ended(l *sipLeg, e evidence) {
 // invite rings one contact of the ring.
 func (a *actor) invite(r *ring, to leg.Address, c contact) {
 	r.legs++
-	l := &sipLeg{phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, way: c.flow, hop: c.hop, peer: c.peer, phone: c.instance, account: c.account}
+	l := &sipLeg{
+		phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, to: to, way: c.flow, hop: c.hop, peer: c.peer,
+		phone: c.instance, account: c.account, next: c.next,
+	}
 	if err := a.sendInvite(l, r, c); err != nil {
 		a.log.Info("a phone could not be rung", "device", string(to.Device), "flow", c.flow.String(), "err", err)
 		a.silence(l)
@@ -243,6 +248,7 @@ func (a *actor) invite(r *ring, to leg.Address, c contact) {
 		return
 	}
 	a.rung = append(a.rung, l)
+	a.awaitServer(l)
 	if a.setup.inviteOut.IsZero() {
 		a.setup.inviteOut = a.node.now()
 	}
@@ -281,12 +287,17 @@ func (a *actor) favourite() string {
 
 // requestInvite sends the leg's INVITE, at first or again with a longer session.
 func (a *actor) requestInvite(l *sipLeg) error {
-	req := l.dialog.Invite(l.sound.offer(), l.dialog.Offer(a.node.conf.Sessions)...)
+	req := l.dialog.Retry(l.sound.offer(), l.dialog.Offer(a.node.conf.Sessions)...)
 	for _, h := range a.node.abilities() {
 		req.AppendHeader(h)
 	}
-	for _, h := range a.about(l.ring.order) {
-		req.AppendHeader(h)
+	if l.person { // a carrier has no business with it
+		for _, h := range a.about(l.ring.order) {
+			req.AppendHeader(h)
+		}
+	}
+	if l.account != nil {
+		l.account.Sign(req)
 	}
 	client, err := a.node.layer.Request(req, func(res *sip.Response, err error) { a.node.invited(owner{a, l}, res, err) })
 	if err != nil {
@@ -322,16 +333,22 @@ func (a *actor) about(o call.Ring) []sip.Header {
 func (a *actor) answered(l *sipLeg, res *sip.Response, err error) {
 	switch {
 	case err != nil:
+		a.tryNext(l)
 		a.step(l, sawFailure, evidence{})
+	case challenges(res) && l.account != nil && (l.phase == calling || l.phase == alerting):
+		a.authorize(l, res)
 	case res.StatusCode >= 200 && res.StatusCode < 300:
 		a.success(l, res)
-	case res.StatusCode == sessionTooSmall && l.phase == calling && l.dialog.State == dialog.Calling && l.dialog.TooSmall(res):
+	case res.StatusCode == sessionTooSmall && (l.phase == calling || l.phase == alerting) && l.dialog.State == dialog.Calling && l.dialog.TooSmall(res):
 		a.again(l)
 	default:
 		_ = l.dialog.Answered(res, a.node.now()) // of another fork: it rings all the same
 		if res.StatusCode < 200 {
 			a.step(l, sawProvisional, evidence{res: res})
 			return
+		}
+		if res.StatusCode == sip.StatusServiceUnavailable {
+			a.tryNext(l) // RFC 3263 §4.3
 		}
 		a.step(l, sawFailure, evidence{code: res.StatusCode})
 	}
@@ -349,7 +366,7 @@ func (a *actor) success(l *sipLeg, res *sip.Response) {
 	}
 	if res.To().Params.GetOr("tag", "") == l.dialog.RemoteTag {
 		if l.phase == up && res.CSeq().SeqNo == l.dialog.InviteCSeq {
-			a.wrote("ACK", l, l.client.Acknowledge(l.dialog.Ack()))
+			a.wrote("ACK", l, l.client.Acknowledge(l.ack()))
 		}
 		return
 	}

@@ -136,11 +136,11 @@ func (p *peers) reach(ctx context.Context, reg device.Registration) (contact, er
 // through sends a contact's requests by the node that holds its connection.
 func (p *peers) through(ctx context.Context, c contact, holder device.Node) (contact, error) {
 	n, between := p.n, hop.Between(c.flow.Transport)
-	ours, err := resolve(ctx, n.Addr(between))
+	ours, err := n.address(ctx, n.Addr(between))
 	if err != nil {
 		return c, err
 	}
-	theirs, err := resolve(ctx, holder.Address)
+	theirs, err := n.address(ctx, holder.Address)
 	if err != nil {
 		return c, err
 	}

@@ -30,6 +30,8 @@ type Directory interface {
 	Credentials(ctx context.Context, t id.Tenant, user string) (device.Credentials, error)
 	// Trunks lists all trunks, to recognise them by address.
 	Trunks(ctx context.Context) ([]device.Trunk, error)
+	// Route looks a number up in a tenant: which trunk it goes out by.
+	Route(ctx context.Context, t id.Tenant, number string) (call.Route, error)
 	// Registrations lists the live registrations of a device.
 	Registrations(ctx context.Context, t id.Tenant, d id.Device) ([]device.Registration, error)
 	// Nodes lists the registry, lost nodes excepted.

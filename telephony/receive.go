@@ -108,7 +108,7 @@ func (a *actor) strayAnswer(l *sipLeg, res *sip.Response, from transaction.Flow)
 		return
 	}
 	if res.CSeq().SeqNo == l.dialog.InviteCSeq {
-		a.wrote("ACK", l, a.node.layer.Send(l.dialog.Ack()))
+		a.wrote("ACK", l, a.node.layer.Send(l.ack()))
 	}
 }
 

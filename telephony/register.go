@@ -232,7 +232,7 @@ func (n *Node) far(ctx context.Context, t id.Tenant, r *ring) [][]contact {
 	found := make([][]contact, len(r.targets))
 	for i, ad := range r.targets {
 		if ad.Kind == leg.PSTN {
-			if c, err := n.carrier(ctx, t, ad.URI); err != nil {
+			if c, err := n.carrier(ctx, t, ad); err != nil {
 				n.log.Warn("a number can't be dialled", "tenant", string(t), "err", err)
 			} else {
 				found[i] = append(found[i], c)
@@ -259,24 +259,3 @@ func (n *Node) far(ctx context.Context, t id.Tenant, r *ring) [][]contact {
 }
 
 func toURI(t id.Tenant, d id.Device) string { return "sip:" + escapeUser(string(d)) + "@" + string(t) }
-
-// carrier finds the way of a number: the tenant's trunk that has a host.
-func (n *Node) carrier(ctx context.Context, t id.Tenant, number string) (contact, error) {
-	trunk, ok := n.carriers.outbound(t)
-	if !ok {
-		return contact{}, errors.New("the tenant has no trunk with a host")
-	}
-	to, err := resolve(ctx, trunk.Host)
-	if err != nil {
-		return contact{}, err
-	}
-	uri := "sip:" + escapeUser(number) + "@" + trunk.Host
-	flow := transaction.Flow{Transport: "UDP", Remote: to.String()}
-	if strings.EqualFold(trunk.Transport, "TCP") {
-		if flow, err = n.layer.Connect(ctx, "TCP", to.String(), nil); err != nil {
-			return contact{}, err
-		}
-		uri += ";transport=tcp"
-	}
-	return contact{uri: uri, to: uri, flow: flow, instance: uri, peer: flow.Remote}, nil
-}

@@ -39,6 +39,7 @@ type contact struct {
 	peer     string         // ip:port that the phone signals from
 	hop      bool           // the flow is that of another node, which passes on
 	account  *digest.Client // our credentials at a carrier
+	next     []contact      // other ways to the same, to be tried one after the other
 }
 
 // address is one of the ring's targets with the contacts known of it.

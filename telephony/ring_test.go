@@ -131,8 +131,9 @@ func TestRing_CallerHangsUpInTheInstantOfTheAnswer_NeverAGhostLeg(t *testing.T) 
 		done := s.ring(in, order(in, 1, "1001"))
 		agent := s.rings(p)
 		var wg sync.WaitGroup
-		wg.Go(func() { <-time.After(answerAfter); _ = agent.Answer() })
-		wg.Go(func() { <-time.After(offset); _ = customer.HangUp() })
+		wg.Add(2)
+		time.AfterFunc(answerAfter, func() { defer wg.Done(); _ = agent.Answer() })
+		time.AfterFunc(offset, func() { defer wg.Done(); _ = customer.HangUp() })
 		wg.Wait()
 		e := s.wait(done)
 		won[e.Outcome]++
@@ -442,25 +443,6 @@ func TestRing_ARestartedNodeFindsThePhonesInTheDirectory(t *testing.T) {
 	require.NoError(t, after.rings(p).Answer())
 	require.Equal(t, call.RingAnswered, after.wait(done).Outcome)
 	require.NoError(t, customer.Wait(after.soon(), softphone.Up))
-}
-
-func TestRing_AnExternalNumberGoesOutByTheTrunk(t *testing.T) { // SEED-22, SEED-23
-	t.Parallel()
-	carrier, err := softphone.New(t.Context(), softphone.Config{User: "carrier"})
-	require.NoError(t, err)
-	t.Cleanup(carrier.Close)
-	s := play(t, func(_ *Config, w *world) { w.trunks[0].Host = carrier.Addr() })
-	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
-	r := order(in, 1)
-	r.Targets = []leg.Address{{Device: "mobile", Kind: leg.PSTN, URI: "+41791234567"}}
-	done := s.ring(in, r)
-	c := s.rings(carrier)
-	require.Equal(t, "+41791234567", c.To)
-	require.NoError(t, c.Answer())
-	e := s.wait(done)
-	require.Equal(t, call.RingAnswered, e.Outcome)
-	require.Equal(t, id.Device("mobile"), e.Device)
-	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
 }
 
 func TestRing_DirectoryAway_RegisteredPhonesRingAllTheSame(t *testing.T) {

@@ -42,13 +42,14 @@ func (a *actor) sessionDue(l *sipLeg) {
 	}
 	t.RefreshAt = time.Time{}
 	a.armSession(l)
-	if err := a.refresh(l); err != nil {
+	if err := a.refresh(l, false); err != nil {
 		a.wrote("refresh", l, err)
 	}
 }
 
-// refresh sends an UPDATE, or to a peer without it a re-INVITE with the same description.
-func (a *actor) refresh(l *sipLeg) error {
+// refresh sends an UPDATE, or to a peer without it a re-INVITE with the same description; again says that it was
+// challenged before.
+func (a *actor) refresh(l *sipLeg, again bool) error {
 	extra := append(l.dialog.Offer(a.node.conf.Sessions), a.node.abilities()...)
 	var req *sip.Request
 	if l.update {
@@ -56,9 +57,17 @@ func (a *actor) refresh(l *sipLeg) error {
 	} else {
 		req = l.dialog.Invite(l.sound.local.Last, extra...)
 	}
+	plain := sign(req, l.account)
 	var client *transaction.Client
 	client, err := a.node.layer.Request(req, func(res *sip.Response, err error) {
-		a.box.post(func() { a.refreshed(l, client, res, err) })
+		a.box.post(func() {
+			if err == nil && challenges(res) && l.account != nil && !again && l.account.Learn(plain, res) == nil {
+				_ = l.dialog.Answered(res, a.node.now()) // the answer to this one is over
+				a.wrote("refresh", l, a.refresh(l, true))
+				return
+			}
+			a.refreshed(l, client, res, err)
+		})
 	})
 	return err
 }
@@ -78,7 +87,7 @@ func (a *actor) refreshed(l *sipLeg, client *transaction.Client, res *sip.Respon
 		a.step(l, wantEnd, evidence{cause: leg.SessionExpiry})
 		return
 	case res.StatusCode < 300 && res.CSeq().MethodName == sip.INVITE:
-		a.wrote("ACK", l, client.Acknowledge(l.dialog.Ack()))
+		a.wrote("ACK", l, client.Acknowledge(l.dialog.Ack(credentialsOf(client.Request())...)))
 		if l.takeAnswer(res) == nil {
 			a.agreed(l)
 		}

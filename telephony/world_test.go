@@ -45,8 +45,10 @@ type world struct {
 	away     error                                      // of the directory
 	phoneLog []device.Registration
 
-	givenUp   string // the boot whose calls are closed
-	forgetful bool   // registrations that went stay, as if nobody had told
+	givenUp string            // the boot whose calls are closed
+	routes  map[string]string // which trunk a number goes out by
+
+	forgetful bool // registrations that went stay, as if nobody had told
 }
 
 // fact is one report.
@@ -205,6 +207,20 @@ func (w *world) Trunks(context.Context) ([]device.Trunk, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.trunks), nil
+}
+
+// Route implements Directory.
+func (w *world) Route(_ context.Context, _ id.Tenant, number string) (call.Route, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	trunk, found := w.routes[number]
+	if w.away != nil {
+		return call.Route{}, w.away
+	}
+	if !found {
+		return call.Route{Kind: call.ToNobody}, nil
+	}
+	return call.Route{Kind: call.ToTrunk, Targets: []leg.Address{{Device: id.Device(trunk), Kind: leg.PSTN, URI: number}}}, nil
 }
 
 // Registrations implements Directory.
