@@ -37,7 +37,8 @@ func Guarded(n *Node) bool { return n.guards.Load() > 0 }
 // Guard lasts as long as the node's run boot and beats meanwhile; each beat carries
 // the node's time. It returns nil at a clean stop and fault.NotFound when another
 // run of the node picked it up, or the node goes on under another boot: then boot is
-// over.
+// over. When its beats don't reach Temporal it ends with ctx's error, which says that
+// the node lives.
 func (n *Node) Guard(ctx context.Context, boot string) error {
 	n.guards.Add(1)
 	defer n.guards.Add(-1)
@@ -47,7 +48,12 @@ func (n *Node) Guard(ctx context.Context, boot string) error {
 		activity.RecordHeartbeat(ctx, now)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			select {
+			case <-n.Stopping: // in order: the worker stops as well
+				return nil
+			default:
+				return ctx.Err()
+			}
 		case <-n.Stopping:
 			return nil
 		case now = <-ticks.C:

@@ -138,6 +138,10 @@ func (g *guard) suspicious(err error) bool {
 		g.watching = nil
 		return workflow.Sleep(g.ctx, strangerPause) == nil
 	}
+	if g.letGo(err) {
+		g.pickup = guardPickup
+		return workflow.Sleep(g.ctx, strangerPause) == nil
+	}
 	var silence *temporal.TimeoutError
 	if !errors.As(err, &silence) || silence.TimeoutType() != enumspb.TIMEOUT_TYPE_HEARTBEAT {
 		return false
@@ -155,6 +159,14 @@ func (g *guard) suspicious(err error) bool {
 		g.pickup = guardReturn
 	}
 	return true
+}
+
+// letGo reports whether the node gave its guard up itself, because its beats did not
+// reach Temporal: who can say so lives.
+func (g *guard) letGo(err error) bool {
+	var silence *temporal.TimeoutError
+	return !errors.As(err, &silence) && activities.KindOf(err) != fault.NotFound &&
+		workflow.GetVersion(g.ctx, changeWitness, workflow.DefaultVersion, 1) >= 1
 }
 
 // callWitness lets the registry be watched while the node may take its guard up again.

@@ -40,6 +40,7 @@ type heard func(now time.Time) error
 func silent(now time.Time) error { return temporal.NewHeartbeatTimeoutError(now.Add(-5 * time.Second)) }
 func swallowed(time.Time) error  { return temporal.NewHeartbeatTimeoutError() }
 func stopped(time.Time) error    { return nil }
+func letGo(time.Time) error      { return temporal.NewCanceledError() }
 func notPicked(time.Time) error {
 	return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
 }
@@ -108,6 +109,22 @@ func TestNodeGuard_NotHeardButSeen_IsNotLost(t *testing.T) {
 	w := watch(t, []heard{silent, notPicked, notPicked, notPicked, stopped}, []activities.Sighting{alive, alive, alive}, told)
 	require.Equal(t, []string{"witness b1", "witness b1", "witness b1", "lose boot=b1 alive= seen=false"}, w.said, "the clean stop alone gives it up")
 	require.Equal(t, 5, w.guarded)
+}
+
+// It could not tell Temporal that it lives, and gave its guard up: who says that lives.
+func TestNodeGuard_GivesItsGuardUpItself_IsNotLost(t *testing.T) {
+	t.Parallel()
+	w := watch(t, []heard{letGo, letGo, stopped}, nil, told)
+	require.Equal(t, []string{"lose boot=b1 alive= seen=false"}, w.said, "the clean stop alone gives it up")
+	require.Equal(t, 3, w.guarded)
+}
+
+// And if it does not take it up again, the registry is asked.
+func TestNodeGuard_GivesItsGuardUpAndDies_IsLost(t *testing.T) {
+	t.Parallel()
+	w := watch(t, []heard{letGo, notPicked}, []activities.Sighting{{Seen: sighted}}, told)
+	require.Equal(t, []string{"witness b1", "lose boot=b1 alive= seen=true"}, w.said)
+	require.Equal(t, 2, w.guarded)
 }
 
 func TestNodeGuard_CutOffAndThenDead_IsLost(t *testing.T) {
