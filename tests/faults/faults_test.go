@@ -126,11 +126,17 @@ func TestDatabaseIsAway_LiveCallsGoOn_NewOnesHearMusicOrAreToldToComeBack(t *tes
 	next := a.Answered()
 	require.Equal(t, "4935000", next.From)
 	ten.Talk(newcomer, next)
+	a.Wait("Busy")
+	ten.Talk(newcomer, next) // nobody ends it
 	require.NoError(t, next.HangUp())
-	_, err = ten.Watch.WaitSession(back(t), a.Number, "come free", func(s stage.Session) bool { return s.State == "Ready" })
-	require.NoError(t, err)
 	again := ten.Call("4935100", "8000")
-	ten.Talk(again, a.Answered())
+	served := a.Answered()
+	require.Equal(t, "4935100", served.From)
+	ten.Talk(again, served)
+	require.NoError(t, again.HangUp())
+	for from, by := range map[string]string{"4934900": "agent:1001", "4935000": "agent:1001", "4935100": "customer"} {
+		require.Equal(t, answered(from, by, "1001", 1), ten.Record(from))
+	}
 }
 
 // refusedWithRetryAfter waits until new callers are refused with 503, at once, and are

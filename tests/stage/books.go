@@ -22,6 +22,8 @@ type Line struct {
 // AnyOffers is expected of a call that may have ended before it heard of its offer.
 const AnyOffers = -1
 
+const sqlLines = `SELECT from_number, coalesce(cause, ''), coalesce(ended_by, ''), coalesce(agent, ''), coalesce(outcome, ''), offers FROM calls WHERE tenant_id = $1`
+
 // Booked waits until every call of the tenant has ended, and proves that the records are
 // these and no others, in the order in which the calls came: each written once, with the
 // end of every leg, with one last event, and with nothing left in line or reserved.
@@ -36,8 +38,7 @@ func (ten *Tenant) Booked(want ...Line) {
 		return ended >= len(want), err
 	})
 	ctx := ten.Context()
-	rows, err := sql.Query(ctx, `SELECT from_number, coalesce(cause, ''), coalesce(ended_by, ''), coalesce(agent, ''), coalesce(outcome, ''), offers
-		FROM calls WHERE tenant_id = $1 ORDER BY arrived_at`, ten.Domain)
+	rows, err := sql.Query(ctx, sqlLines+` ORDER BY arrived_at`, ten.Domain)
 	require.NoError(ten.t, err)
 	have, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Line])
 	require.NoError(ten.t, err)
@@ -65,6 +66,22 @@ func (ten *Tenant) Booked(want ...Line) {
 		err := sql.QueryRow(ctx, `SELECT count(*) FROM presence WHERE tenant_id = $1 AND offer IS NOT NULL`, ten.Domain).Scan(&reserved)
 		return reserved == 0, err
 	})
+}
+
+// Record waits until the caller's one call has ended and returns what the records say of it.
+func (ten *Tenant) Record(from string) Line {
+	ten.t.Helper()
+	sql := ten.stage.SQL(ten.t)
+	ten.eventually("the call of "+from+" to end", func(ctx context.Context) (bool, error) {
+		var ended bool
+		err := sql.QueryRow(ctx, `SELECT count(*) > 0 AND bool_and(NOT open) FROM calls WHERE tenant_id = $1 AND from_number = $2`, ten.Domain, from).Scan(&ended)
+		return ended, err
+	})
+	rows, err := sql.Query(ten.Context(), sqlLines+` AND from_number = $2`, ten.Domain, from)
+	require.NoError(ten.t, err)
+	line, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Line])
+	require.NoError(ten.t, err, "the records of %s", from)
+	return line
 }
 
 func (ten *Tenant) count(sql *pgx.Conn, query string) (n int) {
