@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -9,52 +8,37 @@ import (
 	"pgregory.net/rapid"
 
 	"holdfast/domain/agent"
+	"holdfast/domain/golden"
 )
 
 // Whatever happens in whatever order, the state stays one that makes sense, the
 // receiver of Step is not touched, and the same step gives the same again.
 func TestStep_AnyEventsInAnyOrder_KeepTheStateSound(t *testing.T) {
 	t.Parallel()
-	cols := columns()
-	starts := variants()
+	m := machine()
 	rapid.Check(t, func(rt *rapid.T) {
-		s, at := rapid.SampledFrom(starts).Draw(rt, "start").reach(t)
+		s, at := m.Reach(t, rapid.SampledFrom(m.Variants).Draw(rt, "start"))
 		for range rapid.IntRange(1, 40).Draw(rt, "length") {
-			e := rapid.SampledFrom(cols).Draw(rt, "event").make(s)
+			e := rapid.SampledFrom(m.Columns).Draw(rt, "event").Make(s)
 			if due, d := s.Deadline(); e == nil || rapid.IntRange(0, 3).Draw(rt, "wait") == 0 && d != nil {
 				if d == nil {
 					continue
 				}
-				e, at = d, latest(at, due)
+				e, at = d, golden.Later(at, due)
 			}
 			at = at.Add(time.Duration(rapid.IntRange(0, 5000).Draw(rt, "ms")) * time.Millisecond)
-			s = soundStep(t, s, at, e)
+			s = soundStep(t, m, s, at, e)
 			for _, o := range s.Outstanding() {
 				if rapid.IntRange(0, 2).Draw(rt, "answer") == 0 {
-					s = soundStep(t, s, at, agent.Done{Seq: o.Seq})
+					s = soundStep(t, m, s, at, agent.Done{Seq: o.Seq})
 				}
 			}
 		}
 	})
 }
 
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func soundStep(t *testing.T, s agent.State, at time.Time, e agent.Event) agent.State {
-	before, err := json.Marshal(s)
-	require.NoError(t, err)
-	next, effects, err := s.Step(at, e)
-	require.Equal(t, s.Check(e), err)
-	again, effectsAgain, _ := s.Step(at, e)
-	require.Equal(t, next, again)
-	require.Equal(t, effects, effectsAgain)
-	after, _ := json.Marshal(s)
-	require.Equal(t, string(before), string(after), "%s changed its receiver", e.Kind())
+func soundStep(t *testing.T, m *proof, s agent.State, at time.Time, e agent.Event) agent.State {
+	next, effects := m.SoundStep(t, s, at, e)
 	sound(t, s, next, effects)
 	return next
 }
@@ -93,18 +77,8 @@ func sound(t *testing.T, before, s agent.State, effects []agent.Effect) {
 // state in which an agent may stay.
 func TestDeadlines_AllFactsLost_EveryStateIsLeft(t *testing.T) {
 	t.Parallel()
-	states := reached(t)
-	for _, v := range variants() {
-		s, at := v.reach(t)
-		states = append(states, s)
-		for _, c := range columns() {
-			if e := c.make(s); e != nil {
-				next, _, _ := s.Step(at, e)
-				states = append(states, next)
-			}
-		}
-	}
-	for _, s := range states {
+	m := machine()
+	for _, s := range append(m.Reached(t), m.OneStepOn(t)...) {
 		s.Profile.IdleLogout = 0
 		end := followDeadlines(t, s)
 		require.Contains(t, []agent.Status{agent.NotReady, agent.Ready, agent.LoggedOff}, end.Status)
@@ -134,36 +108,25 @@ func followDeadlines(t *testing.T, s agent.State) agent.State {
 func TestDeadlines_IdleLogout_EndsEverySession(t *testing.T) {
 	t.Parallel()
 	for _, v := range variants() {
-		s, _ := v.reach(t)
+		s, _ := reach(t, v)
 		s.Profile.IdleLogout = 8 * time.Hour
-		require.Equal(t, agent.LoggedOff, followDeadlines(t, s).Status, v.name)
+		require.Equal(t, agent.LoggedOff, followDeadlines(t, s).Status, v.Name)
 	}
 }
 
 func TestDecode_ReadsWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	s, _ := variants()[0].reach(t)
-	for _, c := range columns() {
-		e := c.make(s)
-		if e == nil {
-			continue
-		}
-		data, err := json.Marshal(e)
-		require.NoError(t, err)
-		got, err := agent.Decode(e.Kind(), data)
-		require.NoError(t, err)
-		require.EqualExportedValues(t, e, got)
-	}
-	_, err := agent.Decode("no_such", nil)
-	require.Error(t, err)
-	_, err = agent.Decode(agent.KindReady, []byte("{"))
+	m := machine()
+	s, _ := m.Reach(t, m.Variants[0])
+	m.ReadsWhatWasWritten(t, s)
+	_, err := agent.Decode(agent.KindReady, []byte("{"))
 	require.Error(t, err)
 }
 
 // A session remembers 32 keys; the 33rd drops the oldest.
 func TestCommands_KeysAreForgottenOldestFirst(t *testing.T) {
 	t.Parallel()
-	s, at := variants()[2].reach(t)
+	s, at := reach(t, variants()[2])
 	touch := func(key string) {
 		next, _, err := s.Step(at, agent.Touch{Actor: agent.Actor{User: "ada", Key: key}, Terminal: "tab-1"})
 		require.NoError(t, err)
@@ -179,10 +142,10 @@ func TestCommands_KeysAreForgottenOldestFirst(t *testing.T) {
 func TestWords_MaskNumbersAndNameEverything(t *testing.T) {
 	t.Parallel()
 	for _, v := range variants() {
-		s, _ := v.reach(t)
+		s, _ := reach(t, v)
 		require.NotContains(t, s.Describe(), "1234567")
 		for _, c := range columns() {
-			if e := c.make(s); e != nil {
+			if e := c.Make(s); e != nil {
 				words := agent.Words(e)
 				require.NotContains(t, words, "1234567")
 				require.NotEqual(t, string(e.Kind()), words, "%s has no sentence", e.Kind())
@@ -194,7 +157,7 @@ func TestWords_MaskNumbersAndNameEverything(t *testing.T) {
 // The views of an agent's next session count on from above the last one's.
 func TestVersions_NextSession_CountsOn(t *testing.T) {
 	t.Parallel()
-	s, at := variants()[4].reach(t)
+	s, at := reach(t, variants()[4])
 	for range 50 {
 		s, _, _ = s.Step(at, agent.GoNotReady{Actor: me})
 		s, _, _ = s.Step(at, agent.GoReady{Actor: me})
@@ -210,7 +173,7 @@ func TestVersions_NextSession_CountsOn(t *testing.T) {
 // last Save is answered.
 func TestOver_SignedOut_OnlyWhenSaved(t *testing.T) {
 	t.Parallel()
-	s, at := variants()[4].reach(t)
+	s, at := reach(t, variants()[4])
 	s, _, _ = s.Step(at, agent.SignOut{Actor: me})
 	require.False(t, s.Over())
 	require.Len(t, s.Outstanding(), 1)
@@ -222,7 +185,7 @@ func TestOver_SignedOut_OnlyWhenSaved(t *testing.T) {
 // An offer without a lease gets one, so that it is never a state without an end.
 func TestOffered_WithoutDeadline_GetsALease(t *testing.T) {
 	t.Parallel()
-	s, at := variants()[4].reach(t)
+	s, at := reach(t, variants()[4])
 	s, _, _ = s.Step(at, agent.Offered{Offer: agent.Offer{ID: "c9/1", Call: "c9"}})
 	due, e := s.Deadline()
 	require.Equal(t, agent.LeaseExpired{Offer: "c9/1"}, e)
@@ -232,7 +195,7 @@ func TestOffered_WithoutDeadline_GetsALease(t *testing.T) {
 // Wrap-up that ran out during a call of the agent's own is over.
 func TestCallEnded_WrapUpRanOutMeanwhile_Ready(t *testing.T) {
 	t.Parallel()
-	s, _ := variant{acts: toWrap}.reach(t)
+	s, _ := reach(t, golden.Variant{Acts: toWrap})
 	end, _ := s.Deadline()
 	s, _, _ = s.Step(end.Add(time.Millisecond), agent.CallStarted{Call: "c2", Class: "outbound_manual"})
 	s, _, _ = s.Step(end.Add(time.Second), agent.CallEnded{Call: "c2", Class: "outbound_manual"})
@@ -242,7 +205,7 @@ func TestCallEnded_WrapUpRanOutMeanwhile_Ready(t *testing.T) {
 // Choosing a device also says by which interface and in which mode.
 func TestBind_InterfaceAndMode_AreTakenOver(t *testing.T) {
 	t.Parallel()
-	s, at := variants()[4].reach(t)
+	s, at := reach(t, variants()[4])
 	s, effects, err := s.Step(at, agent.Bind{Actor: me, Interface: "mobile", Mode: "hot_desk", Addresses: addresses("home")})
 	require.NoError(t, err)
 	require.Equal(t, agent.Binding{Interface: "mobile", Mode: "hot_desk", Addresses: addresses("home"), Reachable: devices("home")}, s.Binding)
@@ -254,7 +217,7 @@ func TestBind_InterfaceAndMode_AreTakenOver(t *testing.T) {
 // the call's own deadline makes up for it.
 func TestRefuse_FailsForGood_IsGivenUp(t *testing.T) {
 	t.Parallel()
-	s, at := variant{acts: toTalk}.reach(t)
+	s, at := reach(t, golden.Variant{Acts: toTalk})
 	s, _, _ = s.Step(at, agent.Done{Seq: 999, Reserved: &agent.Offer{ID: "c9/1", Call: "c9"}})
 	refusals := 0
 	for range 20 {

@@ -2,24 +2,13 @@ package agent_test
 
 import (
 	"fmt"
-	"strings"
-	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"holdfast/domain/agent"
-	"holdfast/domain/fault"
 	"holdfast/domain/golden"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 )
-
-// variant is a row group of the matrix: a state, told as the acts that reach it.
-type variant struct {
-	name string
-	acts string
-}
 
 const (
 	toReady  = "09:00:00 sign_in interface=phone reachable=desk\n09:00:01 done what=save\n09:00:10 ready\n09:00:11 done what=save\n"
@@ -31,53 +20,33 @@ const (
 )
 
 // variants are the states in which the machine can be, as far as they matter.
-func variants() []variant {
-	return []variant{
-		{"LoggedOff, not signed in yet", "09:00:00 profile\n"},
-		{"LoggedOff, signed out", toReady + "17:00:00 sign_out\n17:00:01 done what=save\n"},
-		{"NotReady", toLunch},
-		{"NotReady, no phone", "09:00:00 sign_in interface=phone reachable=none\n09:00:01 done what=save\n"},
-		{"Ready", toReady},
-		{"Ready, missed offers: stay", "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toReady},
-		{"Ready, with idle logout", "09:00:00 profile idle_logout=8h\n" + toReady},
-		{"Ready, last terminal closed", "09:00:00 profile terminal_grace=30s\n" + toReady + "09:01:00 terminal terminal_id=tab-1\n09:01:01 terminal terminal_id=tab-1 gone=yes\n"},
-		{"Reserved", toOffer},
-		{"Reserved, stays Ready when missed", "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toOffer},
-		{"Reserved, then NotReady", toOffer + "09:10:02 not_ready reason=LUNCH\n09:10:03 done what=save\n"},
-		{"Reserved, then LoggedOff", toOffer + "09:10:02 sign_out\n09:10:03 done what=save\n"},
-		{"Busy, queue call", toTalk},
-		{"Busy, queue call, no wrap-up", "09:00:00 profile wrap_up=0s\n" + toTalk},
-		{"Busy, queue call, then NotReady", toTalk + "09:11:00 not_ready reason=LUNCH\n09:11:01 done what=save\n"},
-		{"Busy, queue call, then LoggedOff", toTalk + "09:11:00 sign_out\n09:11:01 done what=save\n"},
-		{"Busy, direct call, was Ready", toReady + toDirect},
-		{"Busy, direct call, was NotReady", toLunch + toDirect},
-		{"Busy, two calls", toTalk + "09:11:00 call_started call=c2 class=internal from=1002\n09:11:01 done what=save\n"},
-		{"Busy, call in wrap-up", toWrap + "09:13:04 call_started call=c2 class=outbound_manual from=+41791234567\n09:13:05 done what=save\n"},
-		{"WorkingAfterCall", toWrap},
-		{"WorkingAfterCall, may finish early", "09:00:00 profile early_exit=yes\n" + toWrap},
-		{"WorkingAfterCall, then NotReady", toWrap + "09:13:02 not_ready reason=LUNCH\n09:13:03 done what=save\n"},
-		{"WorkingAfterCall, then LoggedOff", toWrap + "09:13:02 sign_out\n09:13:03 done what=save\n"},
+func variants() []golden.Variant {
+	return []golden.Variant{
+		{Name: "LoggedOff, not signed in yet", Acts: "09:00:00 profile\n"},
+		{Name: "LoggedOff, signed out", Acts: toReady + "17:00:00 sign_out\n17:00:01 done what=save\n"},
+		{Name: "NotReady", Acts: toLunch},
+		{Name: "NotReady, no phone", Acts: "09:00:00 sign_in interface=phone reachable=none\n09:00:01 done what=save\n"},
+		{Name: "Ready", Acts: toReady},
+		{Name: "Ready, missed offers: stay", Acts: "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toReady},
+		{Name: "Ready, with idle logout", Acts: "09:00:00 profile idle_logout=8h\n" + toReady},
+		{Name: "Ready, last terminal closed", Acts: "09:00:00 profile terminal_grace=30s\n" + toReady + "09:01:00 terminal terminal_id=tab-1\n09:01:01 terminal terminal_id=tab-1 gone=yes\n"},
+		{Name: "Reserved", Acts: toOffer},
+		{Name: "Reserved, stays Ready when missed", Acts: "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toOffer},
+		{Name: "Reserved, then NotReady", Acts: toOffer + "09:10:02 not_ready reason=LUNCH\n09:10:03 done what=save\n"},
+		{Name: "Reserved, then LoggedOff", Acts: toOffer + "09:10:02 sign_out\n09:10:03 done what=save\n"},
+		{Name: "Busy, queue call", Acts: toTalk},
+		{Name: "Busy, queue call, no wrap-up", Acts: "09:00:00 profile wrap_up=0s\n" + toTalk},
+		{Name: "Busy, queue call, then NotReady", Acts: toTalk + "09:11:00 not_ready reason=LUNCH\n09:11:01 done what=save\n"},
+		{Name: "Busy, queue call, then LoggedOff", Acts: toTalk + "09:11:00 sign_out\n09:11:01 done what=save\n"},
+		{Name: "Busy, direct call, was Ready", Acts: toReady + toDirect},
+		{Name: "Busy, direct call, was NotReady", Acts: toLunch + toDirect},
+		{Name: "Busy, two calls", Acts: toTalk + "09:11:00 call_started call=c2 class=internal from=1002\n09:11:01 done what=save\n"},
+		{Name: "Busy, call in wrap-up", Acts: toWrap + "09:13:04 call_started call=c2 class=outbound_manual from=+41791234567\n09:13:05 done what=save\n"},
+		{Name: "WorkingAfterCall", Acts: toWrap},
+		{Name: "WorkingAfterCall, may finish early", Acts: "09:00:00 profile early_exit=yes\n" + toWrap},
+		{Name: "WorkingAfterCall, then NotReady", Acts: toWrap + "09:13:02 not_ready reason=LUNCH\n09:13:03 done what=save\n"},
+		{Name: "WorkingAfterCall, then LoggedOff", Acts: toWrap + "09:13:02 sign_out\n09:13:03 done what=save\n"},
 	}
-}
-
-// reach plays the acts of a variant.
-func (v variant) reach(t *testing.T) (agent.State, time.Time) {
-	st := &story{t: t, profile: profile()}
-	at := golden.Day.Add(9 * time.Hour)
-	for _, a := range golden.Acts(t, v.acts) {
-		st.play(a)
-		at = a.At
-	}
-	if st.s.Agent == "" {
-		st.s = agent.New(agent.Ref{Tenant: "demo.localhost", Agent: "1001"}, "ada", st.profile, at)
-	}
-	return st.s, at.Add(time.Second)
-}
-
-// column is one event of the matrix, as it looks in state s.
-type column struct {
-	name string
-	make func(s agent.State) agent.Event
 }
 
 func always(e agent.Event) func(agent.State) agent.Event {
@@ -89,39 +58,39 @@ var me, boss = agent.Actor{User: "ada"}, agent.Actor{User: "supervisor", Forced:
 // columns are all events: the present offer and call, and others.
 func columns() []column {
 	cols := []column{
-		{"sign_in", always(agent.SignIn{Actor: me, Terminal: "tab-2", Interface: "web", Reachable: devices("desk")})},
-		{"sign_in, other device", always(agent.SignIn{Actor: me, Interface: "phone", Addresses: []leg.Address{mobile}, Reachable: devices("mobile")})},
-		{"ready", always(agent.GoReady{Actor: me})},
-		{"not_ready BREAK", always(agent.GoNotReady{Actor: me, Reason: "BREAK"})},
-		{"not_ready by supervisor", always(agent.GoNotReady{Actor: boss})},
-		{"check_in sales", always(agent.CheckIn{Actor: me, Queues: []id.Queue{"sales"}})},
-		{"check_in unknown", always(agent.CheckIn{Actor: me, Queues: []id.Queue{"vip"}})},
-		{"check_out", always(agent.CheckOut{Actor: me})},
-		{"bind mobile", always(agent.Bind{Actor: me, Addresses: []leg.Address{mobile}, Reachable: devices("mobile")})},
-		{"bind nothing", always(agent.Bind{Actor: me})},
-		{"wrap_up finish", always(agent.WrapUp{Actor: me, Action: "finish"})},
-		{"wrap_up extend", always(agent.WrapUp{Actor: me, Action: "extend"})},
-		{"sign_out", always(agent.SignOut{Actor: me})},
-		{"sign_out by supervisor", always(agent.SignOut{Actor: boss})},
-		{"terminal", always(agent.Touch{Actor: me, Terminal: "tab-1"})},
-		{"terminal gone", always(agent.Touch{Actor: me, Terminal: "tab-1", Gone: true})},
-		{"offered, new", always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c9/1"}})})},
-		{"offered, known", always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c1/1"}})})},
+		{Name: "sign_in", Make: always(agent.SignIn{Actor: me, Terminal: "tab-2", Interface: "web", Reachable: devices("desk")})},
+		{Name: "sign_in, other device", Make: always(agent.SignIn{Actor: me, Interface: "phone", Addresses: []leg.Address{mobile}, Reachable: devices("mobile")})},
+		{Name: "ready", Make: always(agent.GoReady{Actor: me})},
+		{Name: "not_ready BREAK", Make: always(agent.GoNotReady{Actor: me, Reason: "BREAK"})},
+		{Name: "not_ready by supervisor", Make: always(agent.GoNotReady{Actor: boss})},
+		{Name: "check_in sales", Make: always(agent.CheckIn{Actor: me, Queues: []id.Queue{"sales"}})},
+		{Name: "check_in unknown", Make: always(agent.CheckIn{Actor: me, Queues: []id.Queue{"vip"}})},
+		{Name: "check_out", Make: always(agent.CheckOut{Actor: me})},
+		{Name: "bind mobile", Make: always(agent.Bind{Actor: me, Addresses: []leg.Address{mobile}, Reachable: devices("mobile")})},
+		{Name: "bind nothing", Make: always(agent.Bind{Actor: me})},
+		{Name: "wrap_up finish", Make: always(agent.WrapUp{Actor: me, Action: "finish"})},
+		{Name: "wrap_up extend", Make: always(agent.WrapUp{Actor: me, Action: "extend"})},
+		{Name: "sign_out", Make: always(agent.SignOut{Actor: me})},
+		{Name: "sign_out by supervisor", Make: always(agent.SignOut{Actor: boss})},
+		{Name: "terminal", Make: always(agent.Touch{Actor: me, Terminal: "tab-1"})},
+		{Name: "terminal gone", Make: always(agent.Touch{Actor: me, Terminal: "tab-1", Gone: true})},
+		{Name: "offered, new", Make: always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c9/1"}})})},
+		{Name: "offered, known", Make: always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c1/1"}})})},
 	}
 	for _, c := range []leg.Cause{leg.NoAnswer, leg.Rejected, leg.Busy, leg.Unreachable, leg.Rescinded, leg.Abandoned, leg.NodeLost, leg.Failed} {
-		cols = append(cols, column{"offer_ended " + string(c), always(agent.OfferEnded{Offer: "c1/1", Cause: c})})
+		cols = append(cols, column{Name: "offer_ended " + string(c), Make: always(agent.OfferEnded{Offer: "c1/1", Cause: c})})
 	}
 	cols = append(cols,
-		column{"offer_ended, other offer", always(agent.OfferEnded{Offer: "c9/1", Cause: leg.NoAnswer})},
-		column{"established", always(agent.Established{Call: "c1", Offer: "c1/1", Class: leg.InboundQueue, From: "+41791234567"})},
-		column{"established, other call", always(agent.Established{Call: "c9", Offer: "c9/1", Class: leg.InboundQueue, From: "+41790000009"})},
-		column{"call_started", always(agent.CallStarted{Call: "c9", Class: leg.OutboundManual, From: "+41790000009"})},
-		column{"call_ended, queue call, spoke", always(agent.CallEnded{Call: "c1", Class: leg.InboundQueue, Cause: leg.Hangup, Spoke: true})},
-		column{"call_ended, not spoke", always(agent.CallEnded{Call: "c1", Class: leg.InboundQueue, Cause: leg.Hangup})},
-		column{"call_ended, the second call", always(agent.CallEnded{Call: "c2", Class: leg.Internal, Cause: leg.Hangup, Spoke: true})},
-		column{"device_changed, gone", always(agent.DeviceChanged{Device: "desk"})},
-		column{"device_changed, there", always(agent.DeviceChanged{Device: "desk", Reachable: true})},
-		column{"profile_changed, other device", always(agent.ProfileChanged{Profile: agent.Profile{Addresses: []leg.Address{mobile}}})},
+		column{Name: "offer_ended, other offer", Make: always(agent.OfferEnded{Offer: "c9/1", Cause: leg.NoAnswer})},
+		column{Name: "established", Make: always(agent.Established{Call: "c1", Offer: "c1/1", Class: leg.InboundQueue, From: "+41791234567"})},
+		column{Name: "established, other call", Make: always(agent.Established{Call: "c9", Offer: "c9/1", Class: leg.InboundQueue, From: "+41790000009"})},
+		column{Name: "call_started", Make: always(agent.CallStarted{Call: "c9", Class: leg.OutboundManual, From: "+41790000009"})},
+		column{Name: "call_ended, queue call, spoke", Make: always(agent.CallEnded{Call: "c1", Class: leg.InboundQueue, Cause: leg.Hangup, Spoke: true})},
+		column{Name: "call_ended, not spoke", Make: always(agent.CallEnded{Call: "c1", Class: leg.InboundQueue, Cause: leg.Hangup})},
+		column{Name: "call_ended, the second call", Make: always(agent.CallEnded{Call: "c2", Class: leg.Internal, Cause: leg.Hangup, Spoke: true})},
+		column{Name: "device_changed, gone", Make: always(agent.DeviceChanged{Device: "desk"})},
+		column{Name: "device_changed, there", Make: always(agent.DeviceChanged{Device: "desk", Reachable: true})},
+		column{Name: "profile_changed, other device", Make: always(agent.ProfileChanged{Profile: agent.Profile{Addresses: []leg.Address{mobile}}})},
 	)
 	return append(cols, deadlineColumns()...)
 }
@@ -129,66 +98,17 @@ func columns() []column {
 func deadlineColumns() []column {
 	due := func(s agent.State) agent.Event { _, e := s.Deadline(); return e }
 	return []column{
-		{"its deadline", due},
-		{"lease_expired, too early", always(agent.LeaseExpired{Offer: "c1/1"})},
-		{"wrap_up_elapsed, too early", always(agent.WrapUpElapsed{Call: "c1"})},
-		{"check_due, too early", always(agent.CheckDue{Call: "c1"})},
-		{"idle_elapsed, too early", always(agent.IdleElapsed{})},
-		{"terminals_gone, too early", always(agent.TerminalsGone{})},
-		{"stuck, nothing failed", always(agent.Stuck{})},
-		{"done, nothing owed", always(agent.Done{Seq: 999})},
-		{"done, reserved", always(agent.Done{Seq: 999, Reserved: &agent.Offer{ID: "c9/1", Call: "c9", Deadline: golden.Day.Add(10 * time.Hour)}})},
-		{"failed, nothing owed", always(agent.Failed{Seq: 999, Error: "away"})},
+		{Name: golden.Its, Make: due},
+		{Name: "lease_expired, too early", Make: always(agent.LeaseExpired{Offer: "c1/1"})},
+		{Name: "wrap_up_elapsed, too early", Make: always(agent.WrapUpElapsed{Call: "c1"})},
+		{Name: "check_due, too early", Make: always(agent.CheckDue{Call: "c1"})},
+		{Name: "idle_elapsed, too early", Make: always(agent.IdleElapsed{})},
+		{Name: "terminals_gone, too early", Make: always(agent.TerminalsGone{})},
+		{Name: "stuck, nothing failed", Make: always(agent.Stuck{})},
+		{Name: "done, nothing owed", Make: always(agent.Done{Seq: 999})},
+		{Name: "done, reserved", Make: always(agent.Done{Seq: 999, Reserved: &agent.Offer{ID: "c9/1", Call: "c9", Deadline: golden.Day.Add(10 * time.Hour)}})},
+		{Name: "failed, nothing owed", Make: always(agent.Failed{Seq: 999, Error: "away"})},
 	}
-}
-
-// The matrix: what every event does in every state, or why it is refused.
-func TestMatrix_EveryStateAndEvent(t *testing.T) {
-	t.Parallel()
-	var b strings.Builder
-	for _, v := range variants() {
-		s, at := v.reach(t)
-		fmt.Fprintf(&b, "## %s\n", v.name)
-		for _, c := range columns() {
-			e := c.make(s)
-			if e == nil {
-				fmt.Fprintf(&b, "%-32s nothing is due\n", c.name)
-				continue
-			}
-			when, name := at, c.name
-			if c.name == "its deadline" {
-				when, _ = s.Deadline()
-				name = fmt.Sprintf("its deadline: %s", e.Kind())
-			}
-			fmt.Fprintf(&b, "%-32s %s\n", name, cell(t, s, when, e))
-		}
-		b.WriteString("\n")
-	}
-	golden.Compare(t, "testdata/transitions.txt", b.String())
-}
-
-// cell says what one event does: "→ NotReady(RONA) · Save Not ready (RONA)".
-func cell(t *testing.T, s agent.State, at time.Time, e agent.Event) string {
-	check := s.Check(e)
-	next, effects, err := s.Step(at, e)
-	require.Equal(t, check, err)
-	if err != nil {
-		require.Equal(t, fault.Conflict, fault.KindOf(err))
-		require.Empty(t, effects)
-		require.Equal(t, s, next, "a refusal changes nothing")
-		return "✗ " + fault.Sentence(err)
-	}
-	text := "→ " + label(next)
-	if label(next) == label(s) {
-		text = "="
-	}
-	if next.Late > s.Late {
-		text += " late"
-	}
-	for _, f := range effects {
-		text += " · " + f.Words()
-	}
-	return text
 }
 
 // label names a state in the matrix.
@@ -210,21 +130,4 @@ func label(s agent.State) string {
 		}
 	}
 	return l
-}
-
-// Every event has its row, so that none is forgotten.
-func TestMatrix_KnowsEveryEvent(t *testing.T) {
-	t.Parallel()
-	seen := map[agent.Kind]bool{}
-	for _, v := range variants() {
-		s, _ := v.reach(t)
-		for _, c := range columns() {
-			if e := c.make(s); e != nil {
-				seen[e.Kind()] = true
-			}
-		}
-	}
-	for _, k := range agent.Kinds() {
-		require.True(t, seen[k], "no column for %s", k)
-	}
 }

@@ -1,8 +1,6 @@
 package agent_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/agent"
-	"holdfast/domain/fault"
 	"holdfast/domain/golden"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
@@ -29,48 +26,6 @@ func profile() agent.Profile {
 		Queues:    []agent.Membership{{Queue: "support", CheckedIn: true}, {Queue: "sales"}, {Queue: "emergency", Static: true}},
 		Addresses: []leg.Address{desk},
 	}
-}
-
-// story is a session in a scenario: the state, and what happened last.
-type story struct {
-	t       *testing.T
-	profile agent.Profile
-	s       agent.State
-	last    agent.Event
-}
-
-// play lets one act happen and returns what the machine said.
-func (st *story) play(a golden.Act) []string {
-	if a.Verb == "profile" {
-		st.profile = profileOf(st.t, a.Args)
-		return nil
-	}
-	if st.s.Agent == "" {
-		st.s = agent.New(agent.Ref{Tenant: "demo.localhost", Agent: "1001"}, "ada", st.profile, a.At)
-	}
-	e := st.event(a)
-	st.last = e
-	before := st.s
-	check := before.Check(e)
-	after, effects, err := before.Step(a.At, e)
-	require.Equal(st.t, check, err, "Check and Step disagree about %s", e.Kind())
-	st.s = after
-	return said(before, after, effects, err)
-}
-
-func said(before, after agent.State, effects []agent.Effect, err error) []string {
-	if err != nil {
-		return []string{"refused: " + fault.Sentence(err)}
-	}
-	line := after.Describe()
-	if after.Late > before.Late {
-		line += " [late]"
-	}
-	lines := []string{line}
-	for _, e := range effects {
-		lines = append(lines, "- "+e.Words())
-	}
-	return lines
 }
 
 func profileOf(t *testing.T, args map[string]string) agent.Profile {
@@ -130,11 +85,8 @@ func devices(list string) []id.Device {
 	return out
 }
 
-// event is what an act means: most are decoded as the machine decodes them.
-func (st *story) event(a golden.Act) agent.Event {
-	if e := st.special(a); e != nil {
-		return e
-	}
+// fields are an act's arguments as JSON has them.
+func fields(t *testing.T, a golden.Act) map[string]any {
 	fields := map[string]any{"by": "ada"}
 	for k, v := range a.Args {
 		switch k {
@@ -143,7 +95,7 @@ func (st *story) event(a golden.Act) agent.Event {
 		case "addresses":
 			fields[k] = addresses(v)
 		case "by_ms":
-			fields[k] = duration(st.t, v)
+			fields[k] = duration(t, v)
 		case "forced", "gone", "spoke":
 			fields[k] = v == "yes"
 		default:
@@ -153,36 +105,25 @@ func (st *story) event(a golden.Act) agent.Event {
 	if a.Verb == "device_changed" {
 		fields["reachable"] = a.Args["reachable"] == "yes"
 	}
-	data, err := json.Marshal(fields)
-	require.NoError(st.t, err)
-	e, err := agent.Decode(agent.Kind(a.Verb), data)
-	require.NoError(st.t, err)
-	return e
+	return fields
 }
 
 // special are the acts that are no plain event.
-func (st *story) special(a golden.Act) agent.Event {
+func special(st *story, a golden.Act) agent.Event {
 	switch a.Verb {
-	case "again":
-		return st.last
-	case "deadline":
-		at, e := st.s.Deadline()
-		require.NotNil(st.t, e, "nothing is due")
-		require.Equal(st.t, at.Format("15:04:05.000"), a.At.Format("15:04:05.000"), "%s is due", e.Kind())
-		return e
 	case "offered":
 		return agent.Offered{Offer: offerOf(a)}
 	case "profile_changed":
-		return agent.ProfileChanged{Profile: profileOf(st.t, a.Args)}
+		return agent.ProfileChanged{Profile: profileOf(st.T, a.Args)}
 	case "done":
-		d := agent.Done{Seq: st.owed(a.Args["what"])}
+		d := agent.Done{Seq: st.Owed(a.Args["what"])}
 		if a.Args["reserved"] != "" {
 			o := offerOf(golden.Act{At: a.At, Args: map[string]string{"offer": a.Args["reserved"]}})
 			d.Reserved = &o
 		}
 		return d
 	case "failed":
-		return agent.Failed{Seq: st.owed(a.Args["what"]), Error: "database away", Gone: a.Args["gone"] == "yes"}
+		return agent.Failed{Seq: st.Owed(a.Args["what"]), Error: "database away", Gone: a.Args["gone"] == "yes"}
 	}
 	return nil
 }
@@ -193,25 +134,4 @@ func offerOf(a golden.Act) agent.Offer {
 		ID: o, Call: o.Call(), Class: leg.InboundQueue, Queue: "support", From: "+41791234567",
 		At: a.At, Deadline: a.At.Add(20 * time.Second),
 	}
-}
-
-// owed is the number of the owed effect of that kind.
-func (st *story) owed(what string) int {
-	for _, e := range st.s.Owed {
-		if effectKind(e) == what {
-			return e.Seq
-		}
-	}
-	require.Fail(st.t, fmt.Sprintf("no %s is owed", what))
-	return 0
-}
-
-func effectKind(e agent.Effect) string {
-	switch {
-	case e.Save != nil:
-		return "save"
-	case e.Verify != nil:
-		return "verify"
-	}
-	return "refuse"
 }

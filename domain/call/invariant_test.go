@@ -1,7 +1,6 @@
 package call_test
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -17,42 +16,26 @@ import (
 // receiver of Step is not touched, and the same step gives the same again.
 func TestStep_AnyEventsInAnyOrder_KeepTheStateSound(t *testing.T) {
 	t.Parallel()
-	cols := columns(t)
-	starts := variants()
+	m := machine(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		s, at := rapid.SampledFrom(starts).Draw(rt, "start").reach(t)
+		s, at := m.Reach(t, rapid.SampledFrom(m.Variants).Draw(rt, "start"))
 		for range rapid.IntRange(1, 40).Draw(rt, "length") {
-			e := rapid.SampledFrom(cols).Draw(rt, "event").make(s)
+			e := rapid.SampledFrom(m.Columns).Draw(rt, "event").Make(s)
 			due, d := s.Deadline()
 			if d != nil && rapid.IntRange(0, 7).Draw(rt, "wait") == 0 {
-				e, at = d, latest(at, due)
+				e, at = d, golden.Later(at, due)
 			}
 			if e == nil {
 				continue
 			}
 			at = at.Add(time.Duration(rapid.IntRange(0, 5000).Draw(rt, "ms")) * time.Millisecond)
-			s = soundStep(t, s, at, e)
+			s = soundStep(t, m, s, at, e)
 		}
 	})
 }
 
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func soundStep(t *testing.T, s call.State, at time.Time, e call.Event) call.State {
-	before, err := json.Marshal(s)
-	require.NoError(t, err)
-	next, effects, err := s.Step(at, e)
-	require.NoError(t, err)
-	again, effectsAgain, _ := s.Step(at, e)
-	require.Equal(t, next, again)
-	require.Equal(t, effects, effectsAgain)
-	after, _ := json.Marshal(s)
-	require.Equal(t, string(before), string(after), "%s changed its receiver", e.Kind())
+func soundStep(t *testing.T, m *proof, s call.State, at time.Time, e call.Event) call.State {
+	next, effects := m.SoundStep(t, s, at, e)
 	require.GreaterOrEqual(t, next.Version, s.Version)
 	sound(t, next, effects)
 	return next
@@ -65,7 +48,7 @@ func sound(t *testing.T, s call.State, effects []call.Effect) {
 	require.Equal(t, s.Over(), due == nil, "every phase has an end")
 	counts := map[string]int{}
 	for _, o := range s.Owed {
-		counts[effectKind(o)]++
+		counts[golden.KindOf(o)]++
 	}
 	require.LessOrEqual(t, counts["ring"], 1, "one offer at a time")
 	require.LessOrEqual(t, counts["place"], 1)
@@ -97,18 +80,8 @@ func sound(t *testing.T, s call.State, effects []call.Effect) {
 // then only what must not be lost is asked for, until it is answered.
 func TestDeadlines_AllFactsLost_EveryCallEnds(t *testing.T) {
 	t.Parallel()
-	states := reached(t)
-	for _, v := range variants() {
-		s, at := v.reach(t)
-		states = append(states, s)
-		for _, c := range columns(t) {
-			if e := c.make(s); e != nil {
-				next, _, _ := s.Step(at, e)
-				states = append(states, next)
-			}
-		}
-	}
-	for _, s := range states {
+	m := machine(t)
+	for _, s := range append(m.Reached(t), m.OneStepOn(t)...) {
 		for range 10 {
 			at, e := s.Deadline()
 			if s.Phase == call.Ended || e == nil {
@@ -134,7 +107,7 @@ func TestDeadlines_AllFactsLost_EveryCallEnds(t *testing.T) {
 // A Save that takes the call out of the line is not undone by one that follows.
 func TestSave_SupersedesButStillLeavesTheLine(t *testing.T) {
 	t.Parallel()
-	s, at := variants()[3].reach(t)
+	s, at := reach(t, variants()[3])
 	s, _, _ = s.Step(at, call.RingEnded{Offer: "c1/1", Outcome: call.RingAnswered, Leg: "agent-1"})
 	s, effects, _ := s.Step(at, call.LegHeld{Leg: "agent-1", Held: true})
 	require.Len(t, effects, 1)
@@ -155,7 +128,7 @@ func countSaves(s call.State) (n int) {
 // What is kept for good: who waited how long, who was asked, who talked, who held.
 func TestClose_RecordTellsTheWholeCall(t *testing.T) {
 	t.Parallel()
-	st := &story{t: t}
+	st := machine(t).Tell(t)
 	var closed *call.Record
 	for _, a := range golden.Acts(t, `10:30:00 invite
 10:30:00 arrived queue=support
@@ -168,9 +141,9 @@ func TestClose_RecordTellsTheWholeCall(t *testing.T) {
 10:32:30 leg_held leg=agent-2 held=no
 10:35:00 leg_ended leg=customer cause=hangup remote=yes
 `) {
-		st.play(a)
+		st.Play(a)
 	}
-	for _, e := range st.s.Owed {
+	for _, e := range st.State.Owed {
 		if e.Close != nil {
 			closed = &e.Close.Record
 		}
@@ -191,31 +164,20 @@ func TestClose_RecordTellsTheWholeCall(t *testing.T) {
 
 func TestDecode_ReadsWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	s, _ := variants()[3].reach(t)
-	for _, c := range columns(t) {
-		e := c.make(s)
-		if e == nil {
-			continue
-		}
-		data, err := json.Marshal(e)
-		require.NoError(t, err)
-		got, err := call.Decode(e.Kind(), data)
-		require.NoError(t, err)
-		require.EqualExportedValues(t, e, got)
-	}
-	_, err := call.Decode("no_such", nil)
-	require.Error(t, err)
-	_, err = call.Decode(call.KindHangUp, []byte("{"))
+	m := machine(t)
+	s, _ := m.Reach(t, m.Variants[3])
+	m.ReadsWhatWasWritten(t, s)
+	_, err := call.Decode(call.KindHangUp, []byte("{"))
 	require.Error(t, err)
 }
 
 func TestWords_MaskNumbersAndNameEverything(t *testing.T) {
 	t.Parallel()
 	for _, v := range variants() {
-		s, _ := v.reach(t)
+		s, _ := reach(t, v)
 		require.NotContains(t, s.Describe(), "1234567")
 		for _, c := range columns(t) {
-			if e := c.make(s); e != nil {
+			if e := c.Make(s); e != nil {
 				require.NotContains(t, s.Words(e), "1234567")
 				require.NotEqual(t, string(e.Kind()), call.Words(e), "%s has no sentence", e.Kind())
 			}
@@ -225,7 +187,7 @@ func TestWords_MaskNumbersAndNameEverything(t *testing.T) {
 			require.NotEqual(t, "Nothing", e.Words())
 		}
 	}
-	s, _ := variants()[3].reach(t)
+	s, _ := reach(t, variants()[3])
 	require.Equal(t, "Offer 1 to 1001 ran out unanswered", s.Words(call.RingEnded{Offer: "c1/1", Outcome: call.RingNoAnswer}))
 	require.Equal(t, "Offer 1 ran out unanswered", call.Words(call.RingEnded{Offer: "c1/1", Outcome: call.RingNoAnswer}))
 }
