@@ -79,8 +79,8 @@ race: build ## All packages but the end-to-end tests, under the race detector, t
 	@$(GO) test -race -count=2 -timeout 25m $(UNIT_PACKAGES)
 
 .PHONY: replay
-replay: ## Replay the recorded histories against this build
-	@$(GO) test -count=1 -run 'Replay' ./workflows/... ./tests/...
+replay: ## Replay every recorded history (tests/histories) against this build
+	@$(GO) test -v -count=1 ./tests/histories 2>&1 | grep --line-buffered -v -E '^=== (RUN|PAUSE|CONT|NAME)'
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s each)

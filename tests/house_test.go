@@ -209,16 +209,59 @@ func TestHouse_NoTestSleepsAndNoneUsesAFixedPort(t *testing.T) {
 			if !strings.HasSuffix(f.name, "_test.go") || imports(f, "testing/synctest") {
 				continue // in a bubble of synctest time is virtual, and sleeping is how it passes
 			}
-			ast.Inspect(f.ast, func(n ast.Node) bool {
-				if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "Sleep" {
-					if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" {
-						t.Errorf("%s: time.Sleep in a test: wait on a signal", f.set.Position(n.Pos()))
-					}
-				}
-				return true
-			})
+			for _, at := range sleeps(f.ast) {
+				t.Errorf("%s: a test sleeps: wait on a signal, a condition, or what is to be heard", f.set.Position(at))
+			}
 		}
 	}
+}
+
+// sleeps are the places where a file lets time pass: time.Sleep, and a time.After that
+// nothing else can end, because it doesn't stand in a select.
+func sleeps(f *ast.File) (at []token.Pos) {
+	bounds := map[ast.Node]bool{} // what the cases of selects wait for
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CommClause:
+			if s, ok := n.Comm.(*ast.ExprStmt); ok {
+				bounds[s.X] = true
+			}
+		case *ast.UnaryExpr:
+			if c, ok := n.X.(*ast.CallExpr); ok && n.Op == token.ARROW && !bounds[n] && isTime(c.Fun, "After") {
+				at = append(at, n.Pos())
+			}
+		case *ast.SelectorExpr:
+			if isTime(n, "Sleep") {
+				at = append(at, n.Pos())
+			}
+		}
+		return true
+	})
+	return at
+}
+
+func isTime(e ast.Expr, name string) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok || s.Sel.Name != name {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == "time"
+}
+
+// What the rule about sleeping catches, and what it lets pass.
+func TestHouse_SleepsAreFound(t *testing.T) {
+	t.Parallel()
+	f, err := parser.ParseFile(token.NewFileSet(), "", `package p
+func f() {
+	time.Sleep(1)
+	<-time.After(1)
+	_ = <-time.After(1)
+	select { case <-time.After(1): <-time.After(1); case <-done: }
+	later := time.After(1)
+}`, 0)
+	require.NoError(t, err)
+	require.Len(t, sleeps(f), 4)
 }
 
 func imports(f file, path string) bool {

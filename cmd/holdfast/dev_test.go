@@ -116,9 +116,8 @@ func TestDev_FromAnEmptyFolderToTheFirstCall_AndAgainOnTheSameFolder(t *testing.
 // who must get there.
 func devFolder(t *testing.T) string {
 	t.Helper()
-	if _, err := engines.FindBinary(); err != nil {
-		t.Skipf("needs holdfast-devstack: %v", err)
-	}
+	_, err := engines.FindBinary()
+	require.NoError(t, err, "this test starts holdfast-devstack: run make build, as make test does")
 	data, err := os.MkdirTemp("", "holdfast-dev-")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(data) })
