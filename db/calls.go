@@ -201,8 +201,17 @@ func (d *DB) Started(ctx context.Context, ref call.Ref) error {
 
 const sqlStarted = `UPDATE calls SET workflow_started = true WHERE tenant_id = $1 AND call = $2 AND NOT workflow_started`
 
+const (
+	// beatsOn is how long ago a node that lives has beaten at most; it beats each 2 s.
+	beatsOn = 10 * time.Second
+	// drivenFor bounds how long a call without a workflow is left to its node.
+	drivenFor = time.Hour
+)
+
 // Orphans lists, oldest first, open calls of all tenants that were opened longer
 // than age ago and whose workflow was never marked started; at most 1000 at once.
+// Those whose node's run still beats are left out: it drives them until it reaches
+// Temporal, and a workflow started by somebody else would ask it in vain.
 func (d *DB) Orphans(ctx context.Context, age time.Duration) ([]call.State, error) {
 	var states []call.State
 	err := d.asSystem(ctx, "list calls without a workflow", func(ctx context.Context, tx bun.Tx) error {
@@ -211,6 +220,9 @@ func (d *DB) Orphans(ctx context.Context, age time.Duration) ([]call.State, erro
 		}
 		err := tx.NewSelect().Table("calls").Column("state").Where("live AND NOT workflow_started").
 			Where("opened_at < now() - make_interval(secs => ?)", age.Seconds()).
+			Where(`NOT EXISTS (SELECT FROM nodes n WHERE n.name = calls.node AND n.boot = calls.boot AND n.lost_at IS NULL
+			   AND n.seen_at > clock_timestamp() - make_interval(secs => ?) AND calls.opened_at > now() - make_interval(secs => ?))`,
+				beatsOn.Seconds(), drivenFor.Seconds()).
 			Order("opened_at").Limit(1000).Scan(ctx, &rows)
 		for _, r := range rows {
 			states = append(states, r.State)

@@ -213,3 +213,35 @@ func TestLapsed_WhatRanOutLongAgo_IsReturnedOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, list)
 }
+
+// A call that its node still drives, because that node is cut off from Temporal, is
+// nobody else's; it is an orphan as soon as the node is silent or began anew.
+func TestOrphans_OfANodeThatBeats_AreLeftToIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "support")
+	opened := w.open(w.arriving("support", time.Now().Add(-time.Minute)))
+	orphans := func() (calls []id.Call) {
+		list, err := w.Orphans(t.Context(), 0)
+		require.NoError(t, err)
+		for _, s := range list {
+			calls = append(calls, s.ID)
+		}
+		return calls
+	}
+	mine := []id.Call{opened.ID}
+	require.Equal(t, mine, orphans(), "its node never beat")
+	n := &nodes{t, w.DB}
+	n.beat("node-1", "b1", t0)
+	require.Empty(t, orphans())
+	w.exec(`UPDATE nodes SET seen_at = seen_at - interval '11 s'`)
+	require.Equal(t, mine, orphans(), "silent")
+	n.beat("node-1", "b1", t0)
+	require.Empty(t, orphans(), "back")
+	w.exec(`UPDATE calls SET opened_at = opened_at - interval '61 min'`)
+	require.Equal(t, mine, orphans(), "that long nobody is away")
+	w.exec(`UPDATE calls SET opened_at = opened_at + interval '61 min'`)
+	n.lose(device.Loss{Node: "node-1", Boot: "b1"})
+	require.Equal(t, mine, orphans(), "given up")
+	n.beat("node-1", "b2", t0)
+	require.Equal(t, mine, orphans(), "another run does not have it")
+}

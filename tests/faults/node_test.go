@@ -46,7 +46,7 @@ func TestNodeDiesForGood_ItsCallsEndAndTheLivingNodeServesTheNext(t *testing.T) 
 // waits for it: they talk on, nobody is told that the call is over, and what happened is
 // recorded when the connection is back.
 func TestNodeIsCutOffFromTemporal_TheyTalkOnAndTheRecordIsRight(t *testing.T) {
-	ten := hall.Tenant(t, stage.Plan{WrapUp: 2 * time.Second})
+	ten := hall.Tenant(t, stage.Plan{WrapUp: 2 * time.Second, Agents: 2, Ring: time.Minute})
 	side := hall.AddNode(t, "node-3")
 	a := ten.AgentAt(side, 1, "TCP")
 	customer := ten.CallAt(side, "4936100", "8000")
@@ -54,8 +54,13 @@ func TestNodeIsCutOffFromTemporal_TheyTalkOnAndTheRecordIsRight(t *testing.T) {
 	ten.Talk(customer, rung)
 	a.Wait("Busy")
 
+	b := ten.AgentAt(side, 2, "TCP")
 	side.Temporal.Cut()
-	side.Asked(t, "Witness", 2) // once its guard would have given it up; and once more
+	newcomer := ten.CallAt(side, "4936101", "8000")
+	other := b.Offered()        // rings for long, and this node alone knows of it
+	side.Asked(t, "Witness", 4) // once its guard would have given it up; and more
+	require.NoError(t, other.Answer())
+	ten.Talk(newcomer, other)
 	ten.Talk(customer, rung)
 	require.Equal(t, "Busy", a.View().State)
 	require.NoError(t, customer.HangUp())
@@ -64,13 +69,21 @@ func TestNodeIsCutOffFromTemporal_TheyTalkOnAndTheRecordIsRight(t *testing.T) {
 	require.Equal(t, "Busy", a.View().State, "nobody can know yet")
 
 	side.Temporal.Mend()
-	call := recorded(ten, "hangup")
-	require.Equal(t, "4936100", call.From)
+	call := ten.WaitCall("end", func(c stage.CallView) bool { return c.From == "4936100" && c.Phase == "Ended" })
+	require.Equal(t, "hangup", call.Cause)
 	wrapUp := a.Wait("WorkingAfterCall")
 	require.True(t, wrapUp.WrapUpUntil.After(over))
 	a.Wait("Ready")
-	again := ten.CallAt(side, "4936101", "8000")
+	b.Wait("Busy")
+	ten.Talk(newcomer, other)
+	require.NoError(t, other.HangUp())
+	b.Wait("WorkingAfterCall")
+	b.Wait("Ready")
+	again := ten.CallAt(side, "4936102", "8000")
 	ten.Talk(again, a.Answered())
+	for _, s := range []*stage.Agent{a, b} {
+		require.NotContains(t, ten.Watch.States(s.Number), "NotReady(RONA)")
+	}
 }
 
 // A node is cut off from Temporal and from the database: nobody can tell it from a dead

@@ -55,6 +55,9 @@ func (s *Stage) AddNode(t testing.TB, name id.Node) *SideNode {
 	return n
 }
 
+// SIP is ip:port of the node.
+func (n *SideNode) SIP() string { return n.sip }
+
 // Asked returns when the node's guard has asked so often for the activity.
 func (n *SideNode) Asked(t testing.TB, activity string, times int) {
 	t.Helper()
@@ -72,7 +75,7 @@ func (n *SideNode) Asked(t testing.TB, activity string, times int) {
 			}
 		}
 		return asked >= times
-	}, 2*Patience, 100*time.Millisecond)
+	}, 3*Patience, 100*time.Millisecond)
 }
 
 // Guarded returns when the node's guard watches a run that lives.
