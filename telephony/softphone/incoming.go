@@ -20,6 +20,9 @@ type user struct{ p *Phone }
 
 // Request implements transaction.User.
 func (u user) Request(tx *transaction.Server) {
+	if u.p.frozen.Load() {
+		return
+	}
 	req := tx.Request()
 	if tag, ok := dialog.IDOf(req); ok {
 		u.p.inDialog(tag, tx)

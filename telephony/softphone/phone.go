@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -46,6 +47,7 @@ type Phone struct {
 	addr     string // our SIP ip:port
 	incoming chan *Call
 	closing  sync.WaitGroup
+	frozen   atomic.Bool
 
 	mu      sync.Mutex
 	calls   []*Call
@@ -128,6 +130,10 @@ func (p *Phone) Vanish() {
 	p.layer.Stop()
 	p.Close()
 }
+
+// Freeze lets the phone answer nothing from now on, with its connection open, as one does whose program hangs or whose
+// network lets nothing through.
+func (p *Phone) Freeze() { p.frozen.Store(true) }
 
 // contact is our Contact URI.
 func (p *Phone) contact() string {

@@ -12,4 +12,8 @@ import (
 // hall is the running Holdfast of this package.
 var hall *stage.Stage
 
-func TestMain(m *testing.M) { os.Exit(stage.Run(m, &hall, stage.Options{})) }
+// Phones on connections are asked often whether they live, so that one that does not is
+// found within the stage's patience.
+func TestMain(m *testing.M) {
+	os.Exit(stage.Run(m, &hall, stage.Options{Env: []string{"HOLDFAST_SIP_KEEPALIVE=5s"}}))
+}
