@@ -58,7 +58,7 @@ func TestOutbound_AnExternalNumberGoesOutByTheTrunk(t *testing.T) { // SEED-22, 
 	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
 }
 
-func TestOutbound_OfSeveralTrunks_TheNumbersRouteDecides(t *testing.T) { // SEED-23
+func TestOutbound_OfSeveralTrunks_TheNumbersRouteDecides(t *testing.T) {
 	t.Parallel()
 	one, two := beyond(t), beyond(t)
 	s := play(t, func(_ *Config, w *world) {

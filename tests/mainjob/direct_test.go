@@ -1,6 +1,7 @@
 package mainjob
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -59,6 +60,37 @@ func TestSEED7_AgentDialsOut_CustomerAnswers_NoWrapUpFollows(t *testing.T) {
 	require.Equal(t, "outbound_manual hangup", record.Class+" "+record.Cause)
 	require.Equal(t, "1001 0493055501", record.From+" "+record.To)
 	require.Equal(t, http.StatusOK, a.Try(http.MethodGet, "/v1/calls/"+record.ID, nil).Status, "it is the agent's own call")
+}
+
+// SEED-7: of several trunks that lead out, the one that the number's route names is taken.
+func TestSEED7_AgentDialsOut_OfSeveralTrunksTheNumbersRouteDecides(t *testing.T) {
+	t.Parallel()
+	beyond := map[string]*softphone.Phone{}
+	plan := stage.Plan{Change: func(d *tenancy.Document) {
+		for i, name := range []string{"alpha", "beta", "gamma"} {
+			p, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: name})
+			require.NoError(t, err)
+			t.Cleanup(p.Close)
+			beyond[name] = p
+			d.Trunks = append(d.Trunks, tenancy.Trunk{Name: name, Host: p.Addr()})
+			d.Numbers = append(d.Numbers, tenancy.Number{Number: fmt.Sprintf("0%d*", i), Trunk: name})
+		}
+	}}
+	ten := hall.Tenant(t, plan)
+	a := ten.Agent(1)
+	a.SignIn()
+	for i, name := range []string{"beta", "gamma"} {
+		number := fmt.Sprintf("0%d30555", i+1)
+		call := dials(t, ten, a, number)
+		rung := ten.Offered(beyond[name], name)
+		require.Equal(t, number, rung.To)
+		require.NoError(t, rung.Answer())
+		ten.WaitUp(call)
+		ten.Talk(call, rung)
+		require.NoError(t, call.HangUp())
+		ten.WaitEnded(rung)
+	}
+	require.Zero(t, beyond["alpha"].Invites())
 }
 
 // A customer who is busy, and one who does not answer before the agent gives up: the
