@@ -3,8 +3,6 @@ package telephony
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,37 +12,8 @@ import (
 
 	"holdfast/domain/call"
 	"holdfast/telephony/softphone"
+	"holdfast/telephony/torture"
 )
-
-// tortures are the messages of the transaction layer's tests, one per case of RFC 4475, in the form that is described
-// there.
-func tortures(t *testing.T) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile("transaction/testdata/torture/messages.txt")
-	require.NoError(t, err)
-	repeat, escaped := regexp.MustCompile(`\$\{(\d+)\*([^}]*)\}`), regexp.MustCompile(`\\x[0-9a-f]{2}`)
-	out := map[string]string{}
-	for _, part := range strings.Split(string(text), "\n=== ")[1:] {
-		head, message, _ := strings.Cut(part, "\n")
-		message = strings.ReplaceAll(message, "@sdp", "v=0\no=- 1 1 IN IP4 x\nc=IN IP4 x\nm=audio 9 RTP/AVP 0")
-		message = repeat.ReplaceAllStringFunc(message, func(s string) string {
-			m := repeat.FindStringSubmatch(s)
-			n, _ := strconv.Atoi(m[1]) // digits only
-			return strings.Repeat(m[2], n)
-		})
-		message = strings.ReplaceAll(message, "\n", "\r\n")
-		message = escaped.ReplaceAllStringFunc(message, func(s string) string {
-			n, _ := strconv.ParseUint(s[2:], 16, 8) // hex digits only
-			return string([]byte{byte(n)})
-		})
-		if !strings.Contains(message, "\r\n\r\n") {
-			message += "\r\n"
-		}
-		out[strings.Fields(head)[0]] = message
-	}
-	require.Greater(t, len(out), 40)
-	return out
-}
 
 // quiet reads all responses until the node has answered a probe that was sent after the message.
 func (r *raw) quiet(i int) (codes []int) {
@@ -80,10 +49,10 @@ func TestTorture_EveryMessageIsAnsweredOrIgnored_TheNodeGoesOn(t *testing.T) { /
 			s.direct()
 			r := s.raw()
 			i := 0
-			for name, m := range tortures(t) {
-				r.send(m)
+			for _, m := range torture.Messages() {
+				r.send(string(m.Data))
 				for _, code := range r.quiet(i) {
-					require.True(t, code == 100 || code >= 180 && code < 700, "%s: %d", name, code)
+					require.True(t, code == 100 || code >= 180 && code < 700, "%s: %d", m.Name, code)
 				}
 				i++
 			}

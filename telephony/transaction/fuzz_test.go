@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"holdfast/telephony/torture"
 )
 
 // FuzzInput throws datagrams at a whole layer: it must survive, answer only requests, and answer in readable SIP.
 func FuzzInput(f *testing.F) {
-	for _, m := range tortures(f) {
-		f.Add(m.data)
+	for _, m := range torture.Messages() {
+		f.Add(m.Data)
 	}
 	f.Add(request("INVITE", "z9hG4bK1", "1", ""))
 	f.Add(request("CANCEL", "z9hG4bK1", "1", ""))

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,50 +12,9 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 	"github.com/stretchr/testify/require"
+
+	"holdfast/telephony/torture"
 )
-
-// torture is one case of testdata/torture.
-type torture struct {
-	name, section, want string
-	data                []byte
-}
-
-var (
-	repeat  = regexp.MustCompile(`\$\{(\d+)\*([^}]*)\}`)
-	escaped = regexp.MustCompile(`\\x[0-9a-f]{2}`)
-)
-
-// sdpLines is the body of the cases, 54 bytes on the wire.
-const sdpLines = "v=0\no=- 1 1 IN IP4 x\nc=IN IP4 x\nm=audio 9 RTP/AVP 0"
-
-func tortures(t testing.TB) []torture {
-	t.Helper()
-	text, err := os.ReadFile("testdata/torture/messages.txt")
-	require.NoError(t, err)
-	var out []torture
-	for _, part := range strings.Split(string(text), "\n=== ")[1:] {
-		head, message, _ := strings.Cut(part, "\n")
-		f := strings.Fields(head)
-		require.Len(t, f, 3, head)
-		message = strings.ReplaceAll(message, "@sdp", sdpLines)
-		message = repeat.ReplaceAllStringFunc(message, func(s string) string {
-			m := repeat.FindStringSubmatch(s)
-			n, _ := strconv.Atoi(m[1]) // digits only
-			return strings.Repeat(m[2], n)
-		})
-		message = strings.ReplaceAll(message, "\n", "\r\n")
-		message = escaped.ReplaceAllStringFunc(message, func(s string) string {
-			n, _ := strconv.ParseUint(s[2:], 16, 8) // hex digits only
-			return string([]byte{byte(n)})
-		})
-		if !strings.Contains(message, "\r\n\r\n") {
-			message += "\r\n"
-		}
-		out = append(out, torture{f[0], f[1], f[2], []byte(message)})
-	}
-	require.Len(t, out, 49)
-	return out
-}
 
 // judge is a User that answers what it sees and counts strays.
 type judge struct {
@@ -109,8 +66,8 @@ func TestTorture_EachMessageOverUDP_IsHandledOrRefused(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = c.Close() }()
 	require.NoError(t, c.SetDeadline(time.Now().Add(30*time.Second)))
-	for i, m := range tortures(t) {
-		write(t, c, string(m.data))
+	for i, m := range torture.Messages() {
+		write(t, c, string(m.Data))
 		write(t, c, fmt.Sprintf(probe, i, i+1))
 		var responses []string
 		for {
@@ -121,16 +78,16 @@ func TestTorture_EachMessageOverUDP_IsHandledOrRefused(t *testing.T) {
 			responses = append(responses, r)
 		}
 		seen := drain(j.seen)
-		require.Equal(t, m.want, verdict(responses, seen), "%s (RFC 4475 §%s): %q", m.name, m.section, responses)
+		require.Equal(t, m.Want, verdict(responses, seen), "%s (RFC 4475 §%s): %q", m.Name, m.Section, responses)
 		for _, r := range responses {
 			require.True(t, strings.HasPrefix(r, "SIP/2.0 "), r)
 			require.Contains(t, r, "\r\nVia: SIP", r)
-			if m.want != "passed" {
+			if m.Want != "passed" {
 				require.NotContains(t, r, "\x00")
 			}
 		}
-		if m.want == "passed" && seen[0] == "request" {
-			require.NotEmpty(t, responses, m.name)
+		if m.Want == "passed" && seen[0] == "request" {
+			require.NotEmpty(t, responses, m.Name)
 		}
 	}
 }
@@ -139,9 +96,9 @@ func TestTorture_EachMessageOverTCP_IsHandledRefusedOrDisconnected(t *testing.T)
 	t.Parallel()
 	j := &judge{seen: make(chan string, 100)}
 	n := start(t, Config{User: j, Shards: 1, MessageTimeout: 300 * time.Millisecond})
-	for i, m := range tortures(t) {
+	for i, m := range torture.Messages() {
 		c := dialRaw(t, n)
-		write(t, c, string(m.data)+fmt.Sprintf(probe, i, i+1))
+		write(t, c, string(m.Data)+fmt.Sprintf(probe, i, i+1))
 		var all strings.Builder
 		buf := make([]byte, 65536)
 		var err error
@@ -151,15 +108,15 @@ func TestTorture_EachMessageOverTCP_IsHandledRefusedOrDisconnected(t *testing.T)
 			all.Write(buf[:k])
 		}
 		lost := errors.Is(err, io.EOF) || err != nil && strings.Contains(err.Error(), "reset")
-		require.True(t, err == nil || lost, "%s: %v", m.name, err)
-		switch m.name {
+		require.True(t, err == nil || lost, "%s: %v", m.Name, err)
+		switch m.Name {
 		case "clerr", "ncl", "mcl01", "inv2543": // the end of the message cannot be known
-			require.True(t, lost, m.name)
+			require.True(t, lost, m.Name)
 		default:
-			require.False(t, lost, "%s (RFC 4475 §%s) cost the connection: %q", m.name, m.section, all.String())
+			require.False(t, lost, "%s (RFC 4475 §%s) cost the connection: %q", m.Name, m.Section, all.String())
 		}
-		if _, err := strconv.Atoi(m.want); err == nil && m.name != "clerr" {
-			require.Contains(t, all.String(), "SIP/2.0 "+m.want, m.name)
+		if _, err := strconv.Atoi(m.Want); err == nil && m.Name != "clerr" {
+			require.Contains(t, all.String(), "SIP/2.0 "+m.Want, m.Name)
 		}
 		drain(j.seen)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/telephony/softphone"
+	"holdfast/telephony/torture"
 	"holdfast/tests/stage"
 )
 
@@ -227,21 +228,19 @@ func TestSIPTortureMessages_AreAnsweredOrIgnored_AndTheNodeTakesCalls(t *testing
 	t.Parallel()
 	ten := hall.Tenant(t, stage.Plan{})
 	a := ten.ReadyAgent(1)
-	messages := stage.Tortures(t, "../../telephony/transaction/testdata/torture/messages.txt")
-	require.Greater(t, len(messages), 45)
 	before := hall.Node.PID()
 	for _, transport := range []string{"UDP", "TCP"} {
 		for who, from := range map[string]netip.Addr{"carrier": ten.Trunk(), "stranger": ten.Stranger()} {
 			t.Run(transport+" "+who, func(t *testing.T) {
 				peer := hall.Raw(t, transport, from)
-				for name, m := range messages {
-					peer.Send(m)
+				for _, m := range torture.Messages() {
+					peer.Send(string(m.Data))
 					codes, open := peer.Alive()
 					for _, code := range codes {
-						require.True(t, code >= 100 && code < 700, "%s: %d", name, code)
+						require.True(t, code >= 100 && code < 700, "%s: %d", m.Name, code)
 					}
 					if !open { // a stream that can't be understood is given up
-						require.Equal(t, "TCP", transport, name)
+						require.Equal(t, "TCP", transport, m.Name)
 						peer = hall.Raw(t, transport, from)
 					}
 				}

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -209,32 +207,4 @@ func (r *Raw) Authorization(res *sip.Response, q Request, as Login) string {
 	cred, err := digest.Digest(challenge, digest.Options{Method: q.Method, URI: q.URI, Count: max(as.Count, 1), Username: as.User, Password: as.Password})
 	require.NoError(r.t, err)
 	return "Authorization: " + cred.String()
-}
-
-// Tortures are the messages of RFC 4475's cases by name, as the tests of the transaction
-// layer have them; how they are written stands at the head of the file.
-func Tortures(t testing.TB, file string) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	repeat, escaped := regexp.MustCompile(`\$\{(\d+)\*([^}]*)\}`), regexp.MustCompile(`\\x[0-9a-f]{2}`)
-	all := map[string]string{}
-	for _, part := range strings.Split(string(text), "\n=== ")[1:] {
-		head, message, _ := strings.Cut(part, "\n")
-		message = strings.ReplaceAll(message, "@sdp", "v=0\no=- 1 1 IN IP4 x\nc=IN IP4 x\nm=audio 9 RTP/AVP 0")
-		message = repeat.ReplaceAllStringFunc(message, func(s string) string {
-			m := repeat.FindStringSubmatch(s)
-			n, _ := strconv.Atoi(m[1]) // digits only
-			return strings.Repeat(m[2], n)
-		})
-		message = escaped.ReplaceAllStringFunc(strings.ReplaceAll(message, "\n", "\r\n"), func(s string) string {
-			n, _ := strconv.ParseUint(s[2:], 16, 8) // hex digits only
-			return string([]byte{byte(n)})
-		})
-		if !strings.Contains(message, "\r\n\r\n") {
-			message += "\r\n"
-		}
-		all[strings.Fields(head)[0]] = message
-	}
-	return all
 }
