@@ -89,8 +89,8 @@ func (a *actor) confirmed(l *sipLeg) {
 // alert lets the caller hear its own network's ringing: 180, once.
 func (a *actor) alert() {
 	l := a.customer
-	if l.phase != arriving || l.code == sip.StatusRinging {
-		return
+	if l.phase != arriving || l.code >= sip.StatusRinging {
+		return // also after 183: what the caller hears is not to stop
 	}
 	l.code = sip.StatusRinging
 	res := l.server.NewResponse(sip.StatusRinging, "")
@@ -182,7 +182,7 @@ func (a *actor) play(l *sipLeg, on bool) {
 
 // silent takes the news that nothing was heard from a leg's peer for too long.
 func (a *actor) silent(l *sipLeg) {
-	if l.phase.lives() {
+	if l.phase.lives() && l.phase >= accepted { // before the answer nobody has to speak
 		a.step(l, wantEnd, evidence{cause: leg.MediaTimeout})
 	}
 }

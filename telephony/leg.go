@@ -90,6 +90,7 @@ func (a *actor) perform(l *sipLeg, do act, e evidence) {
 	case noteRinging:
 		if l.code = e.res.StatusCode; l.code > sip.StatusTrying {
 			a.phoneRings(l)
+			a.earlySound(l, e.res)
 		}
 	case tryToWin:
 		a.won(l, e)

@@ -373,13 +373,14 @@ func (n *Node) beat(ctx context.Context) {
 	if len(n.conf.Listen) > 0 {
 		address = n.Addr(n.conf.Listen[0].Transport)
 	}
+	boot := n.Boot()
 	lost, err := n.dir.Beat(ctx, device.Node{
-		Name: n.conf.Name, Boot: n.Boot(), Address: address, Started: n.started, Seen: n.now(), Calls: n.Calls(),
+		Name: n.conf.Name, Boot: boot, Address: address, Started: n.started, Seen: n.now(), Calls: n.Calls(),
 		Drain: n.draining.Load(),
 	})
 	n.beatAway.note(n, "the heartbeat can't be written", err)
 	if err == nil {
-		n.registered(lost)
+		n.registered(boot, lost)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/telephony/digest"
+	"holdfast/telephony/media"
 	"holdfast/telephony/transaction"
 )
 
@@ -171,6 +172,37 @@ func (a *actor) authorize(l *sipLeg, res *sip.Response) {
 		return
 	}
 	a.again(l)
+}
+
+// earlySound lets a caller whom nobody has answered yet hear what a carrier says before it answers: ringing in its own
+// way, or why it does not put the call through (RFC 3960 §3.2). A phone's early sound is not passed on, nor is one of
+// several that ring.
+func (a *actor) earlySound(l *sipLeg, res *sip.Response) {
+	c := a.customer
+	if l.person || l.ring != a.ring || l.ring.legs != 1 || c.phase != arriving || c.sound.agreed == nil || l.bridged {
+		return
+	}
+	if body, err := description(res); err != nil || body == nil || l.takeAnswer(res) != nil {
+		return // without sound, or it will be seen when the answer comes
+	}
+	progress := c.server.NewResponse(sip.StatusSessionInProgress, "")
+	a.node.dress(progress, c.server.Flow().Transport)
+	progress.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+	progress.SetBody(c.sound.local.Last)
+	if err := c.server.Respond(progress); err != nil {
+		if !errors.Is(err, transaction.ErrCancelled) {
+			a.wrote("183", c, err)
+		}
+		return
+	}
+	c.code = sip.StatusSessionInProgress
+	a.settle(c)
+	a.settle(l)
+	if err := media.Bridge(c.stream, l.stream); err != nil {
+		a.log.Error("a carrier's early sound could not be bridged", "err", err)
+		return
+	}
+	l.bridged = true
 }
 
 // sign puts the credentials on a request within a dialog that the carrier asked for when it began, if it did, and returns

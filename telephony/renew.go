@@ -18,22 +18,25 @@ type run struct {
 // Boot names the node's present run: the one that new calls and registrations belong to.
 func (n *Node) Boot() string { return *n.run.boot.Load() }
 
-// registered takes the registry's answer to a heartbeat.
-func (n *Node) registered(lost bool) {
+// registered takes the registry's answer to the heartbeat of a run.
+func (n *Node) registered(beaten string, lost bool) {
 	switch {
 	case lost:
-		n.renew()
-	case n.run.renewed.CompareAndSwap(true, false):
+		n.Renew(beaten)
+	case beaten == n.Boot() && n.run.renewed.CompareAndSwap(true, false):
 		n.start(n.phones.tellAll)
 	}
 }
 
-// renew begins a new run: every call of the old one is ended, since its record is closed, and the registry hears at once
-// that there is another.
-func (n *Node) renew() {
-	old, boot := n.Boot(), rand.Text()
+// Renew begins a new run if old is the present one: every call of old is ended, since its record is closed, and the
+// registry hears at once that there is another.
+func (n *Node) Renew(old string) {
+	boot := rand.Text()
+	now := n.run.boot.Load()
+	if *now != old || !n.run.boot.CompareAndSwap(now, &boot) {
+		return
+	}
 	n.run.renewed.Store(true)
-	n.run.boot.Store(&boot)
 	live := n.index.live()
 	n.log.Warn("this node was cut off and given up: its calls are closed; it goes on under another boot",
 		"given_up", old, "boot", boot, "calls", len(live))

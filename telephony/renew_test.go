@@ -57,6 +57,19 @@ func TestNode_ItsRunWasGivenUp_RingingPhonesAndTheirCallerAreLetGo(t *testing.T)
 	require.Equal(t, 503, customer.Status().Code)
 }
 
+// Temporal and the database may both say it, one after the other: it is one new run.
+func TestNode_ItsRunWasGivenUp_IsToldTwice_BeginsOnce(t *testing.T) {
+	t.Parallel()
+	s := play(t, quickBeat)
+	customer, _, in := s.connected()
+	s.Renew(in.Boot)
+	renewed := s.Boot()
+	require.NotEqual(t, in.Boot, renewed)
+	s.Renew(in.Boot)
+	require.Equal(t, renewed, s.Boot())
+	require.NoError(t, customer.Wait(s.soon(), softphone.Ended))
+}
+
 // What only this node reaches was taken out of the directory with its run: it is told
 // again as the new run's.
 func TestNode_ItsRunWasGivenUp_ItsPhonesAreToldAgain(t *testing.T) {

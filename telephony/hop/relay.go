@@ -64,26 +64,35 @@ func (r *Relay) Take(msg sip.Message, from transaction.Flow) bool {
 	return false
 }
 
+// passage is a request on its way through.
+type passage struct {
+	req    *sip.Request
+	from   transaction.Flow
+	way    Way
+	branch string // of our Via
+}
+
 func (r *Relay) request(k Key, req *sip.Request, from transaction.Flow) bool {
 	d, way, ours := topRoute(k, req)
 	if !ours {
 		return false
 	}
+	p := passage{req: req, from: from, way: way}
 	if hops := req.MaxForwards(); hops != nil {
 		if *hops == 0 {
-			r.refuse(req, sip.StatusTooManyHops, from)
+			r.refuse(p, sip.StatusTooManyHops)
 			return true
 		}
 		*hops--
 	}
-	branch := k.branch(forcePort(req, from))
+	p.branch = k.branch(forcePort(req, from))
 	for more := true; more; _, _, more = topRoute(k, req) { // both of ours, the first decides
 		req.RemoveHeader("Route")
 	}
 	if d == toPhone {
-		r.toPhone(k, req, way, from, branch)
+		r.toPhone(k, p)
 	} else {
-		r.toCall(req, way, from, branch)
+		r.toCall(p)
 	}
 	return true
 }
@@ -114,17 +123,17 @@ func forcePort(req *sip.Request, from transaction.Flow) *sip.ViaHeader {
 
 // toPhone passes a request of the node with the call on to the phone. An INVITE that begins a dialog gets a
 // Record-Route for each side (RFC 5658), so that the dialog's requests come this way.
-func (r *Relay) toPhone(k Key, req *sip.Request, w Way, from transaction.Flow, branch string) {
-	original := req.Clone()
-	if req.IsInvite() && !req.To().Params.Has("tag") {
-		r.record(k, req, toPhone, Between(w.Phone.Transport), w)
-		r.record(k, req, toCall, w.Phone.Transport, w)
+func (r *Relay) toPhone(k Key, p passage) {
+	out := p.req.Clone()
+	if out.IsInvite() && !out.To().Params.Has("tag") {
+		r.record(out, k.tokenFor(toPhone, p.way), Between(p.way.Phone.Transport))
+		r.record(out, k.tokenFor(toCall, p.way), p.way.Phone.Transport)
 	}
-	if err := r.layer.Forward(req, w.Phone, branch); err != nil {
+	if err := r.layer.Forward(out, p.way.Phone, p.branch); err != nil {
 		if !errors.Is(err, transaction.ErrFlowGone) {
-			r.log.Info("a request could not be passed on to a phone", "flow", w.Phone.String(), "err", err)
+			r.log.Info("a request could not be passed on to a phone", "flow", p.way.Phone.String(), "err", err)
 		}
-		r.refuse(original, statusFlowFailed, from)
+		r.refuse(p, statusFlowFailed)
 	}
 }
 
@@ -132,8 +141,7 @@ func (r *Relay) toPhone(k Key, req *sip.Request, w Way, from transaction.Flow, b
 const statusFlowFailed = 430
 
 // record puts a Record-Route on top by which one side's requests come here over its transport.
-func (r *Relay) record(k Key, req *sip.Request, d direction, transport string, w Way) {
-	token, _ := k.token(d, w) // it was read from one
+func (r *Relay) record(req *sip.Request, token, transport string) {
 	by := r.layer.SentBy(transport)
 	if by == "" {
 		by = r.layer.SentBy("UDP") // a WebSocket: its messages come by the connection, whatever stands here
@@ -154,40 +162,40 @@ func (r *Relay) record(k Key, req *sip.Request, d direction, transport string, w
 const dialTime = 5 * time.Second
 
 // toCall passes a phone's request on to the node with the call, only within a dialog: nobody begins one in our name.
-func (r *Relay) toCall(req *sip.Request, w Way, from transaction.Flow, branch string) {
-	if !req.To().Params.Has("tag") || req.Method == sip.REGISTER {
-		r.refuse(req, sip.StatusForbidden, from)
+func (r *Relay) toCall(p passage) {
+	if !p.req.To().Params.Has("tag") || p.req.Method == sip.REGISTER {
+		r.refuse(p, sip.StatusForbidden)
 		return
 	}
-	to := transaction.Flow{Transport: Between(w.Phone.Transport), Remote: w.Call.String()}
-	err := r.layer.Forward(req.Clone(), to, branch)
-	if errors.Is(err, transaction.ErrFlowGone) && r.start(func() { r.dial(req, to, from, branch) }) {
+	err := r.layer.Forward(p.req.Clone(), p.way.node(), p.branch)
+	if errors.Is(err, transaction.ErrFlowGone) && r.start(func() { r.dial(p) }) {
 		return
 	}
-	r.failed(req, from, err)
+	r.failed(p, err)
 }
 
 // dial makes the connection to the node with the call, and then passes the request on.
-func (r *Relay) dial(req *sip.Request, to, from transaction.Flow, branch string) {
+func (r *Relay) dial(p passage) {
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	defer cancel()
+	to := p.way.node()
 	_, err := r.layer.Connect(ctx, to.Transport, to.Remote)
 	if err == nil {
-		err = r.layer.Forward(req.Clone(), to, branch)
+		err = r.layer.Forward(p.req.Clone(), to, p.branch)
 	}
-	r.failed(req, from, err)
+	r.failed(p, err)
 }
 
-func (r *Relay) failed(req *sip.Request, from transaction.Flow, err error) {
+func (r *Relay) failed(p passage, err error) {
 	if err != nil {
-		r.log.Info("a phone's request could not be passed on", "from", from.String(), "err", err)
-		r.refuse(req, sip.StatusServiceUnavailable, from)
+		r.log.Info("a phone's request could not be passed on", "from", p.from.String(), "err", err)
+		r.refuse(p, sip.StatusServiceUnavailable)
 	}
 }
 
-func (r *Relay) refuse(req *sip.Request, code int, from transaction.Flow) {
-	if !req.IsAck() {
-		r.layer.Answer(req, code, from)
+func (r *Relay) refuse(p passage, code int) {
+	if !p.req.IsAck() {
+		r.layer.Answer(p.req, code, p.from)
 	}
 }
 

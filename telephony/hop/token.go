@@ -30,6 +30,11 @@ type Way struct {
 	Call netip.AddrPort
 }
 
+// node is the way to the node with the call.
+func (w Way) node() transaction.Flow {
+	return transaction.Flow{Transport: Between(w.Phone.Transport), Remote: w.Call.String()}
+}
+
 // direction says to whom a Route leads.
 type direction byte
 
@@ -83,6 +88,12 @@ func (k Key) token(d direction, w Way) (string, bool) {
 		text = append(append(text, byte(len(b))), b...)
 	}
 	return prefix + base64.RawURLEncoding.EncodeToString(append(text, k.sign("way", text)...)), true
+}
+
+// tokenFor is token for a way that was read from one.
+func (k Key) tokenFor(d direction, w Way) string {
+	t, _ := k.token(d, w)
+	return t
 }
 
 // read is what token has written; false for anything else.

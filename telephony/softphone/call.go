@@ -135,6 +135,23 @@ func (c *Call) Ring() error {
 	return c.server.Respond(res)
 }
 
+// Progress answers an incoming call with 183 and begins to speak, before it is answered: announcements of a network.
+func (c *Call) Progress() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.incoming || c.state >= Up {
+		return fmt.Errorf("a call that is %s can't progress", c.state)
+	}
+	body, err := c.answerTo(c.Invite.Body())
+	if err != nil {
+		return err
+	}
+	res := c.response(c.server, body)
+	res.StatusCode, res.Reason = 183, "Session Progress"
+	c.to(Ringing)
+	return c.server.Respond(res)
+}
+
 // Answer answers an incoming call with 200 and begins to speak.
 func (c *Call) Answer() error {
 	c.mu.Lock()

@@ -155,253 +155,282 @@ func respond(t *testing.T, tx *Server, code int) {
 }
 
 func sleep(d time.Duration) { // virtual time
-	<-time.After(d)
+	time.Sleep(d)
 	synctest.Wait()
+}
+
+// peer is the other side of a layer on the virtual clock: it sends requests, and tells
+// what came back and what the layer's user was told.
+type peer struct {
+	*testing.T
+	*Layer
+	*recorder
+	w *wireTap
+}
+
+// met lets a peer and a layer meet.
+func met(t *testing.T, transport string, f func(p *peer)) {
+	t.Helper()
+	bubble(t, func(t *testing.T, l *Layer, r *recorder) { f(&peer{t, l, r, tap(transport)}) })
+}
+
+func (p *peer) sends(method, branch, cseq, toTag string) {
+	inject(p.Layer, p.w, request(method, branch, cseq, toTag))
+}
+
+func (p *peer) invites() { p.sends("INVITE", "z9hG4bK1", "1", "") }
+
+// answers lets the user answer the first request.
+func (p *peer) answers(code int) {
+	p.Helper()
+	respond(p.T, p.tx(0), code)
+}
+
+// gets checks what came back since it was asked last.
+func (p *peer) gets(lines ...string) {
+	p.Helper()
+	require.Equal(p, lines, p.w.lines())
+}
+
+// told checks what the user was told since it was asked last.
+func (p *peer) told(events ...string) {
+	p.Helper()
+	require.Equal(p, events, p.events())
+}
+
+// left checks how many transactions are still alive.
+func (p *peer) left(transactions int) {
+	p.Helper()
+	require.EqualValues(p, transactions, p.Stats().ServersAlive)
 }
 
 func TestServer_InviteWithoutAnswer_Gets100AndRepeatsAreAbsorbed(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 100 Trying"}, w.lines())
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 100 Trying"}, w.lines())
-		respond(t, r.tx(0), 180)
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 180 Ringing", "SIP/2.0 180 Ringing"}, w.lines())
-		require.Equal(t, []string{"INVITE"}, r.events())
-		require.EqualValues(t, 2, l.Stats().RepeatedIn)
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.gets("SIP/2.0 100 Trying")
+		p.invites()
+		p.gets("SIP/2.0 100 Trying")
+		p.answers(180)
+		p.invites()
+		p.gets("SIP/2.0 180 Ringing", "SIP/2.0 180 Ringing")
+		p.told("INVITE")
+		require.EqualValues(p, 2, p.Stats().RepeatedIn)
 	})
 }
 
 func TestServer_RejectedAtOnce_No100IsSent(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		r.handle(func(tx *Server) { _ = tx.Reject(403) })
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 403 Forbidden"}, w.lines())
+	met(t, "UDP", func(p *peer) {
+		p.handle(func(tx *Server) { _ = tx.Reject(403) })
+		p.invites()
+		p.gets("SIP/2.0 403 Forbidden")
 	})
 }
 
 func TestServer_InviteRejected_RepeatsUntilAckAndEndsAfterT4(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		respond(t, r.tx(0), 486)
-		require.ErrorIs(t, r.tx(0).Respond(r.tx(0).NewResponse(200, "")), ErrAnswered)
-		w.take()
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.answers(486)
+		require.ErrorIs(p, p.tx(0).Respond(p.tx(0).NewResponse(200, "")), ErrAnswered)
+		p.w.take()
 		sleep(8 * time.Second) // 0.5, 1.5, 3.5, 7.5
-		lines, at := w.take()
-		require.Equal(t, []string{"SIP/2.0 486 Busy Here", "SIP/2.0 486 Busy Here", "SIP/2.0 486 Busy Here", "SIP/2.0 486 Busy Here"}, lines)
-		require.Equal(t, []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond, 7500 * time.Millisecond}, at)
-		inject(l, w, request("ACK", "z9hG4bK1", "1", r.tx(0).Tag()))
+		lines, at := p.w.take()
+		require.Equal(p, []string{"SIP/2.0 486 Busy Here", "SIP/2.0 486 Busy Here", "SIP/2.0 486 Busy Here", "SIP/2.0 486 Busy Here"}, lines)
+		require.Equal(p, []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond, 7500 * time.Millisecond}, at)
+		p.sends("ACK", "z9hG4bK1", "1", p.tx(0).Tag())
 		sleep(4 * time.Second)
-		require.Empty(t, w.lines())
-		require.EqualValues(t, 1, l.Stats().ServersAlive)
+		p.gets()
+		p.left(1)
 		sleep(2 * time.Second)
-		require.EqualValues(t, 0, l.Stats().ServersAlive)
-		require.Equal(t, []string{"INVITE"}, r.events(), "the ACK of a rejection is no business of the user")
+		p.left(0)
+		p.told("INVITE") // the ACK of a rejection is no business of the user
 	})
 }
 
 func TestServer_RejectionNeverAcknowledged_EndsAfter64T1(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		respond(t, r.tx(0), 486)
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.answers(486)
 		sleep(33 * time.Second)
-		require.EqualValues(t, 0, l.Stats().ServersAlive)
-		require.EqualValues(t, 1, l.Stats().Timeouts)
+		p.left(0)
+		require.EqualValues(p, 1, p.Stats().Timeouts)
 	})
 }
 
 func TestServer_AnswerWithoutAck_RepeatsWithBackOffThenTellsUser(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"UDP", "TCP"} {
-		bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-			w := tap(transport)
-			inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-			w.take()
-			w.begin = time.Now()
-			respond(t, r.tx(0), 200)
+		met(t, transport, func(p *peer) {
+			p.invites()
+			p.w.take()
+			p.w.begin = time.Now()
+			p.answers(200)
 			sleep(33 * time.Second)
-			_, at := w.take()
+			_, at := p.w.take()
 			want := []time.Duration{0, 500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500}
 			for i := range want {
 				want[i] *= time.Millisecond
 			}
-			require.Equal(t, want, at)
-			require.Equal(t, []string{"INVITE", "unacknowledged"}, r.events())
-			require.EqualValues(t, 0, l.Stats().ServersAlive)
+			require.Equal(p, want, at)
+			p.told("INVITE", "unacknowledged")
+			p.left(0)
 		})
 	}
 }
 
 func TestServer_AckOfAnswer_StopsRepeatsAndIsToldOnce(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		respond(t, r.tx(0), 200)
-		w.take()
-		inject(l, w, request("ACK", "z9hG4bK2", "1", r.tx(0).Tag()))
-		inject(l, w, request("ACK", "z9hG4bK2", "1", r.tx(0).Tag()))
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.answers(200)
+		p.w.take()
+		p.sends("ACK", "z9hG4bK2", "1", p.tx(0).Tag())
+		p.sends("ACK", "z9hG4bK2", "1", p.tx(0).Tag())
 		sleep(40 * time.Second)
-		require.Empty(t, w.lines())
-		require.Equal(t, []string{"INVITE", "ack"}, r.events())
-		inject(l, w, request("ACK", "z9hG4bK2", "1", r.tx(0).Tag()))
-		require.Equal(t, []string{"ack"}, r.events(), "unknown to us now: the user decides")
+		p.gets()
+		p.told("INVITE", "ack")
+		p.sends("ACK", "z9hG4bK2", "1", p.tx(0).Tag())
+		p.told("ack") // unknown to us now: the user decides
 	})
 }
 
 func TestServer_CancelBeforeAnswer_200And487AndUserIsTold(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		respond(t, r.tx(0), 180)
-		w.take()
-		inject(l, w, request("CANCEL", "z9hG4bK1", "1", ""))
-		w.mu.Lock()
-		for _, m := range w.sent {
-			require.Contains(t, m, ";tag="+r.tx(0).tag, "200, 487 and 180 have one To tag")
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.answers(180)
+		p.w.take()
+		p.sends("CANCEL", "z9hG4bK1", "1", "")
+		p.w.mu.Lock()
+		for _, m := range p.w.sent {
+			require.Contains(p, m, ";tag="+p.tx(0).tag, "200, 487 and 180 have one To tag")
 		}
-		w.mu.Unlock()
-		require.Equal(t, []string{"SIP/2.0 200 OK", "SIP/2.0 487 Request Terminated"}, w.lines())
-		require.Equal(t, []string{"INVITE", "cancelled"}, r.events())
-		require.ErrorIs(t, r.tx(0).Respond(r.tx(0).NewResponse(200, "")), ErrCancelled)
-		inject(l, w, request("CANCEL", "z9hG4bK1", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 200 OK"}, w.lines(), "a repeated CANCEL has no second effect")
-		require.Empty(t, r.events())
+		p.w.mu.Unlock()
+		p.gets("SIP/2.0 200 OK", "SIP/2.0 487 Request Terminated")
+		p.told("INVITE", "cancelled")
+		require.ErrorIs(p, p.tx(0).Respond(p.tx(0).NewResponse(200, "")), ErrCancelled)
+		p.sends("CANCEL", "z9hG4bK1", "1", "")
+		p.gets("SIP/2.0 200 OK") // a repeated CANCEL has no second effect
+		p.told()
 	})
 }
 
 func TestServer_CancelAfterAnswer_HasNoEffect(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		respond(t, r.tx(0), 200)
-		w.take()
-		inject(l, w, request("CANCEL", "z9hG4bK1", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 200 OK"}, w.lines())
-		require.Equal(t, []string{"INVITE"}, r.events())
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.answers(200)
+		p.w.take()
+		p.sends("CANCEL", "z9hG4bK1", "1", "")
+		p.gets("SIP/2.0 200 OK")
+		p.told("INVITE")
 	})
 }
 
 func TestServer_CancelOfNothing_481(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("CANCEL", "z9hG4bK9", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 481 Call/Transaction Does Not Exist"}, w.lines())
-		require.Empty(t, r.events())
+	met(t, "UDP", func(p *peer) {
+		p.sends("CANCEL", "z9hG4bK9", "1", "")
+		p.gets("SIP/2.0 481 Call/Transaction Does Not Exist")
+		p.told()
 	})
 }
 
 func TestServer_SameRequestByAnotherWay_482(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		w.take()
-		inject(l, w, request("INVITE", "z9hG4bK2", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 482 Loop Detected"}, w.lines())
-		require.EqualValues(t, 1, l.Stats().Merged)
-		inject(l, w, request("INVITE", "z9hG4bK3", "2", ""))
-		require.Equal(t, []string{"SIP/2.0 100 Trying"}, w.lines())
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.w.take()
+		p.sends("INVITE", "z9hG4bK2", "1", "")
+		p.gets("SIP/2.0 482 Loop Detected")
+		require.EqualValues(p, 1, p.Stats().Merged)
+		p.sends("INVITE", "z9hG4bK3", "2", "")
+		p.gets("SIP/2.0 100 Trying")
 	})
 }
 
 func TestServer_CredentialsWithSameCSeq_AreNotTakenForALoop(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		r.handle(func(tx *Server) { _ = tx.Reject(401) })
-		w := tap("UDP")
-		inject(l, w, request("REGISTER", "z9hG4bK1", "1", ""))
-		inject(l, w, request("REGISTER", "z9hG4bK2", "1", ""))
-		require.Equal(t, []string{"REGISTER", "REGISTER"}, r.events())
+	met(t, "UDP", func(p *peer) {
+		p.handle(func(tx *Server) { _ = tx.Reject(401) })
+		p.sends("REGISTER", "z9hG4bK1", "1", "")
+		p.sends("REGISTER", "z9hG4bK2", "1", "")
+		p.told("REGISTER", "REGISTER")
 	})
 }
 
 func TestServer_NonInvite_RepeatsAnswerOnRepeatedRequest(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("OPTIONS", "z9hG4bK1", "1", ""))
-		require.Empty(t, w.lines())
-		inject(l, w, request("OPTIONS", "z9hG4bK1", "1", ""))
-		require.Empty(t, w.lines())
-		respond(t, r.tx(0), 200)
-		inject(l, w, request("OPTIONS", "z9hG4bK1", "1", ""))
-		require.Equal(t, []string{"SIP/2.0 200 OK", "SIP/2.0 200 OK"}, w.lines())
+	met(t, "UDP", func(p *peer) {
+		p.sends("OPTIONS", "z9hG4bK1", "1", "")
+		p.gets()
+		p.sends("OPTIONS", "z9hG4bK1", "1", "")
+		p.gets()
+		p.answers(200)
+		p.sends("OPTIONS", "z9hG4bK1", "1", "")
+		p.gets("SIP/2.0 200 OK", "SIP/2.0 200 OK")
 		sleep(33 * time.Second)
-		require.EqualValues(t, 0, l.Stats().ServersAlive)
+		p.left(0)
 	})
 }
 
 func TestServer_NonInviteNeverAnswered_IsForgotten(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("TCP")
-		inject(l, w, request("OPTIONS", "z9hG4bK1", "1", ""))
+	met(t, "TCP", func(p *peer) {
+		p.sends("OPTIONS", "z9hG4bK1", "1", "")
 		sleep(33 * time.Second)
-		require.EqualValues(t, 0, l.Stats().ServersAlive)
-		require.ErrorIs(t, r.tx(0).Respond(r.tx(0).NewResponse(200, "")), ErrAnswered)
+		p.left(0)
+		require.ErrorIs(p, p.tx(0).Respond(p.tx(0).NewResponse(200, "")), ErrAnswered)
 	})
 }
 
 func TestServer_PeerGone_RespondSaysSoAndTransactionEnds(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("TCP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		w.mu.Lock()
-		w.err = ErrFlowGone
-		w.mu.Unlock()
-		require.ErrorIs(t, r.tx(0).Respond(r.tx(0).NewResponse(200, "")), ErrFlowGone)
+	met(t, "TCP", func(p *peer) {
+		p.invites()
+		p.w.mu.Lock()
+		p.w.err = ErrFlowGone
+		p.w.mu.Unlock()
+		require.ErrorIs(p, p.tx(0).Respond(p.tx(0).NewResponse(200, "")), ErrFlowGone)
 		sleep(time.Minute)
-		require.EqualValues(t, 0, l.Stats().ServersAlive)
-		require.Equal(t, []string{"INVITE"}, r.events())
+		p.left(0)
+		p.told("INVITE")
 	})
 }
 
 func TestServer_PeerOfRFC2543_IsMatchedWithoutBranch(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
+	met(t, "UDP", func(p *peer) {
 		for range 2 {
-			inject(l, w, request("INVITE", "1", "1", ""))
+			p.sends("INVITE", "1", "1", "")
 		}
-		require.Equal(t, []string{"INVITE"}, r.events())
-		respond(t, r.tx(0), 486)
-		w.take()
-		inject(l, w, request("ACK", "1", "1", r.tx(0).Tag()))
+		p.told("INVITE")
+		p.answers(486)
+		p.w.take()
+		p.sends("ACK", "1", "1", p.tx(0).Tag())
 		sleep(10 * time.Second)
-		require.Empty(t, w.lines())
-		inject(l, w, request("INVITE", "1", "7", ""))
-		inject(l, w, request("CANCEL", "1", "7", ""))
-		require.Equal(t, []string{"INVITE", "cancelled"}, r.events())
+		p.gets()
+		p.sends("INVITE", "1", "7", "")
+		p.sends("CANCEL", "1", "7", "")
+		p.told("INVITE", "cancelled")
 	})
 }
 
 func TestServer_SetTag_HoldsForAllResponses(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, l *Layer, r *recorder) {
-		w := tap("UDP")
-		inject(l, w, request("INVITE", "z9hG4bK1", "1", ""))
-		r.tx(0).SetTag("old-tag")
-		res := r.tx(0).NewResponse(180, "")
-		require.Equal(t, "old-tag", res.To().Params.GetOr("tag", ""))
-		require.NoError(t, r.tx(0).Respond(res))
-		r.tx(0).SetTag("too-late")
-		require.Equal(t, "old-tag", r.tx(0).Tag())
-		inject(l, w, request("BYE", "z9hG4bK2", "2", "theirs"))
-		r.tx(1).SetTag("no")
-		require.Equal(t, "theirs", r.tx(1).Tag())
+	met(t, "UDP", func(p *peer) {
+		p.invites()
+		p.tx(0).SetTag("old-tag")
+		res := p.tx(0).NewResponse(180, "")
+		require.Equal(p, "old-tag", res.To().Params.GetOr("tag", ""))
+		require.NoError(p, p.tx(0).Respond(res))
+		p.tx(0).SetTag("too-late")
+		require.Equal(p, "old-tag", p.tx(0).Tag())
+		p.sends("BYE", "z9hG4bK2", "2", "theirs")
+		p.tx(1).SetTag("no")
+		require.Equal(p, "theirs", p.tx(1).Tag())
 	})
 }
