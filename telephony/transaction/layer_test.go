@@ -52,9 +52,10 @@ func invite(i int, transport string, to netip.AddrPort) *sip.Request {
 
 // answers collects what one request heard until its final response.
 type answers struct {
-	mu   sync.Mutex
-	list []string
-	done chan struct{}
+	mu    sync.Mutex
+	list  []string
+	final bool
+	done  chan struct{}
 }
 
 func newAnswers() *answers { return &answers{done: make(chan struct{})} }
@@ -62,12 +63,15 @@ func newAnswers() *answers { return &answers{done: make(chan struct{})} }
 func (a *answers) on(res *sip.Response, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.final {
+		return // a 200 comes again until it is acknowledged
+	}
 	if err != nil {
 		a.list = append(a.list, err.Error())
 	} else {
 		a.list = append(a.list, fmt.Sprint(res.StatusCode))
 	}
-	if err != nil || res.StatusCode >= 200 {
+	if a.final = err != nil || res.StatusCode >= 200; a.final {
 		close(a.done)
 	}
 }
