@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -62,6 +63,14 @@ func (n *Node) Guard(ctx context.Context, boot string) error {
 	return Carry(&fault.Error{Kind: fault.NotFound, Op: "guard node", Sentence: "The node has started anew."})
 }
 
+// Renew tells the node that its run boot was given up; see Renewed.
+func (n *Node) Renew(_ context.Context, boot string) error {
+	if r, ok := n.Phone.(Renewed); ok {
+		r.Renew(boot)
+	}
+	return nil
+}
+
 // Witness watches the registry for a heartbeat of run l.Boot: whom Temporal hears no
 // more may be cut off from Temporal only. It returns at the first heartbeat, else after
 // some seconds in which the database could be read all the time and none came.
@@ -95,7 +104,8 @@ func (r *Records) Witness(ctx context.Context, l Loss) (Sighting, error) {
 // LoseNode gives runs of a node up: boot l.Boot, or all but l.Alive. The registry is
 // marked first, so that a run that lives after all learns it; then every open call of
 // it is told node_lost, and every session whose phone can't be reached any more.
-// fault.Conflict: the run has beaten since l.Seen, and nothing was told.
+// fault.Conflict: l.Boot has beaten since l.Seen, and nothing was told; or l.Alive is a
+// run that was given up itself.
 func (r *Records) LoseNode(ctx context.Context, l Loss) (calls int, err error) {
 	stranded, err := r.Journal.LoseNode(ctx, device.Loss(l))
 	if err != nil {
@@ -116,7 +126,22 @@ func (r *Records) LoseNode(ctx context.Context, l Loss) (calls int, err error) {
 			return calls, Carry(err)
 		}
 	}
-	return calls, Carry(r.Journal.Unstrand(ctx, stranded))
+	if err := r.Journal.Unstrand(ctx, stranded); err != nil {
+		return calls, Carry(err)
+	}
+	return calls, Carry(r.doubt(ctx, l))
+}
+
+// doubt is a fault.Conflict if the run that is said to live was given up before.
+func (r *Records) doubt(ctx context.Context, l Loss) error {
+	if l.Alive == "" {
+		return nil
+	}
+	s, err := r.Journal.SeeNode(ctx, l.Node)
+	if err == nil && s.Boot == l.Alive && s.Lost {
+		err = fault.E(fault.Conflict, "hear of a node", fmt.Errorf("run %s of node %s was given up", l.Alive, l.Node))
+	}
+	return err
 }
 
 func (r *Records) loseCall(ctx context.Context, l Loss, ref call.Ref) error {

@@ -58,4 +58,7 @@ type Journal interface {
 type Renewed interface {
 	// Boot names the run that carries what begins now.
 	Boot() string
+	// Renew ends the calls of a run that was given up, and goes on under another boot; if
+	// that was done before, nothing happens.
+	Renew(boot string)
 }

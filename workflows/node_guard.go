@@ -86,7 +86,22 @@ func (g *guard) listen() error {
 func (g *guard) watchBoot(boot string) error {
 	g.Boot, g.pickup, g.strangers, g.watching = boot, guardReturn, 0, nil
 	workflow.SetCurrentDetails(g.ctx, "Watches boot "+g.Boot+" since "+clock(workflow.Now(g.ctx)))
-	return g.lose(activities.Loss{Node: g.Node, Alive: g.Boot})
+	err := g.lose(activities.Loss{Node: g.Node, Alive: g.Boot})
+	if activities.KindOf(err) == fault.Conflict {
+		return g.renew()
+	}
+	return err
+}
+
+// renew tells a run that was given up, and is back at Temporal before the registry could
+// tell it: its calls are closed. It announces itself as another.
+func (g *guard) renew() error {
+	ctx := workflow.WithActivityOptions(g.ctx, atNode(g.Node, "tells boot "+g.Boot+" that it was given up"))
+	err := workflow.ExecuteActivity(ctx, phone.Renew, g.Boot).Get(ctx, nil)
+	if temporal.IsCanceledError(err) {
+		return err
+	}
+	return nil // else it is gone again: its guard will tell
 }
 
 // watch lasts as long as the watched run; it returns how that ended. When a new run

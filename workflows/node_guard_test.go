@@ -23,6 +23,7 @@ import (
 // watchtower is a NodeGuard on the virtual clock, with a transcript of what it asked.
 type watchtower struct {
 	*testsuite.TestWorkflowEnvironment
+	t       *testing.T
 	mu      sync.Mutex
 	said    []string
 	guarded int // how often the node was asked to take its guard up
@@ -51,9 +52,21 @@ func otherBoot(t time.Time) error {
 // watch runs a guard of boot b1 whose node is heard, sighted, and lost as told.
 func watch(t *testing.T, ends []heard, sightings []activities.Sighting, lose func(n int, l activities.Loss) error) *watchtower {
 	t.Helper()
+	w := newWatchtower(t, ends, sightings, lose)
+	w.guard(workflows.Guarded{Node: "node-1", Boot: "b1"})
+	return w
+}
+
+func (w *watchtower) guard(s workflows.Guarded) {
+	w.ExecuteWorkflow(workflows.NodeGuard, s)
+	require.True(w.t, w.IsWorkflowCompleted())
+	require.NoError(w.t, w.GetWorkflowError())
+}
+
+func newWatchtower(t *testing.T, ends []heard, sightings []activities.Sighting, lose func(n int, l activities.Loss) error) *watchtower {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	w := &watchtower{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	w := &watchtower{t: t, TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
 	var node *activities.Node
 	var records *activities.Records
 	w.RegisterActivity(&activities.Records{})
@@ -66,6 +79,11 @@ func watch(t *testing.T, ends []heard, sightings []activities.Sighting, lose fun
 		w.guarded++
 		return end(w.Now())
 	})
+	w.OnActivity(node.Renew, mock.Anything, mock.Anything).Return(func(_ context.Context, boot string) error {
+		w.say("renew %s", boot)
+		w.SignalWorkflow(workflows.SignalBooted, workflows.Booted{Boot: "b2"})
+		return nil
+	}).Maybe()
 	w.OnActivity(records.Witness, mock.Anything, mock.Anything).Return(func(_ context.Context, l activities.Loss) (activities.Sighting, error) {
 		w.say("witness %s", l.Boot)
 		s := sightings[0]
@@ -77,9 +95,6 @@ func watch(t *testing.T, ends []heard, sightings []activities.Sighting, lose fun
 		lost++
 		return 0, lose(lost, l)
 	})
-	w.ExecuteWorkflow(workflows.NodeGuard, workflows.Guarded{Node: "node-1", Boot: "b1"})
-	require.True(t, w.IsWorkflowCompleted())
-	require.NoError(t, w.GetWorkflowError())
 	return w
 }
 
@@ -145,6 +160,23 @@ func TestNodeGuard_BeatsAgainInTheLastMoment_IsNotLost(t *testing.T) {
 	w := watch(t, []heard{silent, notPicked, stopped}, []activities.Sighting{{Seen: sighted}}, again)
 	require.Equal(t, []string{"witness b1", "lose boot=b1 alive= seen=true", "lose boot=b1 alive= seen=false"}, w.said)
 	require.Equal(t, 3, w.guarded)
+}
+
+// A run that was given up announces itself: it is told, and goes on as another.
+func TestNodeGuard_OfARunThatWasGivenUp_TellsItSo(t *testing.T) {
+	t.Parallel()
+	givenUp := func(_ int, l activities.Loss) error {
+		if l.Alive == "b1" {
+			return activities.Carry(fault.E(fault.Conflict, "hear of a node", fmt.Errorf("it was given up")))
+		}
+		return nil
+	}
+	w := newWatchtower(t, []heard{otherBoot, stopped}, nil, givenUp)
+	w.RegisterDelayedCallback(func() { w.SignalWorkflow(workflows.SignalBooted, workflows.Booted{Boot: "b1"}) }, 0)
+	w.guard(workflows.Guarded{Node: "node-1"})
+	require.Equal(t, []string{
+		"lose boot= alive=b1 seen=false", "renew b1", "lose boot= alive=b2 seen=false", "lose boot=b2 alive= seen=false",
+	}, w.said)
 }
 
 // A node that goes on under another boot refuses to be guarded as the old one.

@@ -25,6 +25,7 @@ import (
 // Who satisfies which port.
 var (
 	_ activities.Phone    = (*telephony.Node)(nil)
+	_ activities.Renewed  = (*telephony.Node)(nil)
 	_ activities.Journal  = (*db.DB)(nil)
 	_ dispatch.Ledger     = (*db.DB)(nil)
 	_ telephony.Handler   = (*dispatch.Dispatcher)(nil)

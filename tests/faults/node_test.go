@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/id"
 	"holdfast/telephony/softphone"
 	"holdfast/tests/stage"
 )
@@ -89,8 +90,17 @@ func TestNodeIsCutOffFromTemporal_TheyTalkOnAndTheRecordIsRight(t *testing.T) {
 // A node is cut off from Temporal and from the database: nobody can tell it from a dead
 // one, its calls are closed. When it is back it ends their legs, and is trusted again.
 func TestNodeIsCutOffFromEverything_ItEndsWhatWasClosedAndIsTrustedAgain(t *testing.T) {
+	t.Run("the database hears it first", func(t *testing.T) {
+		comesBack(t, "node-4", func(n *stage.SideNode) (first, then *stage.Wire) { return n.Postgres, n.Temporal })
+	})
+	t.Run("Temporal hears it first", func(t *testing.T) {
+		comesBack(t, "node-5", func(n *stage.SideNode) (first, then *stage.Wire) { return n.Temporal, n.Postgres })
+	})
+}
+
+func comesBack(t *testing.T, name id.Node, order func(*stage.SideNode) (first, then *stage.Wire)) {
 	ten := hall.Tenant(t, stage.Plan{})
-	side := hall.AddNode(t, "node-4")
+	side := hall.AddNode(t, name)
 	a := ten.AgentAt(side, 1, "TCP")
 	customer := ten.CallAt(side, "4936200", "8000")
 	rung := a.Answered()
@@ -104,12 +114,13 @@ func TestNodeIsCutOffFromEverything_ItEndsWhatWasClosedAndIsTrustedAgain(t *test
 	ten.Talk(customer, rung)
 
 	from := side.LogSize()
-	side.Postgres.Mend()
-	side.Temporal.Mend()
+	first, then := order(side)
+	first.Mend()
 	for _, c := range []*softphone.Call{customer, rung} {
 		require.Contains(t, ten.WaitEnded(c).Reason, "Temporary failure")
 	}
 	require.NoError(t, side.Logged(back(t), from, "it goes on under another boot"))
+	then.Mend()
 	readyAgain(t, a) // its phone is known again, though it did not register anew
 	again := ten.CallAt(side, "4936201", "8000")
 	rung = a.Answered()
