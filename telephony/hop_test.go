@@ -2,11 +2,13 @@ package telephony
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,7 +152,7 @@ func (s *stage) nat() *nat {
 			for {
 				n, err := read(buf)
 				if err != nil {
-					if _, refused := err.(*net.OpError); refused && !isClosed(err) {
+					if errors.Is(err, syscall.ECONNREFUSED) {
 						continue // ICMP of a port that is closed
 					}
 					return
@@ -172,11 +174,6 @@ func (s *stage) nat() *nat {
 		_, _ = in.WriteToUDPAddrPort(b, phone)
 	}))
 	return &nat{in, out}
-}
-
-func isClosed(err error) bool {
-	op, ok := err.(*net.OpError)
-	return ok && op.Err.Error() == net.ErrClosed.Error()
 }
 
 func TestHop_APhoneBehindNATOnUDP_IsRungThroughItsNode(t *testing.T) {

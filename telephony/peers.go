@@ -37,8 +37,12 @@ type line struct {
 	dialling     bool
 }
 
-// lineKept is how long after the last ring a connection to another node is kept: no call is longer.
-const lineKept = 24 * time.Hour
+const (
+	// peersFresh is how old the list of nodes may be for a ring: a node may be lost, or come back with another address.
+	peersFresh = 2 * time.Second
+	// lineKept is how long after the last ring a connection to another node is kept: no call is longer.
+	lineKept = 24 * time.Hour
+)
 
 func newPeers(n *Node) *peers {
 	return &peers{n: n, nodes: map[id.Node]device.Node{}, addrs: map[netip.Addr]bool{}, lines: map[string]*line{}}
@@ -94,15 +98,19 @@ func (p *peers) knows(addr netip.Addr) bool {
 	return p.addrs[addr.Unmap()]
 }
 
-// find finds a node; one that is not known is looked for.
+// find finds a node as the registry has it now; while that can't be read, as it had it last.
 func (p *peers) find(ctx context.Context, name id.Node) (device.Node, error) {
 	p.mu.Lock()
 	d, found := p.nodes[name]
+	fresh := p.n.now().Sub(p.read) < peersFresh
 	p.mu.Unlock()
-	if found {
+	if found && fresh {
 		return d, nil
 	}
 	if err := p.refresh(ctx); err != nil {
+		if found {
+			return d, nil //nolint:nilerr // the phone is rung all the same
+		}
 		return d, err
 	}
 	p.mu.Lock()
