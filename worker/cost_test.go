@@ -63,10 +63,7 @@ func TestCost_QueueCallThatFindsAFreeAgent_AtMost16Actions(t *testing.T) {
 	ring := r.phone.next(r)
 	r.waitState("1001", agent.Reserved)
 	r.d.Report(ref, call.Ringing{Offer: ring.Offer})
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
-	r.hangUp(ring)
-	r.waitEnded(ref)
+	r.serve(ring, "1001")
 	r.waitState("1001", agent.WorkingAfterCall)
 	r.waitState("1001", agent.Ready)
 
@@ -87,10 +84,7 @@ func TestCost_QueueCallThatWaitsForAnAgent_AtMost16Actions(t *testing.T) {
 	require.Equal(t, agent.Reserved, r.ask("1001", agent.GoReady{}).State)
 	ring := r.phone.next(r)
 	r.d.Report(ref, call.Ringing{Offer: ring.Offer})
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
-	r.hangUp(ring)
-	r.waitEnded(ref)
+	r.serve(ring, "1001")
 	r.waitState("1001", agent.Ready)
 
 	agents := timeline.Actions(r.history(r.session("1001")).Events).Minus(before)

@@ -49,11 +49,7 @@ func TestTemporalAway_CallerArrives_TalksAndIsRecordedWhenItIsBack(t *testing.T)
 // parallel: the other tests need the worker.
 func TestWorkerRestart_WhileTheyTalkAndInWrapUp_NothingIsLost(t *testing.T) {
 	r := newRig(t)
-	r.ready("1001")
-	ref := r.incoming("8000")
-	ring := r.phone.next(r)
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
+	ref, ring := r.connected("1001")
 	restart(t)
 	r.hangUp(ring)
 	r.waitEnded(ref)
@@ -110,6 +106,7 @@ func TestNodeGuard_NodeFallsSilent_ItsCallsAreLostWithinSeconds(t *testing.T) {
 	r.waitState("1001", agent.WorkingAfterCall) // they did talk
 	r.waitGuard(false)
 	r.record("node_falls_silent", workflowOf(ref), id.NodeWorkflow(r.node))
+	r.record("node_given_up_by_two", id.NodeWorkflow(r.node))
 }
 
 // A node is cut off from Temporal while two talk, but writes its heartbeat: nobody is
@@ -127,21 +124,19 @@ func TestNodeGuard_NodeIsCutOffButBeatsInTheRegistry_TheirTalkGoesOn(t *testing.
 	r.boot = "boot-2"
 	r.beats("boot-2")
 	r.waitGuard(true)
-	r.ready("1001")
-	ref := r.incoming("8000")
-	ring := r.phone.next(r)
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
+	ref, ring := r.connected("1001")
 
 	own.Close()
 	require.Eventually(t, func() bool { return r.guardAsked("Witness") >= 2 }, 2*patience, 100*time.Millisecond)
-	r.boots("boot-2", ground.client)
+	back := r.boots("boot-2", ground.client)
 	r.waitGuard(true)
 	require.Equal(t, agent.Busy, r.waitState("1001", agent.Busy).State)
 	r.hangUp(ring)
 	require.Equal(t, leg.Hangup, r.waitEnded(ref).Cause)
 	r.waitState("1001", agent.WorkingAfterCall)
-	r.record("node_cut_off", workflowOf(ref))
+	back.Stop()
+	r.waitGuard(false)
+	r.record("node_cut_off", workflowOf(ref), id.NodeWorkflow(r.node))
 }
 
 // beats writes the node's heartbeat until the test is over.

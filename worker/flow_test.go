@@ -40,18 +40,13 @@ func TestQueueCall_OfferRunsOut_NextAgentRingsAndFirstIsNotReady(t *testing.T) {
 	r := newRig(t)
 	r.ready("1001")
 	ref := r.incoming("8000")
-	deaf := r.phone.next(r)
-	require.Equal(r, id.Agent("1001"), deaf.Agent)
+	r.rings("1001")
 	r.ready("1002")
 
-	next := r.phone.next(r)
-	require.Equal(r, id.Agent("1002"), next.Agent)
+	next := r.rings("1002")
 	require.Equal(r, agent.ReasonRONA, r.waitState("1001", agent.NotReady).Reason)
 	r.waitSaid("treat customer music")
-	r.phone.answer(next)
-	r.waitState("1002", agent.Busy)
-	r.hangUp(next)
-	r.waitEnded(ref)
+	r.serve(next, "1002")
 	r.record("offer_runs_out", workflowOf(ref), r.session("1001"))
 }
 
@@ -110,11 +105,7 @@ func TestDirectCall_Answered_AgentIsBusyAndThenAsBefore(t *testing.T) {
 func TestHangUp_CallTalks_NodeDropsTheLegsAndTheRepetitionIsHarmless(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.ready("1001")
-	ref := r.incoming("8000")
-	ring := r.phone.next(r)
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
+	ref, _ := r.connected("1001")
 	v, err := r.d.HangUp(r.Context(), ref, call.HangUp{User: "supervisor", Key: "k1"})
 	require.NoError(r, err)
 	require.Equal(r, call.Ended, v.Phase)
@@ -193,10 +184,7 @@ func TestOpening_ProcessDiesBeforeTheStart_SweeperStartsTheWorkflow(t *testing.T
 	r.d.Start()
 	ring := r.phone.next(r)
 	require.Equal(r, s.Ref(), ring.ref)
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
-	r.hangUp(ring)
-	r.waitEnded(s.Ref())
+	r.serve(ring, "1001")
 	r.record("started_by_the_sweeper", workflowOf(s.Ref()))
 }
 
@@ -232,11 +220,7 @@ func (r *rig) opened() call.State {
 func TestVerify_CallTalksThenEnds_AliveOnlyWithThisAgentOnIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.ready("1001")
-	ref := r.incoming("8000")
-	ring := r.phone.next(r)
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
+	ref, ring := r.connected("1001")
 	records := &activities.Records{Client: ground.client, Journal: ground.journal}
 	asks := func(a id.Agent, c id.Call) bool {
 		alive, err := records.Verify(r.Context(), r.agent(a), agent.Verify{Call: c})

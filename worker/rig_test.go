@@ -260,6 +260,34 @@ func (r *rig) ready(number id.Agent) {
 	require.Equal(r, agent.Ready, r.ask(number, agent.GoReady{}).State)
 }
 
+// rings is the next ring, which must be the agent's.
+func (r *rig) rings(number id.Agent) *ringing {
+	r.Helper()
+	ring := r.phone.next(r)
+	require.Equal(r, number, ring.Agent)
+	return ring
+}
+
+// connected makes an agent ready and lets a caller of the queue talk with it.
+func (r *rig) connected(number id.Agent) (call.Ref, *ringing) {
+	r.Helper()
+	r.ready(number)
+	ref := r.incoming("8000")
+	ring := r.rings(number)
+	r.phone.answer(ring)
+	r.waitState(number, agent.Busy)
+	return ref, ring
+}
+
+// serve lets the agent answer; the customer hangs up, and the call comes to its end.
+func (r *rig) serve(ring *ringing, number id.Agent) call.View {
+	r.Helper()
+	r.phone.answer(ring)
+	r.waitState(number, agent.Busy)
+	r.hangUp(ring)
+	return r.waitEnded(ring.ref)
+}
+
 // waitState waits until the session is in a state.
 func (r *rig) waitState(number id.Agent, want agent.Status) agent.View {
 	r.Helper()

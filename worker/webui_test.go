@@ -19,11 +19,7 @@ import (
 func TestWebUI_CallThatTalks_SaysSoAndIsFound(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.ready("1001")
-	ref := r.incoming("8000")
-	ring := r.phone.next(r)
-	r.phone.answer(ring)
-	r.waitState("1001", agent.Busy)
+	ref, ring := r.connected("1001")
 
 	require.Contains(t, r.details(workflowOf(ref)), "**Talking since")
 	require.Contains(t, r.details(r.session("1001")), "**On call "+string(ref.Call)+" (queue call with …678)")
