@@ -22,17 +22,19 @@ import (
 const mostOverdue = 1000
 
 // sqlReservations lists the offers that rows are reserved for, first those whose lease
-// ends first. Who talks by his offer is about to say so.
+// ends first. Who talks by his offer is about to say so; and a call that has no workflow
+// yet is driven by its node, or found by the sweeper.
 const sqlReservations = `
 SELECT tenant_id, agent, offer, min(until) AS until FROM (
   SELECT tenant_id, agent, offer, offered_at + ring_ms * interval '1 ms' + ? * interval '1 s' AS until
     FROM waiting WHERE agent IS NOT NULL
   UNION ALL
   SELECT tenant_id, agent, offer, (offer_detail->>'deadline')::timestamptz
-    FROM presence p WHERE offer IS NOT NULL AND state <> 'LoggedOff'
-     AND NOT EXISTS (SELECT FROM calls c
-          WHERE c.tenant_id = p.tenant_id AND c.call = split_part(p.offer, '/', 1) AND c.open AND c.phase = ? AND c.agent = p.agent)
+    FROM presence WHERE offer IS NOT NULL AND state <> 'LoggedOff'
 ) AS kept
+ WHERE NOT EXISTS (SELECT FROM calls c
+        WHERE c.tenant_id = kept.tenant_id AND c.call = split_part(kept.offer, '/', 1) AND c.open
+          AND (NOT c.workflow_started OR c.phase = ? AND c.agent = kept.agent))
  GROUP BY tenant_id, agent, offer ORDER BY 4 LIMIT ?`
 
 // Overdue lists, of all tenants, the reservations whose lease ended before by, and

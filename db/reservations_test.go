@@ -47,6 +47,11 @@ func TestOverdue_SessionTerminatedAfterItsMatch_IsFoundByTheOffersOwnDeadline(t 
 
 	match := w.session("1001", "support").ready(t0).Matched
 	require.NotNil(t, match)
+	none, next = w.overdue(t0.Add(time.Hour))
+	require.Empty(t, none, "without a workflow the call is its node's, or the sweeper's")
+	require.True(t, next.IsZero())
+
+	require.NoError(t, w.Started(t.Context(), s.Ref()))
 	none, next = w.overdue(t0.Add(lease))
 	require.Empty(t, none)
 	require.Equal(t, t0.Add(lease), next)
@@ -119,7 +124,8 @@ func TestOverdue_AgentTalks_IsNotListed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "support")
 	w.SetClock(func() time.Time { return t0 })
-	w.talk(w.session("1001", "support"), t0)
+	s := w.talk(w.session("1001", "support"), t0)
+	require.NoError(t, w.Started(t.Context(), s.Ref()))
 	var offers int
 	w.one(&offers, `SELECT count(*) FROM presence WHERE offer IS NOT NULL`)
 	require.Equal(t, 1, offers, "its session has not saved yet")
