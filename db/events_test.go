@@ -73,7 +73,9 @@ func TestTail_WritersCommitOutOfOrder_NothingIsMissedAndNothingAppearsBehind(t *
 				if tx == nil {
 					return
 				}
-				<-time.After(time.Duration(rng.IntN(5)) * time.Millisecond)
+				if _, err := tx.Exec(context.Background(), `SELECT pg_sleep($1)`, float64(rng.IntN(5))/1000); err != nil {
+					t.Errorf("linger: %v", err)
+				}
 				if rng.IntN(4) == 0 {
 					_ = tx.Rollback(context.Background()) // its seq never appears
 					continue

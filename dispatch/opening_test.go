@@ -155,7 +155,7 @@ func tell(t *testing.T, chance *rand.Rand) {
 		return f
 	})
 	d.temporal.slow = time.Duration(chance.IntN(3)) * time.Millisecond
-	idle := func() { <-time.After(time.Duration(chance.IntN(4)) * time.Millisecond) }
+	idle := func() { time.Sleep(time.Duration(chance.IntN(4)) * time.Millisecond) }
 
 	d.arrive(t)
 	ring := d.rings(t)

@@ -77,7 +77,8 @@ func (c *crowd) oneCall(b *testing.B, ten *stage.Tenant) {
 		c.audio = append(c.audio, party.Audio.Heard().First.Sub(answered))
 	}
 	c.mu.Unlock()
-	<-time.After(c.talk)
+	const packetsPerSecond = 50 // they talk
+	require.NoError(b, agent.Audio.WaitPackets(ten.Context(), int(c.talk.Seconds()*packetsPerSecond)))
 	require.NoError(b, customer.HangUp())
 	ten.WaitEnded(agent)
 }

@@ -125,19 +125,40 @@ func (b *baresip) quit() {
 	}
 }
 
+// hears waits until freq has stood out for so many seconds, all in all, in what the
+// phone has heard so far.
+func (b *baresip) hears(freq, forSeconds float64) {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool {
+		pcm, err := b.dump()
+		return err == nil && seconds(pcm, freq) >= forSeconds
+	}, stage.Patience, 50*time.Millisecond, "%.0f Hz for %.1f s", freq, forSeconds)
+}
+
+// dump is what the phone has written of what it heard, of all its calls in order.
+func (b *baresip) dump() ([]int16, error) {
+	files, err := filepath.Glob(filepath.Join(b.dir, "dump-*-dec.wav"))
+	if err != nil {
+		return nil, err
+	}
+	var pcm []int16
+	for _, f := range files {
+		part, err := wav.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		pcm = append(pcm, part...)
+	}
+	return pcm, nil
+}
+
 // heard is everything that the phone heard, of all its calls in order.
 func (b *baresip) heard() []int16 {
 	b.t.Helper()
 	b.quit()
-	files, err := filepath.Glob(filepath.Join(b.dir, "dump-*-dec.wav"))
+	pcm, err := b.dump()
 	require.NoError(b.t, err)
-	require.NotEmpty(b.t, files, "the phone kept no sound: %s", strings.Join(b.output, "\n"))
-	var pcm []int16
-	for _, f := range files {
-		part, err := wav.ReadFile(f)
-		require.NoError(b.t, err)
-		pcm = append(pcm, part...)
-	}
+	require.NotEmpty(b.t, pcm, "the phone kept no sound: %s", strings.Join(b.output, "\n"))
 	return pcm
 }
 

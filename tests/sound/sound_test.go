@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,7 +49,8 @@ func TestTwoBaresipPhones_HearEachOthersTones(t *testing.T) {
 			})
 			customer.wait("Call established")
 			api.Wait("Busy")
-			<-time.After(3 * time.Second) // they talk
+			customer.hears(agentTone, 2.5)
+			agentPhone.hears(customerTone, 2.5)
 			customer.quit()
 			api.Wait("Ready")
 			heardByCustomer, heardByAgent := customer.heard(), agentPhone.heard()
@@ -69,11 +69,11 @@ func TestBaresipCustomer_HearsMusicWhileWaiting_ThenTheAgent(t *testing.T) {
 		dial: "sip:8000@" + ten.Domain,
 	})
 	customer.wait("Call established")
-	<-time.After(2 * time.Second) // it waits
+	customer.hears(media.MusicLow, 1.5) // it waits
 	a := ten.ReadyAgent(1)
 	rung := a.Answered()
 	require.NoError(t, rung.Audio.WaitTone(ten.Context(), customerTone))
-	<-time.After(2 * time.Second) // they talk
+	customer.hears(agentTone, 2.0)
 	require.NoError(t, rung.HangUp())
 	a.Wait("Ready")
 	heard := customer.heard()
@@ -125,7 +125,7 @@ func TestPhoneHolds_TheOtherHearsMusic_AndTheTalkGoesOn(t *testing.T) {
 	ten.WaitCall("show the hold", func(c stage.CallView) bool {
 		return len(c.Legs) == 2 && (c.Legs[0].Held || c.Legs[1].Held)
 	})
-	<-time.After(2 * time.Second)
+	customer.hears(media.MusicLow, 1.5)
 	require.NoError(t, rung.Hold(ten.Context(), false))
 	require.NoError(t, rung.Audio.WaitTone(ten.Context(), customerTone))
 	require.NoError(t, rung.HangUp())
