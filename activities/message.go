@@ -7,8 +7,7 @@ import (
 )
 
 // Message is how an event travels to a workflow: the payload of a signal or an
-// update whose name is the event's kind. In a bundle (signal Bundle) each message
-// names its kind itself.
+// update whose name is the event's kind. In a Bundle each message names its kind itself.
 type Message struct {
 	// At is the sender's time of the event. Commands carry none: theirs is the
 	// workflow's.
@@ -24,8 +23,8 @@ type Message struct {
 	Event  json.RawMessage `json:"event"`
 }
 
-// Bundle is the name of the signal that carries several facts, oldest first, as
-// []Message: facts that happened together cost one signal.
+// Bundle is the name of the update or signal that carries several facts, oldest first,
+// as []Message: facts that happened together cost one.
 const Bundle = "facts"
 
 // NewMessage wraps an event that happened at at. It fails only for an event that

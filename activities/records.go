@@ -110,9 +110,14 @@ func (r *Records) CloseCall(ctx context.Context, ref call.Ref, c call.Close) err
 	return Carry(r.Journal.CloseCall(ctx, ref, c))
 }
 
-// Tell signals a workflow. fault.NotFound: it is over, or never was.
-func (r *Records) Tell(ctx context.Context, workflow string, m Message) error {
-	err := r.Client.SignalWorkflow(ctx, workflow, "", m.Kind, m)
+// Tell tells a workflow a fact: a session by Inform, any other by signal.
+// fault.NotFound: it is over, or never was.
+func (r *Records) Tell(ctx context.Context, workflow string, m Message) (err error) {
+	if _, _, session := id.SessionOf(workflow); session {
+		err = Inform(ctx, r.Client, workflow, m)
+	} else {
+		err = r.Client.SignalWorkflow(ctx, workflow, "", m.Kind, m)
+	}
 	if missing(err) {
 		return Carry(&fault.Error{Kind: fault.NotFound, Op: "tell " + workflow, Err: err})
 	}
@@ -154,12 +159,6 @@ func carries(v call.View, a id.Agent) bool {
 		}
 	}
 	return false
-}
-
-// missing reports whether err says that there is no such open workflow.
-func missing(err error) bool {
-	var gone *serviceerror.NotFound
-	return errors.As(err, &gone)
 }
 
 // unavailable marks a failure to reach Temporal as one that passes. Nil stays nil.

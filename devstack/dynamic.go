@@ -27,9 +27,6 @@ func dynamicConfig() dynamicconfig.StaticClient {
 		// within the second; the default refuses that for one second.
 		dynamicconfig.WorkflowIdReuseMinimalInterval.Key(): time.Duration(0),
 
-		// A timer due sooner than this after its shard last read timers fires
-		// late by up to as much (default 1 s).
-		dynamicconfig.TimerProcessorMaxTimeShift.Key(): 50 * time.Millisecond,
 		// Polls per second and shard; 20 delay a shard that is busy.
 		dynamicconfig.TimerProcessorMaxPollRPS.Key():      500,
 		dynamicconfig.TransferProcessorMaxPollRPS.Key():   500,
@@ -43,7 +40,6 @@ func dynamicConfig() dynamicconfig.StaticClient {
 
 		// Lists in the Web UI and in tests (default 10 per second).
 		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 1_000,
-		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():      true,
 
 		// A machine for calls: few, small, short-lived workflows.
 		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 16_384,

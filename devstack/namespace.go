@@ -51,11 +51,20 @@ func (c Config) prepareNamespace(ctx context.Context, logger log.Logger) error {
 	var missing *serviceerror.NamespaceNotFound
 	switch {
 	case errors.As(err, &missing):
-		return c.createNamespace(ctx, manager)
+		err = c.createNamespace(ctx, manager)
 	case err != nil:
 		return fmt.Errorf("read namespace %s: %w", c.Namespace, err)
+	default:
+		err = c.updateNamespace(ctx, manager, existing)
 	}
-	return c.updateNamespace(ctx, manager, existing)
+	if err != nil {
+		return err
+	}
+	present, err := manager.GetNamespace(ctx, &persistence.GetNamespaceRequest{Name: c.Namespace})
+	if err != nil {
+		return fmt.Errorf("read namespace %s: %w", c.Namespace, err)
+	}
+	return c.fitIndexes(ctx, present.Namespace.Config.CustomSearchAttributeAliases)
 }
 
 func (c Config) createNamespace(ctx context.Context, manager persistence.MetadataManager) error {

@@ -61,9 +61,9 @@ func (c Config) store(database string) *config.SQL {
 	}
 }
 
-func (c Config) adminURL() string {
+func (c Config) url(database string) string {
 	u := url.URL{
-		Scheme: "postgres", Host: c.PostgresAddr, Path: "/postgres",
+		Scheme: "postgres", Host: c.PostgresAddr, Path: "/" + database,
 		User:     url.UserPassword(c.PostgresUser, c.PostgresPassword),
 		RawQuery: "sslmode=disable&application_name=holdfast-devstack",
 	}
@@ -97,7 +97,7 @@ func (c Config) prepareDatabases(ctx context.Context, logger log.Logger, say io.
 func (c Config) waitForPostgres(ctx context.Context, say io.Writer) (*pgx.Conn, error) {
 	deadline := time.Now().Add(c.PostgresWait)
 	for said := false; ; said = true {
-		conn, err := pgx.Connect(ctx, c.adminURL())
+		conn, err := pgx.Connect(ctx, c.url("postgres"))
 		if err == nil {
 			return conn, nil
 		}

@@ -16,15 +16,10 @@ const (
 	// boxLimit is how many facts may wait for one workflow. A call has some ten in
 	// its life; more wait only if a phone toggles hold while Temporal is away.
 	boxLimit = 256
-	// batchLimit is how many facts travel in one signal.
+	// batchLimit is how many facts travel together.
 	batchLimit = 64
 	// deliverWithin bounds one try.
 	deliverWithin = 5 * time.Second
-	// echoHold is how long the end of a leg waits that no party ended: as a rule the
-	// node's reflex to another leg's end, which has just been told. The call ends
-	// with the first; a second one would only make its workflow do its last task
-	// twice, and finds nobody any more when it comes later.
-	echoHold = 500 * time.Millisecond
 	// The pauses between tries.
 	firstPause = 50 * time.Millisecond
 	longPause  = 3 * time.Second
@@ -33,7 +28,6 @@ const (
 // fact is a message with what the courier must know of it.
 type fact struct {
 	activities.Message
-	echo  bool // the end of a leg that no party ended
 	spare bool // may be dropped when too many wait
 	seq   int  // within its box
 }
@@ -52,7 +46,6 @@ type box struct {
 	ref      call.Ref // of a call; empty for a session
 	facts    []fact
 	seq      int
-	more     chan struct{} // tells that a fact came while the goroutine pauses
 }
 
 func newCourier(d *Dispatcher) *courier { return &courier{d: d, boxes: map[string]*box{}} }
@@ -66,17 +59,13 @@ func (c *courier) send(workflow string, ref call.Ref, facts ...fact) {
 	c.mu.Lock()
 	b, busy := c.boxes[workflow]
 	if !busy {
-		b = &box{workflow: workflow, ref: ref, more: make(chan struct{}, 1)}
+		b = &box{workflow: workflow, ref: ref}
 		c.boxes[workflow] = b
 	}
 	dropped := b.put(facts)
 	c.mu.Unlock()
 	if dropped > 0 {
 		c.d.log.Error("Facts were dropped: too many wait for one workflow.", "workflow", workflow, "dropped", dropped)
-	}
-	select {
-	case b.more <- struct{}{}:
-	default:
 	}
 	if !busy && !c.d.run(func(ctx context.Context) { c.deliver(ctx, b) }) {
 		c.forget(b)
@@ -108,12 +97,11 @@ func (c *courier) deliver(ctx context.Context, b *box) {
 	defer c.forget(b)
 	wait := firstPause
 	for {
-		c.holdEcho(ctx, b)
 		batch := c.take(b)
 		if len(batch) == 0 {
 			return
 		}
-		err := c.signal(ctx, b, batch)
+		err := c.inform(ctx, b, batch)
 		if err != nil {
 			if wait == firstPause {
 				c.d.log.Warn("Facts can't be delivered yet.", "workflow", b.workflow, "kind", batch[0].Kind, "err", err)
@@ -127,27 +115,6 @@ func (c *courier) deliver(ctx context.Context, b *box) {
 		wait = firstPause
 		c.delivered(b, batch[len(batch)-1].seq)
 	}
-}
-
-// holdEcho waits while nothing but echoes is in the box.
-func (c *courier) holdEcho(ctx context.Context, b *box) {
-	timer := time.NewTimer(echoHold)
-	defer timer.Stop()
-	for c.onlyEchoes(b) {
-		select {
-		case <-b.more:
-		case <-timer.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (c *courier) onlyEchoes(b *box) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(b.facts) > 0 && !slices.ContainsFunc(b.facts, func(f fact) bool { return !f.echo })
 }
 
 // take returns what waits, at most batchLimit; it stays in the box until it is
@@ -180,17 +147,20 @@ func (c *courier) remove(b *box) {
 	}
 }
 
-// signal sends a batch. A workflow that is over needs to hear nothing any more; a
+// inform sends a batch. A workflow that is over needs to hear nothing any more; a
 // call that has none yet is started.
-func (c *courier) signal(ctx context.Context, b *box, batch []fact) error {
+func (c *courier) inform(ctx context.Context, b *box, batch []fact) error {
 	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
 	defer cancel()
-	name, payload := parcel(batch)
-	err := c.d.conf.Temporal.SignalWorkflow(ctx, b.workflow, "", name, payload)
+	facts := make([]activities.Message, len(batch))
+	for i, f := range batch {
+		facts[i] = f.Message
+	}
+	err := activities.Inform(ctx, c.d.conf.Temporal, b.workflow, facts...)
 	if err == nil || !closed(err) {
 		return err
 	}
-	if b.ref.Call == "" || c.d.conf.Journal == nil || !slices.ContainsFunc(batch, func(f fact) bool { return !f.echo }) {
+	if b.ref.Call == "" || c.d.conf.Journal == nil {
 		return nil
 	}
 	s, err := c.d.conf.Journal.CallState(ctx, b.ref)
@@ -200,21 +170,9 @@ func (c *courier) signal(ctx context.Context, b *box, batch []fact) error {
 		}
 		return err
 	}
-	_, err = c.d.conf.Temporal.SignalWithStartWorkflow(ctx, b.workflow, name, payload, workflows.StartCall(s), workflows.TypeCall, s)
+	_, err = c.d.conf.Temporal.SignalWithStartWorkflow(ctx, b.workflow, activities.Bundle, facts, workflows.StartCall(s), workflows.TypeCall, s)
 	if started(err) {
 		return nil // it had a workflow, which is over
 	}
 	return err
-}
-
-// parcel is the signal that carries a batch: a single fact under its own name.
-func parcel(batch []fact) (name string, payload any) {
-	if len(batch) == 1 {
-		return batch[0].Kind, batch[0].Message
-	}
-	messages := make([]activities.Message, len(batch))
-	for i, f := range batch {
-		messages[i] = f.Message
-	}
-	return activities.Bundle, messages
 }

@@ -26,7 +26,7 @@ func talking(t *testing.T, d *desk) call.Ring {
 	return ring
 }
 
-func TestReport_PartyHangsUp_OneSignalAndTheEchoFindsNobody(t *testing.T) {
+func TestReport_PartyHangsUp_ToldOnceAndTheEchoToNobody(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, well)
 	ring := talking(t, d)

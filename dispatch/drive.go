@@ -250,7 +250,7 @@ func (o *opening) tell(ctx context.Context) {
 			continue // the workflow will say why
 		}
 		m.From = id.CallWorkflow(o.ref.Tenant, o.ref.Call)
-		err = o.d.conf.Temporal.SignalWorkflow(ctx, id.AgentWorkflow(o.ref.Tenant, f.Tell.Agent), "", m.Kind, m)
+		err = activities.Inform(ctx, o.d.conf.Temporal, id.AgentWorkflow(o.ref.Tenant, f.Tell.Agent), m)
 		switch {
 		case err == nil:
 			o.step(ctx, o.d.conf.Now(), call.Done{Seq: f.Seq})

@@ -16,7 +16,7 @@ func TestFlush_WaitsUntilEverythingIsDelivered(t *testing.T) {
 	d.courier = newCourier(d)
 	require.NoError(t, d.Flush(t.Context()), "there is nothing to deliver")
 
-	b := &box{workflow: "call:demo.localhost:abc", more: make(chan struct{}, 1)}
+	b := &box{workflow: "call:demo.localhost:abc"}
 	d.courier.boxes[b.workflow] = b
 	ctx, cancel := context.WithTimeout(t.Context(), 5*flushLook)
 	defer cancel()

@@ -22,9 +22,7 @@ func (d *Dispatcher) report(e call.Event) (report, error) {
 	m, err := activities.NewMessage(d.conf.Now(), string(e.Kind()), e)
 	m.Source, m.Number = d.source, d.number.Add(1)
 	r := report{fact: fact{Message: m}, event: e}
-	switch e := e.(type) {
-	case call.LegEnded:
-		r.echo = !e.Remote
+	switch e.(type) {
 	case call.Ringing, call.LegHeld:
 		r.spare = true
 	}
@@ -51,6 +49,7 @@ func (d *Dispatcher) Report(ref call.Ref, e call.Event) {
 // the end of its caller's leg.
 type live struct {
 	queued   bool  // a queue call
+	ended    bool  // the end of a leg was told, and with it the end of the call
 	answered *fact // the outcome of its last ring, if that was an answer
 }
 
@@ -58,13 +57,15 @@ type live struct {
 // a ring's outcome is the answer to whoever asked for the ring, and of a queue call
 // nobody needs to hear that it rings. But the next fact after an answer takes the
 // answer along: the two travel on different ways, and a call that ends before it is
-// answered was abandoned.
+// answered was abandoned. The end of a leg that no party ended is the node's reflex to
+// another leg's end: once that is told, the call is over, and nobody would be there to
+// hear the echo.
 //
 // The caller holds d.mu.
 func (d *Dispatcher) pass(ref call.Ref, r report) {
 	l := d.live[ref]
-	if l == nil {
-		l = &live{}
+	if l == nil { // its caller is gone
+		l = &live{ended: true}
 	}
 	switch e := r.event.(type) {
 	case call.RingEnded:
@@ -77,8 +78,13 @@ func (d *Dispatcher) pass(ref call.Ref, r report) {
 			return
 		}
 	case call.LegEnded:
+		echo := l.ended && !e.Remote
+		l.ended = true
 		if e.Leg == call.CallerLeg {
 			delete(d.live, ref)
+		}
+		if echo {
+			return
 		}
 	}
 	facts := []fact{r.fact}

@@ -106,9 +106,22 @@ func (s *temporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOp
 }
 
 func (s *temporal) SignalWorkflow(_ context.Context, workflow, _, name string, arg any) error {
+	return s.hear("signal", workflow, name, arg)
+}
+
+func (s *temporal) UpdateWorkflow(_ context.Context, u client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	return updated{}, s.hear("update", u.WorkflowID, u.UpdateName, u.Args[0])
+}
+
+// updated is an update that was answered.
+type updated struct{ client.WorkflowUpdateHandle }
+
+func (updated) Get(context.Context, any) error { return nil }
+
+func (s *temporal) hear(by, workflow, name string, arg any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.next("signal")
+	f := s.next(by)
 	if f == refused {
 		return errAway
 	}

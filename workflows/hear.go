@@ -13,10 +13,11 @@ import (
 // bundle is the signal that carries several facts.
 const bundle = activities.Bundle
 
-// hear takes all signals that have come and applies them in the order of their
-// time: channels by name would lose the order in which a node reported.
+// hear takes all facts that have come, by update or by signal, and applies them in the
+// order of their time: channels by name would lose the order in which a node reported.
 func (l *loop[S, E, F, V]) hear() {
-	var messages []Message
+	messages := l.told
+	l.told = nil
 	for _, box := range l.signals {
 		for box.from.Len() > 0 {
 			messages = append(messages, receive(box)...)
@@ -80,6 +81,27 @@ func (l *loop[S, E, F, V]) time(at time.Time) time.Time {
 		return workflow.Now(l.ctx)
 	}
 	return at
+}
+
+// takeFacts registers the update that brings what the signal of the same name brings.
+// It is answered at once: who informs waits only until the history holds the facts.
+func (l *loop[S, E, F, V]) takeFacts(ctx workflow.Context, name string) error {
+	take := func(messages ...Message) {
+		l.updates++
+		l.told = append(l.told, messages...)
+		l.turn++
+	}
+	if name == bundle {
+		return workflow.SetUpdateHandler(ctx, name, func(_ workflow.Context, messages []Message) error {
+			take(messages...)
+			return nil
+		})
+	}
+	return workflow.SetUpdateHandler(ctx, name, func(_ workflow.Context, m Message) error {
+		m.Kind = name
+		take(m)
+		return nil
+	})
 }
 
 // takeCommands registers the updates and the query.

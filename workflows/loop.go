@@ -66,6 +66,7 @@ type loop[S machine[S, E, F, V], E, F, V any] struct {
 
 	ctx     workflow.Context // outlives a cancellation
 	signals []mailbox
+	told    []Message    // facts that came by update
 	open    map[int]bool // effects under way, by Seq
 	lane    []F          // effects that wait for their turn
 	running bool         // the lane's coroutine
@@ -92,6 +93,9 @@ func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {
 	commands, facts := l.story.Messages()
 	for _, name := range append(facts, bundle) {
 		l.signals = append(l.signals, mailbox{name, workflow.GetSignalChannel(ctx, name)})
+		if err := l.takeFacts(ctx, name); err != nil {
+			return l.state.View(), err
+		}
 	}
 	if err := l.takeCommands(ctx, commands); err != nil {
 		return l.state.View(), err
@@ -138,7 +142,7 @@ func (l *loop[S, E, F, V]) rests() bool {
 }
 
 func (l *loop[S, E, F, V]) pending() bool {
-	return slices.ContainsFunc(l.signals, func(m mailbox) bool { return m.from.Len() > 0 })
+	return len(l.told) > 0 || slices.ContainsFunc(l.signals, func(m mailbox) bool { return m.from.Len() > 0 })
 }
 
 // full reports whether this run's history has grown enough.

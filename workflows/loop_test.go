@@ -35,6 +35,13 @@ func fact(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Durat
 	env.RegisterDelayedCallback(func() { env.SignalWorkflow(kind, message(t, t0.Add(after), kind, e)) }, after)
 }
 
+// informed tells facts by an update after a while of virtual time, as activities.Inform does.
+func informed(env *testsuite.TestWorkflowEnvironment, after time.Duration, name string, payload any) *reply {
+	r := &reply{}
+	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(name, "", r, payload) }, after)
+	return r
+}
+
 // signIn signs in at once; phone 1001 is registered.
 func signIn(t *testing.T, env *testsuite.TestWorkflowEnvironment) *reply {
 	t.Helper()
@@ -98,6 +105,29 @@ func TestSession_SaveFindsACall_CallIsToldAndTheAnswerShowsTheOffer(t *testing.T
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, agent.Reserved, ready.view.State)
 	require.Contains(t, w.transcript(), "tell call:acme.example:c1 matched")
+}
+
+// A worker that took the update may have died before it said so: the same comes as a signal.
+func TestSession_FactsComeByUpdateAndAgainBySignal_HappenOnce(t *testing.T) {
+	t.Parallel()
+	env, w := stage(t)
+	signIn(t, env)
+	command(t, env, time.Second, agent.GoReady{})
+	offered := message(t, t0.Add(2*time.Second), "offered", agent.Offered{Offer: agent.Offer{ID: "c1/1", Call: "c1", Class: leg.InboundQueue, Queue: "support", At: t0, Deadline: t0.Add(time.Minute)}})
+	established := message(t, t0.Add(3*time.Second), "established", agent.Established{Call: "c1", Offer: "c1/1", Class: leg.InboundQueue})
+	ended := message(t, t0.Add(4*time.Second), "call_ended", agent.CallEnded{Call: "c1", Class: leg.InboundQueue, Cause: leg.Hangup})
+	ended.Source, ended.Number = "node-1", 7
+	one := informed(env, 2*time.Second, "offered", offered)
+	both := informed(env, 4*time.Second, "facts", []workflows.Message{established, ended})
+	for _, m := range []workflows.Message{offered, established, ended} {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(m.Kind, m) }, 5*time.Second)
+	}
+	out := command(t, env, time.Minute, agent.SignOut{})
+	env.ExecuteWorkflow(workflows.AgentSession, session())
+	require.NoError(t, env.GetWorkflowError())
+	require.True(t, one.done && both.done)
+	require.Equal(t, agent.LoggedOff, out.view.State)
+	require.Equal(t, []string{"save NotReady LOGIN", "save Ready ", "save Reserved ", "save WorkingAfterCall ", "save Ready ", "save LoggedOff "}, w.transcript())
 }
 
 func TestSession_MatchedCallIsOverAlready_SessionIsToldThatTheOfferIs(t *testing.T) {

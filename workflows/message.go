@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/activities"
@@ -31,7 +33,7 @@ var AgentCommands = []agent.Kind{
 	agent.KindBind, agent.KindWrapUp, agent.KindSignOut, agent.KindTouch,
 }
 
-// AgentFacts are the signals that AgentSession takes.
+// AgentFacts are the facts that AgentSession takes, as signals and as updates.
 var AgentFacts = []agent.Kind{
 	agent.KindOffered, agent.KindOfferEnded, agent.KindEstablished, agent.KindCallStarted,
 	agent.KindCallEnded, agent.KindDeviceChanged, agent.KindProfileChanged,
@@ -40,10 +42,15 @@ var AgentFacts = []agent.Kind{
 // CallCommands are the updates that Call takes.
 var CallCommands = []call.Kind{call.KindHangUp}
 
-// CallFacts are the signals that Call takes.
+// CallFacts are the facts that Call takes, as signals and as updates.
 var CallFacts = []call.Kind{
 	call.KindMatched, call.KindRinging, call.KindRingEnded, call.KindOfferRefused, call.KindLegEnded,
 	call.KindLegHeld, call.KindNodeLost,
+}
+
+// IsFact reports whether name is that of a fact, or of several, and not of a command.
+func IsFact(name string) bool {
+	return name == activities.Bundle || slices.Contains(AgentFacts, agent.Kind(name)) || slices.Contains(CallFacts, call.Kind(name))
 }
 
 // Registry is where workflows are registered: a worker or a replayer.

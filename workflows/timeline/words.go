@@ -45,13 +45,18 @@ func (r *reader) began(e *historypb.HistoryEvent) {
 
 func (r *reader) signaled(e *historypb.HistoryEvent) {
 	a := e.GetWorkflowExecutionSignaledEventAttributes()
+	r.facts(e, a.GetSignalName(), a.GetInput())
+}
+
+// facts tells what a signal, or an update of the same name, brought.
+func (r *reader) facts(e *historypb.HistoryEvent, name string, input *commonpb.Payloads) {
 	var messages []activities.Message
-	if a.GetSignalName() == activities.Bundle {
-		_ = data.FromPayloads(a.GetInput(), &messages) // what can't be read is told by its name
+	if name == activities.Bundle {
+		_ = data.FromPayloads(input, &messages) // what can't be read is told by its name
 	} else {
 		var m activities.Message
-		_ = data.FromPayloads(a.GetInput(), &m) // likewise
-		m.Kind = a.GetSignalName()
+		_ = data.FromPayloads(input, &m) // likewise
+		m.Kind = name
 		messages = append(messages, m)
 	}
 	for _, m := range messages {
@@ -59,9 +64,15 @@ func (r *reader) signaled(e *historypb.HistoryEvent) {
 	}
 }
 
+// accepted tells an update: a command, or facts, whose acceptance is all that there is
+// to tell of them.
 func (r *reader) accepted(e *historypb.HistoryEvent) {
 	a := e.GetWorkflowExecutionUpdateAcceptedEventAttributes()
 	input := a.GetAcceptedRequest().GetInput()
+	if workflows.IsFact(input.GetName()) {
+		r.facts(e, input.GetName(), input.GetArgs())
+		return
+	}
 	var m activities.Message
 	_ = data.FromPayloads(input.GetArgs(), &m) // what can't be read is told by its name
 	m.Kind = input.GetName()
@@ -72,7 +83,10 @@ func (r *reader) accepted(e *historypb.HistoryEvent) {
 
 func (r *reader) answered(e *historypb.HistoryEvent) {
 	a := e.GetWorkflowExecutionUpdateCompletedEventAttributes()
-	text := r.updates[a.GetAcceptedEventId()]
+	text, command := r.updates[a.GetAcceptedEventId()]
+	if !command {
+		return
+	}
 	if f := a.GetOutcome().GetFailure(); f != nil {
 		r.add(e, markAnswer, "%s: refused, %s", text, f.GetMessage())
 		return
