@@ -44,7 +44,14 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if dryRun || len(changes) == 0 {
 			return nil
 		}
+		before, err := profiles(ctx, tx, doc.Tenant.Domain)
+		if err != nil {
+			return err
+		}
 		if err := write(ctx, tx, wanted); err != nil {
+			return err
+		}
+		if err := noteProfiles(ctx, tx, doc.Tenant.Domain, before); err != nil {
 			return err
 		}
 		return directoryChanged(ctx, tx, doc.Tenant.Domain)

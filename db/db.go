@@ -101,6 +101,7 @@ type DB struct {
 	log    *slog.Logger
 
 	routes  routeCache
+	logins  loginCache
 	nudges  nudges
 	settled atomic.Int64 // seq up to which all events are known to be visible: see settle
 

@@ -142,6 +142,7 @@ func (d *DB) listener() {
 	for d.life.Err() == nil {
 		err := d.hear()
 		d.routes.distrust()
+		d.logins.distrust()
 		if d.life.Err() != nil {
 			return
 		}
@@ -164,7 +165,7 @@ func (d *DB) hear() error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.Background()) }() // only listened on
-	channels := []string{channelEvents, channelDirectory}
+	channels := []string{channelEvents, channelDirectory, channelRevoked}
 	if d.nudges.onPrompt() != nil {
 		channels = append(channels, channelRings)
 	}
@@ -174,6 +175,7 @@ func (d *DB) hear() error {
 		}
 	}
 	d.routes.trust()
+	d.logins.trust()
 	d.nudges.wake() // what was written while nobody listened
 	d.nudges.directoryChanged("")
 	for {
@@ -184,6 +186,8 @@ func (d *DB) hear() error {
 		switch n.Channel {
 		case channelEvents:
 			d.nudges.wake()
+		case channelRevoked:
+			d.logins.revoked(n.Payload)
 		case channelRings:
 			d.nudges.onPrompt()(n.Payload)
 		case channelDirectory:

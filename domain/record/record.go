@@ -82,3 +82,20 @@ type AuditEntry struct {
 	Source string          `json:"source"`
 	Result string          `json:"result"`
 }
+
+// Answer is what was answered to a request with an Idempotency-Key, for its repeats.
+type Answer struct {
+	Tenant    id.Tenant
+	User      id.User
+	Operation string // of the API
+	Key       string // the client's
+	Request   []byte // hash of what was asked
+	Body      json.RawMessage
+	Expires   time.Time
+}
+
+// ProfileChange says that the directory's entry of an agent changed, or is gone.
+type ProfileChange struct {
+	Seq   int64 // rises with each change of an agent
+	Agent agent.Ref
+}
