@@ -25,16 +25,25 @@ func (n *step) deviceChanged(e DeviceChanged) {
 }
 
 // profileChanged takes over what the directory says now. Queues keep their
-// check-in; a binding that was the whole profile follows it.
-func (n *step) profileChanged(p Profile) {
-	whole := slices.Equal(n.Binding.Addresses, n.Profile.Addresses)
+// check-in; a binding that was the whole profile follows it. Of devices that were bound
+// before, the session knows better than the directory which are reachable: what changed
+// in between is told to it in order.
+func (n *step) profileChanged(e ProfileChanged) {
+	p, bound := e.Profile, n.Binding.Addresses
+	whole := slices.Equal(bound, n.Profile.Addresses)
 	n.Profile = p
 	n.Members = n.merged(p.Queues)
 	if n.Status == LoggedOff {
 		return
 	}
 	if whole {
-		n.bindTo(p.Addresses, n.Binding.Reachable)
+		reachable := slices.Clone(n.Binding.Reachable)
+		for _, d := range e.Reachable {
+			if !slices.ContainsFunc(bound, func(a leg.Address) bool { return a.Device == d }) {
+				reachable = append(reachable, d)
+			}
+		}
+		n.bindTo(p.Addresses, reachable)
 	}
 	n.loseDevice()
 }

@@ -141,8 +141,12 @@ type (
 		Device    id.Device `json:"device"`
 		Reachable bool      `json:"reachable"`
 	}
-	// ProfileChanged happens when the directory's entry of the agent changed.
-	ProfileChanged struct{ Profile Profile }
+	// ProfileChanged happens when the directory's entry of the agent changed. Reachable
+	// are those of the profile's devices that are reachable then; nil: not known.
+	ProfileChanged struct {
+		Profile   Profile     `json:"profile"`
+		Reachable []id.Device `json:"reachable,omitempty"`
+	}
 	// LeaseExpired happens when an offer's lease ran out and nobody reported its end.
 	LeaseExpired struct{ Offer id.Offer }
 	// WrapUpElapsed happens when wrap-up time is over (SEED-98, SEED-99).

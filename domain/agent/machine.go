@@ -97,7 +97,7 @@ func (n *step) apply(e Event) {
 	case DeviceChanged:
 		n.deviceChanged(e)
 	case ProfileChanged:
-		n.profileChanged(e.Profile)
+		n.profileChanged(e)
 	case LeaseExpired:
 		n.leaseExpired(e)
 	case WrapUpElapsed:

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +115,9 @@ func special(st *story, a golden.Act) agent.Event {
 	case "offered":
 		return agent.Offered{Offer: offerOf(a)}
 	case "profile_changed":
-		return agent.ProfileChanged{Profile: profileOf(st.T, a.Args)}
+		settings := maps.Clone(a.Args)
+		delete(settings, "reachable")
+		return agent.ProfileChanged{Profile: profileOf(st.T, settings), Reachable: devices(a.Args["reachable"])}
 	case "done":
 		d := agent.Done{Seq: st.Owed(a.Args["what"])}
 		if a.Args["reserved"] != "" {
