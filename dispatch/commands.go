@@ -36,6 +36,9 @@ func (d *Dispatcher) SignIn(ctx context.Context, ref agent.Ref, user id.User, e 
 		s := agent.New(ref, user, profile, d.conf.Now())
 		reply, err := d.signIn(ctx, s, update)
 		if err == nil {
+			if reply.Created {
+				d.renew(ctx, ref, profile)
+			}
 			return reply.View, reply.Created, nil
 		}
 		var view agent.View
@@ -70,7 +73,7 @@ func (d *Dispatcher) Agent(ctx context.Context, ref agent.Ref, e agent.Event) (a
 	if err == nil {
 		err = d.update(ctx, update, &reply)
 	}
-	if err == nil {
+	if err == nil || closed(err) && d.answered(ctx, update, &reply) {
 		return reply.View, nil
 	}
 	var view agent.View
@@ -139,7 +142,7 @@ func (d *Dispatcher) HangUp(ctx context.Context, ref call.Ref, e call.HangUp) (c
 	if err == nil {
 		err = d.update(ctx, update, &reply)
 	}
-	if err == nil {
+	if err == nil || closed(err) && d.answered(ctx, update, &reply) {
 		return reply.View, nil
 	}
 	var view call.View
