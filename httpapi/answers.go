@@ -1,14 +1,17 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
 	"holdfast/domain/fault"
+	"holdfast/domain/record"
 )
 
 const (
@@ -18,16 +21,26 @@ const (
 	// maxAnswers bounds their memory; beyond it the oldest are forgotten first. The
 	// sessions and calls know the keys of their last commands besides.
 	maxAnswers = 10_000
+	// sharedLife is how long the vault keeps the answers to what begins or ends a
+	// session, and shareWithin bounds the writing of one.
+	sharedLife  = 24 * time.Hour
+	shareWithin = 2 * time.Second
 )
+
+// shared are the operations whose answers are kept in the vault as well: a session that
+// is over can't know the keys of what began or ended it, once there is another one.
+var shared = map[string]bool{"sign-in": true, "sign-out": true, "force-sign-out": true}
 
 // answers keeps what was answered to requests with an Idempotency-Key, so that a
 // repeat gets the same answer word by word. That a repeat has no second effect
 // does not hang on it: the key goes with the command into the workflow.
 type answers struct {
-	now  func() time.Time
-	mu   sync.Mutex
-	kept map[answerKey]*kept
-	age  []answerKey // oldest first
+	now   func() time.Time
+	vault Vault
+	log   *slog.Logger
+	mu    sync.Mutex
+	kept  map[answerKey]*kept
+	age   []answerKey // oldest first
 }
 
 type answerKey struct {
@@ -43,8 +56,13 @@ type kept struct {
 	until   time.Time
 }
 
-func newAnswers(now func() time.Time) *answers {
-	return &answers{now: now, kept: map[answerKey]*kept{}}
+func newAnswers(c Config) *answers {
+	return &answers{now: c.Now, vault: c.Vault, log: c.Log, kept: map[answerKey]*kept{}}
+}
+
+// reused refuses a key that was used for another request.
+func reused() error {
+	return &fault.Error{Kind: fault.Invalid, Code: "idempotency_key_reused", Sentence: "This Idempotency-Key was used for another request; take a new one."}
 }
 
 // once runs do, unless the same request was answered before under this key. A
@@ -59,10 +77,10 @@ func once[O any](ctx context.Context, a *answers, key answerKey, request any, do
 	for {
 		k, first := a.enter(key, sum)
 		if k.request != sum {
-			return nil, &fault.Error{Kind: fault.Invalid, Code: "idempotency_key_reused", Sentence: "This Idempotency-Key was used for another request; take a new one."}
+			return nil, reused()
 		}
 		if first {
-			out, err := do()
+			out, err := remembered(ctx, a, key, sum, do)
 			a.leave(key, k, out, err)
 			return out, err
 		}
@@ -75,6 +93,39 @@ func once[O any](ctx context.Context, a *answers, key answerKey, request any, do
 			return out, nil
 		}
 	}
+}
+
+// remembered runs do, unless the vault has its answer.
+func remembered[O any](ctx context.Context, a *answers, key answerKey, sum [sha256.Size]byte, do func() (*O, error)) (*O, error) {
+	if !shared[key.operation] {
+		return do()
+	}
+	asked := record.Answer{Tenant: key.person.tenant, User: key.person.name, Operation: key.operation, Key: key.key, Request: sum[:]}
+	known, err := a.vault.Answer(ctx, asked)
+	if err == nil && !bytes.Equal(known.Request, sum[:]) {
+		return nil, reused()
+	}
+	if err == nil {
+		out := new(O)
+		return out, fault.E(fault.Internal, "read answer", json.Unmarshal(known.Body, out))
+	}
+	if fault.KindOf(err) != fault.NotFound {
+		return nil, unavailable("look up answer", err)
+	}
+	out, err := do()
+	if err == nil {
+		asked.Body, err = json.Marshal(out)
+	}
+	if err != nil {
+		return out, err
+	}
+	asked.Expires = a.now().Add(sharedLife)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shareWithin)
+	defer cancel()
+	if err := a.vault.KeepAnswer(late, asked); err != nil {
+		a.log.Warn("An answer could not be kept for repeats; the session's workflow has it for as long as there is no other.", "err", err)
+	}
+	return out, nil
 }
 
 // enter returns what is kept under key, or makes the entry and says that the

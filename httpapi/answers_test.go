@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"holdfast/domain/agent"
 	"holdfast/domain/fault"
+	"holdfast/domain/id"
 )
 
 // A command repeated with the same Idempotency-Key gives the same answer and has no second effect.
@@ -38,8 +40,43 @@ func TestIdempotencyKey_ARepeatGetsTheSameAnswerWithoutASecondEffect(t *testing.
 
 	require.Equal(t, http.StatusOK, h.ask("1002", "POST", "/v1/agent-session", `{"interface":"phone"}`, "Idempotency-Key", "a").Code,
 		"another person's key is another key")
-	now = now.Add(answersLife + time.Second)
-	require.Equal(t, http.StatusNotFound, signIn("a").Code, "forgotten after a while")
+}
+
+// What began or ended a session is answered by whichever process is asked, also by one
+// that was started since; other answers are forgotten after a while.
+func TestIdempotencyKey_OfWhatBeginsOrEndsASession_IsKnownToAllProcesses(t *testing.T) {
+	t.Parallel()
+	now := noon
+	h := newHouse(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	type request struct{ user, method, path, body string }
+	ask := func(r request, key string) answer {
+		return h.ask(id.User(r.user), r.method, r.path, r.body, "Idempotency-Key", key)
+	}
+	first := map[request]answer{
+		{"1001", "POST", "/v1/agent-session", `{"interface":"phone"}`}:                      {},
+		{"1001", "DELETE", "/v1/agent-session", ""}:                                         {},
+		{"supervisor", "POST", "/v1/agents/1002/session/sign-out", `{"reason":"MEETING"}`}: {},
+	}
+	for r := range first {
+		first[r] = ask(r, "k")
+		require.Less(t, first[r].Code, 300, first[r].Body)
+	}
+	require.Len(t, h.commands.asked, 3)
+	ready := request{"1001", "POST", "/v1/agent-session/ready", ""}
+	require.Equal(t, http.StatusOK, ask(ready, "k").Code)
+
+	h.api.answers = newAnswers(h.api.config) // another process
+	clear(h.commands.views)
+	for r, a := range first {
+		again := ask(r, "k")
+		require.Equal(t, a.Code, again.Code, again.Body)
+		require.JSONEq(t, a.Body.String(), again.Body.String())
+	}
+	require.Len(t, h.commands.asked, 4)
+	require.Equal(t, http.StatusNotFound, ask(ready, "k").Code, "its workflow answers that")
+	require.Equal(t, http.StatusNotFound, ask(request{"1001", "DELETE", "/v1/agent-session", ""}, "another").Code)
+	other := ask(request{"1001", "POST", "/v1/agent-session", `{"interface":"web"}`}, "k")
+	require.Equal(t, "idempotency_key_reused", other.body["code"])
 }
 
 func TestIdempotencyKey_ForAnotherRequestIsRefused(t *testing.T) {
@@ -68,7 +105,7 @@ func TestIdempotencyKey_ARefusalIsNotKept(t *testing.T) {
 
 func TestAnswers_AtTheSameTimeOneIsCarriedOutAndAllGetItsAnswer(t *testing.T) {
 	t.Parallel()
-	a := newAnswers(time.Now)
+	a := newAnswers(Config{Now: time.Now, Vault: newVault(), Log: slog.New(slog.DiscardHandler)})
 	key := answerKey{operation: "ready", key: "k"}
 	begun, finish := make(chan struct{}), make(chan struct{})
 	var runs int

@@ -153,7 +153,7 @@ func (a *API) hangUp(ctx context.Context, in *hangUpInput) (*callOutput, error) 
 	if v.Phase == call.Ended {
 		return &callOutput{Body: callOf(v)}, nil // what is asked for is so already
 	}
-	e := call.HangUp{User: string(p.Name), Key: in.key("hang-up")}
+	e := call.HangUp{User: string(p.Name), Key: in.keyOf(p, "hang-up")}
 	if in.Body != nil {
 		e.Reason = in.Body.Reason.clean()
 	}

@@ -93,7 +93,7 @@ func TestHangUp_OwnCallOrASubordinates(t *testing.T) {
 	a := h.ask("1001", "POST", "/v1/calls/own/hang-up", `{"reason":"wrong number"}`, "Idempotency-Key", "k")
 	require.Equal(t, http.StatusOK, a.Code, a.Body)
 	require.Equal(t, "Ended", a.body["phase"])
-	require.Equal(t, call.HangUp{User: "1001", Key: "hang-up:k", Reason: "wrong number"}, h.commands.hungUp[0])
+	require.Equal(t, call.HangUp{User: "1001", Key: `hang-up:"1001":k`, Reason: "wrong number"}, h.commands.hungUp[0])
 	require.Equal(t, http.StatusOK, h.ask("supervisor", "POST", "/v1/calls/own/hang-up", "").Code)
 	require.Equal(t, http.StatusOK, h.ask("supervisor", "POST", "/v1/calls/waits/hang-up", "").Code)
 	refused := h.ask("supervisor", "POST", "/v1/calls/other/hang-up", "")

@@ -225,6 +225,7 @@ type house struct {
 	api      *API
 	commands *commands
 	reader   *reader
+	vault    *vault
 	feed     *source
 	now      func() time.Time
 }
@@ -252,6 +253,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
 	h := &house{t: t, commands: &commands{views: map[agent.Ref]agent.View{}, created: true}, feed: &source{events: make(chan event.Event, 16)}}
+	h.vault = newVault()
 	h.reader = &reader{users: map[id.User]account.User{}, queues: map[id.Queue]record.QueueLive{}}
 	for name, u := range map[id.User]account.User{
 		"1001":       {Agent: "1001", Roles: []account.Role{account.Regular}},
@@ -271,7 +273,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	}
 	h.commands.views[agent.Ref{Tenant: tenant, Agent: "1003"}] = sessionFixture("1003", "second")
 	c := Config{
-		Commands: h.commands, Reader: h.reader, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
+		Commands: h.commands, Reader: h.reader, Vault: h.vault, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
 		TemporalUI: "http://127.0.0.1:8233", Heartbeat: time.Hour,
 	}
 	for _, f := range change {
@@ -296,7 +298,7 @@ func sessionFixture(a id.Agent, team id.Team) agent.View {
 // token signs a user in without the cost of a password.
 func (h *house) token(user id.User) string {
 	h.t.Helper()
-	token, err := h.api.tokens.issue(h.reader.users[user], forAccess, accessLife)
+	token, err := h.api.tokens.issue(h.reader.users[user], "login of "+string(user), forAccess, accessLife)
 	require.NoError(h.t, err)
 	return token
 }
@@ -320,8 +322,13 @@ func (a answer) fields() map[string]string {
 // ask sends a request as user ("" = nobody); headers are pairs.
 func (h *house) ask(user id.User, method, path, body string, headers ...string) answer {
 	h.t.Helper()
+	return h.askFrom("127.0.0.9", user, method, path, body, headers...)
+}
+
+func (h *house) askFrom(address string, user id.User, method, path, body string, headers ...string) answer {
+	h.t.Helper()
 	r := httptest.NewRequestWithContext(h.t.Context(), method, path, strings.NewReader(body))
-	r.RemoteAddr = "127.0.0.9:4000"
+	r.RemoteAddr = address + ":4000"
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}

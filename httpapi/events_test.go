@@ -193,9 +193,11 @@ func TestEvents_GoOnBehindTheLastSeenWithoutASnapshot(t *testing.T) {
 	require.Equal(t, "4", l.next().id, "beyond the subscription's start it comes once")
 	require.Equal(t, "5", l.next().id)
 
-	ahead := h.listen("1001", "Last-Event-ID", "4") // it has followed another process, which was ahead of this one
-	h.feed.events <- h.reader.log[3]
-	h.feed.events <- h.reader.log[4]
+	other := newHouse(t)
+	other.feed.from = 3
+	ahead := other.listen("1001", "Last-Event-ID", "4") // it has followed another process, which was ahead of this one
+	other.feed.events <- h.reader.log[3]
+	other.feed.events <- h.reader.log[4]
 	require.Equal(t, "5", ahead.next().id)
 }
 
@@ -217,7 +219,7 @@ func TestEvents_EndWhenTokenExpiresRightsChangeOrWeStop(t *testing.T) {
 	t.Parallel()
 	past := newHouse(t)
 	u := past.reader.users["1001"]
-	short, err := past.api.tokens.issue(u, forAccess, 300*time.Millisecond)
+	short, err := past.api.tokens.issue(u, "a login", forAccess, 300*time.Millisecond)
 	require.NoError(t, err)
 	l := past.listen("1001", "Authorization", "Bearer "+short)
 	l.next()

@@ -45,7 +45,7 @@ func (a *API) force(ctx context.Context, operation string, in *forcedInput, comm
 		a.audit.add(p, "agent-session."+operation, "agent:"+string(ref.Agent), err)
 		return nil, err
 	}
-	by := agent.Actor{User: string(p.Name), Forced: true, Key: in.key(operation)}
+	by := agent.Actor{User: string(p.Name), Forced: true, Key: in.keyOf(p, operation)}
 	return a.command(ctx, ref, command(by))
 }
 

@@ -2,9 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
-	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -26,17 +25,19 @@ func wrongLogin() error {
 	return &fault.Error{Kind: fault.Unauthenticated, Op: "login", Code: "wrong_login", Sentence: "Tenant, user name or password is wrong."}
 }
 
-// Origin is where a request came from: the client's address, and whether the
-// connection is encrypted.
+// Origin is where a request came from: the client's address, whether the connection is
+// encrypted, and the access token that came along, if any.
 type Origin struct {
 	address string
 	secure  bool
+	bearer  string
 }
 
 // Resolve implements huma.Resolver.
 func (o *Origin) Resolve(ctx huma.Context) []error {
 	o.address = humagin.Unwrap(ctx).ClientIP()
 	o.secure = ctx.TLS() != nil
+	o.bearer, _ = bearer(ctx.Header("Authorization"))
 	return nil
 }
 
@@ -83,72 +84,112 @@ func (a *API) registerSignIn() {
 func (a *API) login(ctx context.Context, in *loginInput) (*tokenOutput, error) {
 	tenant, name := id.Tenant(in.Body.Tenant.clean()), id.User(in.Body.Username.clean())
 	who := attempt{tenant, name, sourceOf(in.address)}
-	if wait := a.throttle.wait(who); wait > 0 {
-		a.metrics.logins.WithLabelValues("slowed").Inc()
-		return nil, slowDown(wait, "too_many_logins", "Too many wrong passwords; try again in %d seconds.", int(wait.Seconds())+1)
+	if err := a.slowed(ctx, who); err != nil { // before it waits for its turn
+		return nil, err
+	}
+	leave, err := a.passwords.turn(ctx, who.address)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if err := a.slowed(ctx, who); err != nil { // those who came at once have had theirs
+		return nil, err
 	}
 	u, err := a.config.Reader.User(ctx, tenant, name)
-	known := err == nil
+	found := err == nil
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, unavailable("login", err)
 	}
 	hash := u.PasswordHash
-	if !known || u.Disabled {
+	if !found || u.Disabled {
 		hash = "" // the dummy: the same work as for a known user
 	}
-	right, err := a.passwords.verify(ctx, who.address, in.Body.Password, hash)
+	right, err := a.passwords.matches(in.Body.Password, hash)
 	if err != nil {
 		return nil, err
 	}
 	if !right {
-		a.throttle.failed(who)
 		a.metrics.logins.WithLabelValues("wrong").Inc()
-		if known {
+		if found {
 			a.audit.add(person{User: u, address: in.address}, "login", "user:"+string(name), wrongLogin())
+		}
+		if err := a.throttle.failed(ctx, who); err != nil {
+			return nil, err
 		}
 		return nil, wrongLogin()
 	}
-	a.throttle.succeeded(who)
+	if err := a.throttle.succeeded(ctx, who); err != nil {
+		return nil, err
+	}
 	a.metrics.logins.WithLabelValues("ok").Inc()
 	a.audit.add(person{User: u, address: in.address}, "login", "user:"+string(name), nil)
-	return a.grant(u, in.Origin)
+	return a.grant(u, rand.Text(), in.Origin)
+}
+
+// slowed refuses an attempt that must wait.
+func (a *API) slowed(ctx context.Context, who attempt) error {
+	wait, err := a.throttle.wait(ctx, who)
+	if err != nil || wait == 0 {
+		return err
+	}
+	a.metrics.logins.WithLabelValues("slowed").Inc()
+	return slowDown(wait, "too_many_logins", "Too many wrong passwords; try again in %d seconds.", int(wait.Seconds())+1)
+}
+
+// signedOut is the answer to a token that was given up, or is none.
+func signedOut(op string) error {
+	return &fault.Error{Kind: fault.Unauthenticated, Op: op, Code: "signed_out", Sentence: "You are signed out; sign in again."}
 }
 
 // refresh gives a new access token and a new refresh token. The old one stays good
 // until it expires: two tabs may refresh at once.
 func (a *API) refresh(ctx context.Context, in *refreshInput) (*tokenOutput, error) {
-	expired := &fault.Error{Kind: fault.Unauthenticated, Op: "refresh", Code: "signed_out", Sentence: "You are signed out; sign in again."}
 	c, err := a.tokens.verify(in.Token, forRefresh)
-	if err != nil || a.revoked.has(c.ID) {
-		return nil, expired
+	if err != nil {
+		return nil, signedOut("refresh")
+	}
+	revoked, err := a.config.Vault.RevokedNow(ctx, c.Tenant, c.login())
+	if err != nil {
+		return nil, unavailable("refresh", err)
 	}
 	u, err := a.config.Reader.User(ctx, c.Tenant, id.User(c.Subject))
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, unavailable("refresh", err)
 	}
-	if err != nil || u.Disabled || fingerprint(u) != c.Password {
-		return nil, expired
+	if err != nil || revoked || u.Disabled || fingerprint(u) != c.Password {
+		return nil, signedOut("refresh")
 	}
-	return a.grant(u, in.Origin)
+	return a.grant(u, c.login(), in.Origin)
 }
 
-// logout takes the refresh token back. Without one it succeeds as well.
+// logout ends the sign-in that the refresh cookie or the access token goes back to, with
+// all its tokens, in all processes. Without either it succeeds as well.
 func (a *API) logout(ctx context.Context, in *refreshInput) (*logoutOutput, error) {
-	if c, err := a.tokens.verify(in.Token, forRefresh); err == nil {
-		a.revoked.add(c.ID, c.ExpiresAt.Time)
+	ended := map[string]bool{}
+	for p, token := range map[purpose]string{forRefresh: in.Token, forAccess: in.bearer} {
+		c, err := a.tokens.verify(token, p)
+		if err != nil || ended[c.login()] {
+			continue
+		}
+		// No token of it that another process gives out at this moment lives longer.
+		until := a.now().Add(refreshLife + 2*clockSkew)
+		if err := a.config.Vault.Revoke(ctx, c.Tenant, c.login(), until); err != nil {
+			return nil, unavailable("logout", err)
+		}
+		ended[c.login()] = true
 		u := account.User{Tenant: c.Tenant, Name: id.User(c.Subject)}
 		a.audit.add(person{User: u, address: in.address}, "logout", "user:"+c.Subject, nil)
 	}
 	return &logoutOutput{Cookie: a.cookie("", -1, in.secure)}, nil
 }
 
-// grant issues the pair of tokens.
-func (a *API) grant(u account.User, from Origin) (*tokenOutput, error) {
-	access, err := a.tokens.issue(u, forAccess, accessLife)
+// grant issues the pair of tokens of a sign-in.
+func (a *API) grant(u account.User, login string, from Origin) (*tokenOutput, error) {
+	access, err := a.tokens.issue(u, login, forAccess, accessLife)
 	if err != nil {
 		return nil, err
 	}
-	refresh, err := a.tokens.issue(u, forRefresh, refreshLife)
+	refresh, err := a.tokens.issue(u, login, forRefresh, refreshLife)
 	if err != nil {
 		return nil, err
 	}
@@ -167,34 +208,4 @@ func (a *API) cookie(value string, maxAge int, secure bool) string {
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure || a.config.SecureCookies,
 	}
 	return c.String()
-}
-
-// revoked remembers the refresh tokens that were given up in this process until
-// they expire by themselves.
-type revoked struct {
-	now func() time.Time
-	mu  sync.Mutex
-	ids map[string]time.Time
-}
-
-func newRevoked(now func() time.Time) *revoked {
-	return &revoked{now: now, ids: map[string]time.Time{}}
-}
-
-func (r *revoked) add(token string, until time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for t, end := range r.ids {
-		if r.now().After(end) {
-			delete(r.ids, t)
-		}
-	}
-	r.ids[token] = until
-}
-
-func (r *revoked) has(token string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, ok := r.ids[token]
-	return ok
 }

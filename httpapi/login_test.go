@@ -92,38 +92,122 @@ func TestLogin_WhateverIsWrong_SameAnswerSameWork(t *testing.T) {
 // Brute force slows down, for the one who guesses and nobody else.
 func TestLogin_GuessingSlowsDownOnlyTheGuesser(t *testing.T) {
 	t.Parallel()
-	now := noon
-	h := newHouse(t, func(c *Config) { c.Now = func() time.Time { return now } })
-	h.api.passwords.compare = func(password, _ string) (bool, error) { return password == "right", nil }
-	from := func(address, user, password string) answer {
-		r := h.ask("", "POST", "/v1/auth/login", login(tenant, user, password), "X-Test", address)
-		return r
+	h, now := newGuessing(t)
+	for range pairPace.free {
+		require.Equal(t, http.StatusUnauthorized, h.from("9", "1001", "wrong").Code)
 	}
-	for range freeTries {
-		require.Equal(t, http.StatusUnauthorized, from("", "1001", "wrong").Code)
-	}
-	a := from("", "1001", "right")
+	a := h.from("9", "1001", "right")
 	require.Equal(t, http.StatusTooManyRequests, a.Code, "even with the right password now")
 	require.Equal(t, "1", a.Header().Get("Retry-After"))
-	require.Equal(t, http.StatusOK, from("", "1002", "right").Code, "another account of the same office")
-	require.Zero(t, h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.10"}), "the owner, elsewhere, is not locked out")
+	require.Equal(t, http.StatusOK, h.from("9", "1002", "right").Code, "another account of the same office")
+	require.Zero(t, h.wait("10", "1001"), "the owner, elsewhere, is not locked out")
 
 	waits := []time.Duration{}
 	for range 9 {
-		now = now.Add(h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.9"}))
-		require.Equal(t, http.StatusUnauthorized, from("", "1001", "wrong").Code)
-		waits = append(waits, h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.9"}))
+		*now = now.Add(h.wait("9", "1001"))
+		require.Equal(t, http.StatusUnauthorized, h.from("9", "1001", "wrong").Code)
+		waits = append(waits, h.wait("9", "1001"))
 	}
 	require.Equal(t, []time.Duration{2, 4, 8, 16, 32, 60, 60, 60, 60}, each(waits, func(d time.Duration) time.Duration { return d / time.Second }))
-	now = now.Add(maxDelay)
-	require.Equal(t, http.StatusOK, from("", "1001", "right").Code, "the right password clears the slate")
-	require.Equal(t, http.StatusUnauthorized, from("", "1001", "wrong").Code)
-	require.Zero(t, h.api.throttle.wait(attempt{tenant, "1001", "127.0.0.9"}))
+	*now = now.Add(pairPace.most)
+	require.Equal(t, http.StatusOK, h.from("9", "1001", "right").Code, "the right password clears the slate")
+	require.Equal(t, http.StatusUnauthorized, h.from("9", "1001", "wrong").Code)
+	require.Zero(t, h.wait("9", "1001"))
 
-	for range freeTries {
-		from("", "nobody", "wrong")
+	for range pairPace.free {
+		h.from("9", "nobody", "wrong")
 	}
-	require.Equal(t, http.StatusTooManyRequests, from("", "nobody", "x").Code, "names that do not exist are slowed alike")
+	require.Equal(t, http.StatusTooManyRequests, h.from("9", "nobody", "x").Code, "names that do not exist are slowed alike")
+	*now = now.Add(forgetAfter + time.Second)
+	require.Equal(t, http.StatusUnauthorized, h.from("9", "nobody", "x").Code)
+	require.Zero(t, h.wait("9", "nobody"), "forgotten after a while")
+}
+
+// One address that tries many accounts is slowed down at all of them, but for those who
+// signed in from there before; their own mistakes there count for nobody else.
+func TestLogin_GuessingAtManyAccountsFromOneAddressSlowsDown(t *testing.T) {
+	t.Parallel()
+	h, now := newGuessing(t)
+	require.Equal(t, http.StatusOK, h.from("9", "1001", "right").Code)
+	for range pairPace.free - 1 {
+		require.Equal(t, http.StatusUnauthorized, h.from("9", "1001", "wrong").Code)
+	}
+	for n := range addressPace.free {
+		require.Equal(t, http.StatusUnauthorized, h.from("9", fmt.Sprint("user-", n), "wrong").Code, "%d", n)
+	}
+	require.Equal(t, http.StatusTooManyRequests, h.from("9", "1002", "right").Code)
+	require.Equal(t, http.StatusOK, h.from("9", "1001", "right").Code)
+	require.Equal(t, http.StatusOK, h.from("10", "1002", "right").Code)
+	for range 10 {
+		*now = now.Add(h.wait("9", "user-x"))
+		h.from("9", "user-x", "wrong")
+	}
+	require.Equal(t, addressPace.most, h.wait("9", "1002"))
+	*now = now.Add(addressPace.most)
+	require.Equal(t, http.StatusOK, h.from("9", "1002", "right").Code)
+}
+
+// One account that is tried from many addresses is slowed down at all of them, but for
+// those from which its owner signed in before.
+func TestLogin_GuessingAtOneAccountFromManyAddressesSlowsDown(t *testing.T) {
+	t.Parallel()
+	h, now := newGuessing(t)
+	require.Equal(t, http.StatusOK, h.from("9", "1001", "right").Code)
+	for n := range accountPace.free {
+		require.Equal(t, http.StatusUnauthorized, h.from(fmt.Sprint(20+n), "1001", "wrong").Code, "%d", n)
+	}
+	require.Equal(t, http.StatusTooManyRequests, h.from("10", "1001", "right").Code)
+	require.Equal(t, http.StatusOK, h.from("9", "1001", "right").Code, "from where its owner always signs in")
+	require.Equal(t, http.StatusOK, h.from("10", "1002", "right").Code, "another account")
+	for n := range 10 {
+		*now = now.Add(h.wait("10", "1001"))
+		h.from(fmt.Sprint(100+n), "1001", "wrong")
+	}
+	require.Equal(t, accountPace.most, h.wait("10", "1001"), "its owner in a new place waits no longer than that")
+	*now = now.Add(accountPace.most)
+	require.Equal(t, http.StatusOK, h.from("10", "1001", "right").Code)
+}
+
+// Those who try at once have no more tries than those who try one after the other.
+func TestLogin_GuessingAtOnceWinsNothing(t *testing.T) {
+	t.Parallel()
+	h, _ := newGuessing(t)
+	var mu sync.Mutex
+	heard, all := 0, sync.WaitGroup{}
+	h.api.passwords.compare = func(string, string) (bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard++
+		return false, nil
+	}
+	for range 40 {
+		all.Go(func() { h.from("9", "1001", "wrong") })
+	}
+	all.Wait()
+	require.LessOrEqual(t, heard, pairPace.free+cap(h.api.passwords.turns), "each that has its turn is counted before the next")
+}
+
+// guessing is a house whose only right password is "right".
+type guessing struct{ *house }
+
+func newGuessing(t *testing.T) (guessing, *time.Time) {
+	t.Helper()
+	now := noon
+	h := newHouse(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	h.api.passwords.compare = func(password, _ string) (bool, error) { return password == "right", nil }
+	return guessing{h}, &now
+}
+
+// from signs in from address 127.0.0.n.
+func (g guessing) from(n, user, password string) answer {
+	return g.askFrom("127.0.0."+n, "", "POST", "/v1/auth/login", login(tenant, user, password))
+}
+
+func (g guessing) wait(n, user string) time.Duration {
+	g.t.Helper()
+	wait, err := g.api.throttle.wait(g.t.Context(), attempt{tenant, id.User(user), "127.0.0." + n})
+	require.NoError(g.t, err)
+	return wait
 }
 
 func each[T, R any](all []T, f func(T) R) []R {
@@ -134,26 +218,8 @@ func each[T, R any](all []T, f func(T) R) []R {
 	return out
 }
 
-func TestThrottle_ForgetsAndIsBounded(t *testing.T) {
+func TestSourceOf_IsWhatOneClientHolds(t *testing.T) {
 	t.Parallel()
-	now := noon
-	th := newThrottle(func() time.Time { return now })
-	who := attempt{tenant, "1001", "a"}
-	for range freeTries {
-		th.failed(who)
-	}
-	require.NotZero(t, th.wait(who))
-	now = now.Add(forgetAfter + time.Second)
-	require.Zero(t, th.wait(who))
-	for i := range 3 * maxAttempts {
-		now = now.Add(time.Millisecond)
-		th.failed(attempt{tenant, id.User(fmt.Sprint(i)), "a"})
-	}
-	require.LessOrEqual(t, len(th.all), maxAttempts+1)
-	for i := range 3 * maxAttempts {
-		th.failed(attempt{tenant, id.User(fmt.Sprint("x", i)), "a"})
-	}
-	require.LessOrEqual(t, len(th.all), maxAttempts+1, "all in one instant")
 	require.Equal(t, "10.0.0.1", sourceOf("::ffff:10.0.0.1"))
 	require.Equal(t, "2001:db8::/64", sourceOf("2001:db8::1"))
 }
@@ -170,25 +236,33 @@ func TestPasswords_ConcurrencyIsBoundedPerAddressAndInAll(t *testing.T) {
 		<-leave
 		return true, nil
 	}
+	verify := func(ctx context.Context, address, password, hash string) (bool, error) {
+		leave, err := p.turn(ctx, address)
+		if err != nil {
+			return false, err
+		}
+		defer leave()
+		return p.matches(password, hash)
+	}
 	var done sync.WaitGroup
 	for range 3 {
-		done.Go(func() { _, _ = p.verify(t.Context(), "guesser", "g", "hash") })
+		done.Go(func() { _, _ = verify(t.Context(), "guesser", "g", "hash") })
 	}
 	require.Equal(t, "g", <-entered)
 	done.Go(func() {
-		ok, err := p.verify(t.Context(), "other", "o", "hash")
+		ok, err := verify(t.Context(), "other", "o", "hash")
 		require.NoError(t, err)
 		require.True(t, ok)
 	})
 	require.Equal(t, "o", <-entered, "the guesser holds one of the two turns")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = p.verify(ctx, "third", "t", "hash")
+	_, err = verify(ctx, "third", "t", "hash")
 	require.Equal(t, fault.TooMany, fault.KindOf(err))
 	close(leave)
 	done.Wait()
 	require.Empty(t, p.addresses)
-	_, err = p.verify(t.Context(), "x", "x", "")
+	_, err = verify(t.Context(), "x", "x", "")
 	require.NoError(t, err)
 }
 
@@ -210,7 +284,15 @@ func TestRefresh_GivesNewTokensUntilLogoutPasswordChangeOrDisabling(t *testing.T
 	require.Equal(t, http.StatusNoContent, out.Code)
 	require.Less(t, out.Result().Cookies()[0].MaxAge, 0)
 	require.Equal(t, http.StatusUnauthorized, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(again)).Code)
+	for _, a := range []answer{first, again} {
+		me := h.ask("", "GET", "/v1/me", "", "Authorization", "Bearer "+a.body["access_token"].(string))
+		require.Equal(t, http.StatusUnauthorized, me.Code, "every token of that login")
+		require.Equal(t, "signed_out", me.body["code"])
+		require.Equal(t, http.StatusUnauthorized, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(a)).Code)
+	}
 	require.Equal(t, http.StatusNoContent, h.ask("", "POST", "/v1/auth/logout", "").Code)
+	first = h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo"))
+	require.Equal(t, http.StatusOK, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first)).Code)
 
 	change := func(f func(*account.User)) {
 		defer h.reader.lock()()

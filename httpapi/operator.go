@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"holdfast/domain/fault"
 	"holdfast/web"
 )
 
@@ -34,7 +35,8 @@ type healthOutput struct{ Body healthView }
 
 type readyView struct {
 	Status  string   `json:"status" enum:"ready,not_ready"`
-	Missing []string `json:"missing" doc:"What is away: database, temporal, …"`
+	Missing []string `json:"missing" doc:"What is away: database, temporal, …; draining: it was asked to stop."`
+	Detail  string   `json:"detail,omitempty" doc:"Why, where there is more to say."`
 }
 
 type readyOutput struct {
@@ -85,15 +87,15 @@ func serve(mediaType string, document func() ([]byte, error)) gin.HandlerFunc {
 
 // ready names what is missing.
 func (a *API) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
-	out := &readyOutput{Status: http.StatusOK, Body: readyView{Status: "ready", Missing: missing(ctx, a.config.Checks, a.log)}}
+	out := &readyOutput{Status: http.StatusOK, Body: examine(ctx, a.config.Checks, a.log)}
 	if len(out.Body.Missing) > 0 {
-		out.Status, out.RetryAfter, out.Body.Status = http.StatusServiceUnavailable, "2", "not_ready"
+		out.Status, out.RetryAfter = http.StatusServiceUnavailable, "2"
 	}
 	return out, nil
 }
 
-// missing runs all checks at once and names those that fail.
-func missing(ctx context.Context, checks []Check, log *slog.Logger) []string {
+// examine runs all checks at once and names those that fail.
+func examine(ctx context.Context, checks []Check, log *slog.Logger) readyView {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	failed := make([]error, len(checks))
@@ -102,22 +104,26 @@ func missing(ctx context.Context, checks []Check, log *slog.Logger) []string {
 		wait.Go(func() { failed[i] = c.Run(ctx) })
 	}
 	wait.Wait()
-	names := []string{}
+	v := readyView{Status: "ready", Missing: []string{}}
 	for i, err := range failed {
-		if err != nil {
-			log.Debug("A check failed.", "check", checks[i].Name, "err", err)
-			names = append(names, checks[i].Name)
+		if err == nil {
+			continue
+		}
+		log.Debug("A check failed.", "check", checks[i].Name, "err", err)
+		v.Status, v.Missing = "not_ready", append(v.Missing, checks[i].Name)
+		if v.Detail == "" {
+			v.Detail = fault.Sentence(err) // written for people; the rest of the error is for operators
 		}
 	}
-	return names
+	return v
 }
 
 // Readiness answers as /readyz of the API does, for a process without it.
 func Readiness(checks []Check, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v, status := readyView{Status: "ready", Missing: missing(r.Context(), checks, log)}, http.StatusOK
+		v, status := examine(r.Context(), checks, log), http.StatusOK
 		if len(v.Missing) > 0 {
-			v.Status, status = "not_ready", http.StatusServiceUnavailable
+			status = http.StatusServiceUnavailable
 			w.Header().Set("Retry-After", "2")
 		}
 		w.Header().Set("Content-Type", "application/json")

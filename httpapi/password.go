@@ -64,25 +64,38 @@ func HashPassword(password string) (string, error) {
 	return hash, fault.E(fault.Internal, "hash password", err)
 }
 
-// verify reports whether password is the one of hash. An empty hash (there is no
-// such user) is compared with a dummy and never matches: the work is the same.
+// turn waits for the turn of an address to verify a password; leave gives it back.
 // Refusals: fault.TooMany when the address, or the process, has too many in hand.
-func (p *passwords) verify(ctx context.Context, address, password, hash string) (bool, error) {
+func (p *passwords) turn(ctx context.Context, address string) (leave func(), err error) {
 	own, ok := p.enter(address)
 	if !ok {
-		return false, slowDown(time.Second, "too_many_logins", "Too many sign-ins from your address at once; try again in a second.")
+		return nil, slowDown(time.Second, "too_many_logins", "Too many sign-ins from your address at once; try again in a second.")
 	}
-	defer p.leave(address)
 	wait, cancel := context.WithTimeout(ctx, verifyWait)
 	defer cancel()
+	var taken []chan struct{}
+	leave = func() {
+		for _, turns := range taken {
+			<-turns
+		}
+		p.leave(address)
+	}
 	for _, turns := range []chan struct{}{own, p.turns} {
 		select {
 		case turns <- struct{}{}:
-			defer func() { <-turns }()
+			taken = append(taken, turns)
 		case <-wait.Done():
-			return false, slowDown(verifyWait, "too_many_logins", "Too many people sign in at this moment; try again in a few seconds.")
+			leave()
+			return nil, slowDown(verifyWait, "too_many_logins", "Too many people sign in at this moment; try again in a few seconds.")
 		}
 	}
+	return leave, nil
+}
+
+// matches reports whether password is the one of hash. An empty hash (there is no
+// such user) is compared with a dummy and never matches: the work is the same. Whoever
+// calls it has its turn.
+func (p *passwords) matches(password, hash string) (bool, error) {
 	known := hash != ""
 	if !known {
 		hash = p.dummy

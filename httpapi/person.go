@@ -25,6 +25,7 @@ const (
 type person struct {
 	account.User
 	expires time.Time // of the access token
+	login   string    // the sign-in that the access token goes back to
 	address string
 }
 
@@ -73,6 +74,7 @@ type rights struct {
 // never those of the time of signing in.
 type persons struct {
 	reader Reader
+	vault  Vault
 	tokens *tokens
 	now    func() time.Time
 
@@ -80,26 +82,48 @@ type persons struct {
 	known map[personID]rights
 }
 
-func newPersons(r Reader, t *tokens, now func() time.Time) *persons {
-	return &persons{reader: r, tokens: t, now: now, known: map[personID]rights{}}
+func newPersons(c Config, t *tokens) *persons {
+	return &persons{reader: c.Reader, vault: c.Vault, tokens: t, now: c.Now, known: map[personID]rights{}}
+}
+
+// bearer is the token of an Authorization header (RFC 6750 §2.1); false: it has none.
+func bearer(header string) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.TrimSpace(token), true
 }
 
 // identify returns who sent the Authorization header; fault.Unauthenticated if nobody
 // we know, fault.Unavailable if that can't be found out now.
 func (s *persons) identify(ctx context.Context, header string) (person, error) {
-	scheme, token, ok := strings.Cut(header, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
+	token, ok := bearer(header)
+	if !ok {
 		return person{}, &fault.Error{Kind: fault.Unauthenticated, Op: "identify", Sentence: "Send the access token as Authorization: Bearer."}
 	}
-	c, err := s.tokens.verify(strings.TrimSpace(token), forAccess)
+	c, err := s.tokens.verify(token, forAccess)
 	if err != nil {
 		return person{}, err
 	}
-	u, err := s.user(ctx, personID{c.Tenant, id.User(c.Subject)})
+	u, err := s.present(ctx, personID{c.Tenant, id.User(c.Subject)}, c.login())
 	if err != nil {
 		return person{}, err
 	}
-	return person{User: u, expires: c.ExpiresAt.Time}, nil
+	return person{User: u, expires: c.ExpiresAt.Time, login: c.login()}, nil
+}
+
+// present returns the present rights of a user by a sign-in; fault.Unauthenticated when
+// that was given up, or the user is gone or disabled.
+func (s *persons) present(ctx context.Context, who personID, login string) (account.User, error) {
+	revoked, err := s.vault.Revoked(ctx, who.tenant, login)
+	if err != nil {
+		return account.User{}, unavailable("look up login", err)
+	}
+	if revoked {
+		return account.User{}, signedOut("identify")
+	}
+	return s.user(ctx, who)
 }
 
 // user returns the present rights of a user; fault.Unauthenticated when it is gone or disabled.

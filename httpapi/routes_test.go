@@ -90,7 +90,7 @@ func refreshToken(t *testing.T, h *house, user string) string {
 	t.Helper()
 	for name, u := range h.reader.users {
 		if string(name) == user {
-			token, err := h.api.tokens.issue(u, forRefresh, refreshLife)
+			token, err := h.api.tokens.issue(u, "a login", forRefresh, refreshLife)
 			require.NoError(t, err)
 			return token
 		}

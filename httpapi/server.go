@@ -37,6 +37,7 @@ const (
 type Config struct {
 	Commands Commands
 	Reader   Reader
+	Vault    Vault
 	Feed     Feed
 	Keys     []ed25519.PrivateKey // the first signs tokens, all verify them
 	Checks   []Check              // what /readyz asks; none: always ready
@@ -63,8 +64,8 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
-	case c.Commands == nil || c.Reader == nil || c.Feed == nil:
-		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader or feed is missing"))
+	case c.Commands == nil || c.Reader == nil || c.Vault == nil || c.Feed == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, vault or feed is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
 	}
@@ -96,7 +97,6 @@ type API struct {
 	persons   *persons
 	passwords *passwords
 	throttle  *throttle
-	revoked   *revoked
 	answers   *answers
 	audit     *auditor
 	streams   *streams
@@ -124,7 +124,7 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{
 		config: c, log: c.Log, now: c.Now, byName: map[string]route{}, tokens: t, passwords: p,
-		persons: newPersons(c.Reader, t, c.Now), throttle: newThrottle(c.Now), revoked: newRevoked(c.Now), answers: newAnswers(c.Now),
+		persons: newPersons(c, t), throttle: &throttle{vault: c.Vault, now: c.Now}, answers: newAnswers(c),
 		audit: newAuditor(c.Reader, c.Log, c.Now), streams: newStreams(c.MaxStreams), boards: newBoards(c.Reader),
 		rendered: newRenderings(), metrics: newMetrics(c.Metrics), stopping: make(chan struct{}),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,6 +28,12 @@ func (k Keyed) key(operation string) string {
 		return operation + ":" + rand.Text()
 	}
 	return operation + ":" + k.IdempotencyKey
+}
+
+// keyOf is key where several people command the same session or call: whose key it is
+// belongs to its name.
+func (k Keyed) keyOf(p person, operation string) string {
+	return k.key(operation + ":" + strconv.Quote(string(p.Name)))
 }
 
 type sessionOutput struct {

@@ -51,7 +51,8 @@ func TestSession_CommandsReachTheSessionAsTheirEvents(t *testing.T) {
 		{"POST", "", `{"interface":"phone","device_id":"1001","terminal_id":"tab-1","initial_state":"Ready"}`,
 			agent.SignIn{Actor: by("sign-in"), Interface: "phone", Terminal: "tab-1", Initial: agent.Ready, Addresses: desk}},
 	} {
-		h.api.answers = newAnswers(time.Now) // the key is the same, the requests are not
+		h.api.config.Vault = newVault() // the key is the same, the requests are not
+		h.api.answers = newAnswers(h.api.config)
 		a := h.ask("1001", c.method, "/v1/agent-session"+c.path, c.body, "Idempotency-Key", "k1")
 		require.Less(t, a.Code, 300, "%s %s: %s", c.method, c.path, a.Body)
 		require.Equal(t, c.want, h.commands.last(t), "%s %s", c.path, c.body)
@@ -235,7 +236,7 @@ func TestRequests_BodyOfAnotherTypeOrTooLarge(t *testing.T) {
 func TestForced_OnlySubordinatesAndMarkedAsForced(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	by := func(op string) agent.Actor { return agent.Actor{User: "supervisor", Forced: true, Key: op + ":k"} }
+	by := func(op string) agent.Actor { return agent.Actor{User: "supervisor", Forced: true, Key: op + `:"supervisor":k`} }
 	for path, want := range map[string]agent.Event{
 		"ready":     agent.GoReady{Actor: by("force-ready")},
 		"not-ready": agent.GoNotReady{Actor: by("force-not-ready"), Reason: agent.ReasonForced},
@@ -245,6 +246,8 @@ func TestForced_OnlySubordinatesAndMarkedAsForced(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.Code, a.Body)
 		require.Equal(t, want, h.commands.last(t))
 	}
+	h.ask("admin", "POST", "/v1/agents/1001/session/ready", "", "Idempotency-Key", "k")
+	require.Equal(t, `force-ready:"admin":k`, h.commands.last(t).(agent.GoReady).Key, "another person's key is another key")
 	h.ask("supervisor", "POST", "/v1/agents/1001/session/not-ready", `{"reason":"TRAINING"}`)
 	require.EqualValues(t, "TRAINING", h.commands.last(t).(agent.GoNotReady).Reason)
 	asked := len(h.commands.asked)

@@ -1,104 +1,142 @@
 package httpapi
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"math"
 	"net/netip"
-	"sync"
 	"time"
 
+	"holdfast/domain/account"
 	"holdfast/domain/id"
 )
 
 const (
-	// freeTries is how many wrong passwords in a row cost nothing but the next try.
-	freeTries = 5
-	// firstDelay is the wait after the first try beyond freeTries; it doubles with each further one.
+	// firstDelay is the wait after the first try beyond the free ones; it doubles with
+	// each further one.
 	firstDelay = time.Second
-	maxDelay   = 60 * time.Second
 	// forgetAfter is when failures are forgotten, counted from the last.
 	forgetAfter = 15 * time.Minute
-	// maxAttempts bounds the memory of the throttle; the oldest are forgotten first.
-	maxAttempts = 10_000
+	// rememberFor is how long somebody who signed in from an address is known there.
+	rememberFor = 30 * 24 * time.Hour
+	// knownAgain is how often that is written down anew.
+	knownAgain = 24 * time.Hour
 )
 
-// attempt names who guesses at what. An account is slowed down only for the
-// address that guesses, so that nobody can lock out another cheaply; names that do
-// not exist are slowed down alike.
+// pace is how fast one may guess.
+type pace struct {
+	free int           // wrong passwords in a row that cost nothing but the next try
+	most time.Duration // the longest wait
+}
+
+// The paces: at one account from one address; from one address at whatever account (an
+// office behind one address, where many mistype in the morning, is not slowed down at
+// once); at one account from whatever address (its owner, who signs in from a new place
+// meanwhile, waits no longer than that).
+var (
+	pairPace    = pace{free: 5, most: 60 * time.Second}
+	addressPace = pace{free: 50, most: 60 * time.Second}
+	accountPace = pace{free: 20, most: 15 * time.Second}
+)
+
+// attempt names who guesses at what. Names that do not exist are slowed down alike.
 type attempt struct {
 	tenant  id.Tenant
 	user    id.User
 	address string
 }
 
-type failures struct {
-	count int
-	last  time.Time
-	until time.Time
-}
-
-// throttle slows down guessing at passwords.
+// throttle slows down guessing at passwords. Three tallies are kept of each attempt, in
+// the vault, so that all processes count together. So that nobody can lock out another,
+// who signed in from an address before is slowed down there by its own mistakes only,
+// and those count for nobody else.
 type throttle struct {
-	now func() time.Time
-	mu  sync.Mutex
-	all map[attempt]failures
+	vault Vault
+	now   func() time.Time
 }
 
-func newThrottle(now func() time.Time) *throttle {
-	return &throttle{now: now, all: map[attempt]failures{}}
+// tallies are the names of an attempt's tallies.
+type tallies struct{ pair, address, account string }
+
+func (a attempt) tallies() tallies {
+	name := func(kind string, of ...string) string {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%q", of))
+		return kind + ":" + hex.EncodeToString(sum[:16])
+	}
+	return tallies{
+		pair:    name("pair", string(a.tenant), string(a.user), a.address),
+		address: name("address", a.address),
+		account: name("account", string(a.tenant), string(a.user)),
+	}
 }
 
 // wait returns how long a must wait before its next try; 0: it may try now.
-func (t *throttle) wait(a attempt) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, ok := t.all[a]
-	if !ok || t.now().Sub(f.last) > forgetAfter {
-		return 0
+func (t *throttle) wait(ctx context.Context, a attempt) (time.Duration, error) {
+	n := a.tallies()
+	all, err := t.vault.Tallies(ctx, n.pair, n.address, n.account)
+	if err != nil {
+		return 0, unavailable("read tallies", err)
 	}
-	return max(0, f.until.Sub(t.now()))
+	now := t.now()
+	until := all[n.pair].Until
+	if !known(all[n.pair], now) {
+		for _, other := range []account.Tally{all[n.address], all[n.account]} {
+			if other.Until.After(until) {
+				until = other.Until
+			}
+		}
+	}
+	return max(0, until.Sub(now)), nil
+}
+
+// known reports whether somebody signed in there lately.
+func known(pair account.Tally, now time.Time) bool {
+	return !pair.Good.IsZero() && now.Sub(pair.Good) < rememberFor
 }
 
 // failed counts a wrong password.
-func (t *throttle) failed(a attempt) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	f := t.all[a]
-	if now.Sub(f.last) > forgetAfter {
-		f = failures{}
-	}
-	f.count++
-	f.last = now
-	if over := f.count - freeTries; over >= 0 {
-		f.until = now.Add(time.Duration(math.Min(float64(maxDelay), float64(firstDelay)*math.Pow(2, float64(over)))))
-	}
-	t.all[a] = f
-	if len(t.all) > maxAttempts {
-		t.prune(now)
-	}
-}
-
-// succeeded forgets the failures of a.
-func (t *throttle) succeeded(a attempt) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.all, a)
-}
-
-// prune makes room: what is due to be forgotten goes, else the older half.
-func (t *throttle) prune(now time.Time) {
-	horizon := forgetAfter
-	for len(t.all) > maxAttempts/2 && horizon > 0 {
-		for a, f := range t.all {
-			if now.Sub(f.last) >= horizon {
-				delete(t.all, a)
-			}
+func (t *throttle) failed(ctx context.Context, a attempt) error {
+	n, now := a.tallies(), t.now()
+	err := t.vault.Tally(ctx, []string{n.pair, n.address, n.account}, func(all map[string]account.Tally) map[string]account.Tally {
+		counted := map[string]account.Tally{n.pair: pairPace.count(all[n.pair], now)}
+		if !known(all[n.pair], now) {
+			counted[n.address] = addressPace.count(all[n.address], now)
+			counted[n.account] = accountPace.count(all[n.account], now)
 		}
-		horizon = horizon/2 - time.Millisecond
+		return counted
+	}, now.Add(forgetAfter))
+	return unavailable("count a login", err)
+}
+
+// count adds a wrong password to t.
+func (p pace) count(t account.Tally, now time.Time) account.Tally {
+	if now.Sub(t.Last) > forgetAfter {
+		t.Failures = 0
 	}
-	if len(t.all) > maxAttempts {
-		clear(t.all) // all in the same instant: a flood, not people
+	t.Failures++
+	t.Last = now
+	if over := t.Failures - p.free; over >= 0 {
+		t.Until = now.Add(time.Duration(math.Min(float64(p.most), float64(firstDelay)*math.Pow(2, float64(over)))))
 	}
+	return t
+}
+
+// succeeded forgets the failures of a, and remembers that it signed in.
+func (t *throttle) succeeded(ctx context.Context, a attempt) error {
+	n, now := a.tallies(), t.now()
+	all, err := t.vault.Tallies(ctx, n.pair)
+	if err != nil {
+		return unavailable("read tallies", err)
+	}
+	if p := all[n.pair]; p.Failures == 0 && now.Sub(p.Good) < knownAgain {
+		return nil
+	}
+	err = t.vault.Tally(ctx, []string{n.pair}, func(map[string]account.Tally) map[string]account.Tally {
+		return map[string]account.Tally{n.pair: {Good: now}}
+	}, now.Add(rememberFor))
+	return unavailable("count a login", err)
 }
 
 // sourceOf is the part of an address that one client holds: an IPv4 address, or an IPv6 /64.

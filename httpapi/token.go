@@ -15,8 +15,7 @@ import (
 	"holdfast/domain/id"
 )
 
-// The lives of tokens. An access token is short, because it can't be taken back
-// (rights are looked up anew, see persons); a refresh token spans a working day.
+// The lives of tokens. An access token is short; a refresh token spans a working day.
 const (
 	accessLife  = 15 * time.Minute
 	refreshLife = 12 * time.Hour
@@ -39,6 +38,17 @@ type claims struct {
 	// Password is a fingerprint of the password's hash: a changed password ends all
 	// refresh tokens given for the old one.
 	Password string `json:"pwd,omitempty"`
+	// Login names the sign-in that all these tokens go back to (OpenID Connect's sid):
+	// logging out ends them all.
+	Login string `json:"sid,omitempty"`
+}
+
+// login names the sign-in of the token; one from before tokens told it stands alone.
+func (c claims) login() string {
+	if c.Login == "" {
+		return c.ID
+	}
+	return c.Login
 }
 
 // tokens issues and verifies tokens: JWT signed with Ed25519 (RFC 8037 EdDSA).
@@ -77,8 +87,8 @@ func fingerprint(u account.User) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// issue signs a token for u.
-func (t *tokens) issue(u account.User, p purpose, life time.Duration) (string, error) {
+// issue signs a token for u's sign-in login.
+func (t *tokens) issue(u account.User, login string, p purpose, life time.Duration) (string, error) {
 	now := t.now()
 	c := claims{
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -86,6 +96,7 @@ func (t *tokens) issue(u account.User, p purpose, life time.Duration) (string, e
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
 		},
 		Tenant: u.Tenant,
+		Login:  login,
 	}
 	if p == forRefresh {
 		c.Password = fingerprint(u)

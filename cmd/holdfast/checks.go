@@ -41,8 +41,9 @@ type health struct {
 	addr   string
 }
 
-// startHealth serves on HOLDFAST_HEALTH_ADDR; nil if that is not set.
-func startHealth(g *ground, r *prometheus.Registry) (*health, error) {
+// startHealth serves on HOLDFAST_HEALTH_ADDR; nil if that is not set. It asks more
+// besides what every role needs.
+func startHealth(g *ground, r *prometheus.Registry, more ...httpapi.Check) (*health, error) {
 	if g.env.HealthAddr == "" {
 		return nil, nil
 	}
@@ -52,7 +53,7 @@ func startHealth(g *ground, r *prometheus.Registry) (*health, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.Handle("GET /readyz", httpapi.Readiness(g.checks(), g.log))
+	mux.Handle("GET /readyz", httpapi.Readiness(append(g.checks(), more...), g.log))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 	h := &health{server: &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}, done: make(chan struct{}), addr: l.Addr().String()}
 	go func() {

@@ -7,12 +7,15 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"holdfast/dispatch"
+	"holdfast/domain/fault"
+	"holdfast/httpapi"
 	"holdfast/worker"
 )
 
@@ -113,13 +116,23 @@ type taskRole struct {
 	worker     *worker.Worker
 	metrics    *prometheus.Registry
 	health     *health
+	draining   atomic.Bool // asked to stop: /readyz says so
+}
+
+// drains is the check of a role that was asked to stop: nobody should send it anything
+// new, though it finishes what it has in hand.
+func (r *taskRole) drains(context.Context) error {
+	if !r.draining.Load() {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Unavailable, Op: "check", Sentence: "This process was asked to stop: it finishes what it has in hand and takes nothing new."}
 }
 
 // begin is the one way in which such a role comes up: it can be asked for its health, then
 // open makes it serve, then its worker polls, then its dispatcher sweeps. Asked to stop
 // meanwhile, it calls stop, since calls may have come already.
 func (r *taskRole) begin(ctx context.Context, open func(context.Context) error, stop func(context.Context)) (err error) {
-	if r.health, err = startHealth(r.ground, r.metrics); err != nil {
+	if r.health, err = startHealth(r.ground, r.metrics, httpapi.Check{Name: "draining", Run: r.drains}); err != nil {
 		return err
 	}
 	if err := open(ctx); err != nil {
@@ -139,6 +152,7 @@ func (r *taskRole) begin(ctx context.Context, open func(context.Context) error, 
 
 // end stops what begin started.
 func (r *taskRole) end(ctx context.Context) {
+	r.draining.Store(true)
 	finish(ctx, r.ground.log, endWithin, func() {
 		r.worker.Stop()
 		r.dispatcher.Stop()

@@ -65,8 +65,9 @@ func newNode(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*
 	g.db.OnRing(conf.Name, n.Prompted)
 	g.db.OnDirectoryChange(n.DirectoryChanged)
 	phone := &activities.Node{Phone: n, Journal: g.db, Name: conf.Name, Boot: conf.Boot}
-	tasks := taskRole{ground: g, dispatcher: d, worker: worker.Node(g.temporal, phone, g.log), metrics: metrics}
-	return &nodeRole{taskRole: tasks, node: n}, nil
+	r := &nodeRole{node: n}
+	r.ground, r.dispatcher, r.worker, r.metrics = g, d, worker.Node(g.temporal, phone, g.log), metrics
+	return r, nil
 }
 
 // shards is how many shards the media engine will have.
@@ -212,6 +213,7 @@ func sipSocketError(e environment, err error) error {
 // stop lets live calls go on for a while, then ends them; what the node reported is
 // delivered before its worker and dispatcher end.
 func (r *nodeRole) stop(ctx context.Context) {
+	r.draining.Store(true)
 	drain, cancel := context.WithTimeout(ctx, r.ground.env.Drain)
 	defer cancel()
 	if err := r.node.Stop(drain); err != nil {

@@ -23,15 +23,28 @@ func workerCommand() *cobra.Command {
 }
 
 // workerRole is the worker of the shared task queue, and the sweeper that starts
-// what a dead process left without a workflow.
-type workerRole struct{ taskRole }
+// what a dead process left without a workflow. It also tells sessions what changed in
+// the directory.
+type workerRole struct {
+	taskRole
+	herald *dispatch.Herald
+}
 
 func newWorker(g *ground, d *dispatch.Dispatcher) *workerRole {
-	return &workerRole{taskRole{ground: g, dispatcher: d, worker: worker.Shared(g.temporal, g.db, g.log), metrics: newMetrics()}}
+	r := &workerRole{herald: dispatch.NewHerald(g.temporal, g.db, g.log)}
+	r.ground, r.dispatcher, r.worker, r.metrics = g, d, worker.Shared(g.temporal, g.db, g.log), newMetrics()
+	return r
 }
 
 func (r *workerRole) start(ctx context.Context) error {
-	return r.begin(ctx, func(context.Context) error { return nil }, r.stop)
+	if err := r.begin(ctx, func(context.Context) error { return nil }, r.stop); err != nil {
+		return err
+	}
+	r.herald.Start()
+	return nil
 }
 
-func (r *workerRole) stop(ctx context.Context) { r.end(ctx) }
+func (r *workerRole) stop(ctx context.Context) {
+	r.herald.Stop()
+	r.end(ctx)
+}
