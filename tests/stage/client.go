@@ -14,6 +14,7 @@ import (
 type Client struct {
 	base  string
 	token string
+	http  *http.Client // nil: the usual one
 }
 
 // Answer is what the API said.
@@ -100,7 +101,11 @@ func (c *Client) Do(ctx context.Context, method, path string, body any, headers 
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := http.DefaultClient.Do(req)
+	by := c.http
+	if by == nil {
+		by = http.DefaultClient
+	}
+	res, err := by.Do(req)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,7 @@ type Stage struct {
 	tenants atomic.Int32
 	http    string // base URL
 	sip     string // ip:port
+	health  string // ip:port of the node's
 }
 
 // Options change how a stage is built.
@@ -87,8 +89,8 @@ func (s *Stage) roles(ctx context.Context, o Options) error {
 	if o.IP == "" {
 		o.IP = "127.0.0.1"
 	}
-	var port [2]int
-	for i, ip := range []string{"127.0.0.1", o.IP} {
+	var port [3]int
+	for i, ip := range []string{"127.0.0.1", o.IP, "127.0.0.1"} {
 		r, err := cluster.ReservePort(ip, 0)
 		if err != nil {
 			return err
@@ -98,6 +100,7 @@ func (s *Stage) roles(ctx context.Context, o Options) error {
 	}
 	s.http = fmt.Sprintf("http://127.0.0.1:%d", port[0])
 	s.sip = fmt.Sprintf("%s:%d", o.IP, port[1])
+	s.health = fmt.Sprintf("127.0.0.1:%d", port[2])
 	env := append(os.Environ(),
 		"HOLDFAST_DATABASE_URL="+s.Postgres.DSN(),
 		"TEMPORAL_ADDRESS="+s.Temporal.Frontend(),
@@ -111,7 +114,7 @@ func (s *Stage) roles(ctx context.Context, o Options) error {
 		return fmt.Errorf("migrate: %w\n%s", err, out)
 	}
 	s.Worker = &Process{Name: "worker", binary: s.binary, env: env, dir: s.dir}
-	s.Node = &Process{Name: "telephony", binary: s.binary, env: env, dir: s.dir}
+	s.Node = &Process{Name: "telephony", binary: s.binary, env: append(slices.Clone(env), "HOLDFAST_HEALTH_ADDR="+s.health), dir: s.dir}
 	s.API = &Process{Name: "api", binary: s.binary, env: env, dir: s.dir}
 	for _, p := range []*Process{s.Worker, s.Node, s.API} {
 		if err := p.Start(ctx); err != nil {
@@ -136,6 +139,9 @@ func (s *Stage) HTTP() string { return s.http }
 
 // SIP is ip:port of the node.
 func (s *Stage) SIP() string { return s.sip }
+
+// NodeHealth is ip:port where the node tells its health.
+func (s *Stage) NodeHealth() string { return s.health }
 
 // Dir holds the logs of everything that runs.
 func (s *Stage) Dir() string { return s.dir }
