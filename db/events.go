@@ -63,9 +63,9 @@ func eventsOf(rows []eventRow) []event.Event {
 // Events lists the tenant's events after seq, oldest first, at most limit. What is
 // returned is complete: nothing appears later at or below the last Seq of it.
 func (d *DB) Events(ctx context.Context, t id.Tenant, after int64, limit int) ([]event.Event, error) {
-	settled, err := d.settle(ctx)
+	settled, err := d.End(ctx)
 	if err != nil {
-		return nil, failure("list events", err)
+		return nil, err
 	}
 	var rows []eventRow
 	err = d.inTenant(ctx, "list events", t, func(ctx context.Context, tx bun.Tx) error {

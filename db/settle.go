@@ -49,29 +49,9 @@ SELECT min(seq) FROM (
 // nobody writes, or nothing is missing below it, or all who were writing when it
 // was looked at have ended. Who writes longer than a moment holds back what is
 // above its first missing seq, and nothing else.
-func (d *DB) settle(ctx context.Context) (int64, error) {
-	var settled int64
-	err := d.asSystem(ctx, "find the end of the events", func(ctx context.Context, tx bun.Tx) error {
-		floor := d.settled.Load()
-		head, writers, err := readHead(ctx, tx, floor)
-		if err != nil || head <= floor {
-			settled = max(head, floor)
-			return err
-		}
-		settled = head
-		if len(writers) == 0 {
-			return nil
-		}
-		var gap *int64
-		if err := tx.NewRaw(sqlFirstGap, floor, head, max(head-gapWindow, 1)).Scan(ctx, &gap); err != nil || gap == nil {
-			return err
-		}
-		ended, err := awaitEnd(ctx, tx, writers)
-		if !ended {
-			settled = *gap - 1
-		}
-		return err
-	})
+func (d *DB) settle(ctx context.Context, tx bun.Tx) (int64, error) {
+	floor := d.settled.Load()
+	settled, err := settledAbove(ctx, tx, floor)
 	if err != nil {
 		return 0, err
 	}
@@ -81,6 +61,22 @@ func (d *DB) settle(ctx context.Context) (int64, error) {
 			return max(settled, known), nil
 		}
 	}
+}
+
+func settledAbove(ctx context.Context, tx bun.Tx, floor int64) (int64, error) {
+	head, writers, err := readHead(ctx, tx, floor)
+	if err != nil || head <= floor || len(writers) == 0 {
+		return max(head, floor), err
+	}
+	var gap *int64
+	if err := tx.NewRaw(sqlFirstGap, floor, head, max(head-gapWindow, 1)).Scan(ctx, &gap); err != nil || gap == nil {
+		return head, err
+	}
+	ended, err := awaitEnd(ctx, tx, writers)
+	if !ended {
+		return *gap - 1, err
+	}
+	return head, err
 }
 
 func readHead(ctx context.Context, tx bun.Tx, floor int64) (head int64, writers []string, err error) {

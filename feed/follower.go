@@ -13,8 +13,12 @@ import (
 )
 
 const (
-	// defaultPoll is how often the log is read without a nudge.
-	defaultPoll = 100 * time.Millisecond
+	// defaultPoll is how often the log is read without a nudge: one is missing only
+	// if its sender died between the commit and the nudge.
+	defaultPoll = time.Second
+	// defaultGather is the shortest time between two reads: what happens meanwhile is
+	// read together. An event after a pause is read at once.
+	defaultGather = 20 * time.Millisecond
 	// defaultBuffer is how many events a subscriber may be behind before it is cut
 	// off. At 100 events/s of one tenant that is some seconds.
 	defaultBuffer = 512
@@ -30,7 +34,8 @@ const (
 type Config struct {
 	Source Source
 	Log    *slog.Logger  // nil: silence
-	Poll   time.Duration // how often without a nudge; 0: 100 ms
+	Poll   time.Duration // how often without a nudge; 0: 1 s
+	Gather time.Duration // shortest time between reads; 0: 20 ms, negative: none
 	Buffer int           // events a subscriber may be behind; 0: 512
 }
 
@@ -60,6 +65,9 @@ func New(c Config) *Follower {
 	if c.Poll <= 0 {
 		c.Poll = defaultPoll
 	}
+	if c.Gather == 0 {
+		c.Gather = defaultGather
+	}
 	if c.Buffer <= 0 {
 		c.Buffer = defaultBuffer
 	}
@@ -82,6 +90,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	defer tick.Stop()
 	pause = f.config.Poll
 	for {
+		since := time.Now()
 		more, err := f.read(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -100,6 +109,9 @@ func (f *Follower) Run(ctx context.Context) error {
 		case _, ok := <-nudges:
 			if !ok {
 				nudges = nil // the source nudges no longer: polling is enough
+			}
+			if !sleep(ctx, f.config.Gather-time.Since(since)) {
+				return nil
 			}
 		case <-tick.C:
 		}
