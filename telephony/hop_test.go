@@ -1,12 +1,20 @@
 package telephony
 
 import (
+	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -264,5 +272,49 @@ func TestHop_ThePhoneComesBackAtTheOtherNode_StillLearnsOfTheEnd(t *testing.T) {
 	require.Equal(t, sip.BYE, bye.Method)
 	require.Empty(t, bye.GetHeaders("Route"), "nobody stands between any more")
 	second.answer(bye, 200, "")
+	b.empty()
+}
+
+// certificate is a self-signed one.
+func certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestHop_APhoneOnTLS_IsRungAndHangsUpThroughItsNode(t *testing.T) {
+	t.Parallel()
+	cert := certificate(t)
+	a, b := two(t)
+	_, err := a.layer.Listen(t.Context(), transaction.Endpoint{Transport: "TLS", Addr: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
+	require.NoError(t, err)
+	conn, err := tls.Dial("tcp", a.Addr("TLS"), &tls.Config{InsecureSkipVerify: true}) // whom we speak with is not the matter here
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	p := &stream{t: t, conn: conn, in: bufio.NewReader(conn)}
+	p.register(1)
+	a.waitPhone("registered", "1001", func(r device.Registration) bool { return came(r) && r.Transport == "tls" })
+
+	customer, in := b.dial(b.customer("4930123"), softphone.Dial{})
+	done := b.ring(in, order(in, 1, "1001"))
+	invite := p.read().(*sip.Request)
+	require.Contains(t, invite.GetHeaders("Record-Route")[0].Value(), "transport=tls", "the phone's own requests come by TLS")
+	p.answer(invite, 200, offerPCMU)
+	require.Equal(t, call.RingAnswered, b.wait(done).Outcome)
+	require.Equal(t, sip.ACK, p.read().(*sip.Request).Method)
+	require.NoError(t, customer.Wait(b.soon(), softphone.Up))
+
+	var routes strings.Builder
+	for _, h := range invite.GetHeaders("Record-Route") {
+		routes.WriteString("Route: " + h.Value() + "\r\n")
+	}
+	p.write(fmt.Sprintf("BYE sip:holdfast@%s SIP/2.0\r\nVia: SIP/2.0/TCP 192.168.7.7;branch=z9hG4bKbye\r\n%sMax-Forwards: 70\r\nFrom: %s;tag=stream\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+		b.tcp, routes.String(), strings.Split(invite.To().Value(), ";tag")[0], invite.From().Value(), *invite.CallID()))
+	require.Equal(t, 200, p.read().(*sip.Response).StatusCode, "the answer comes back, though the Via named neither transport nor port")
+	require.NoError(t, customer.Wait(b.soon(), softphone.Ended))
 	b.empty()
 }

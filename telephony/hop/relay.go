@@ -2,6 +2,7 @@ package hop
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -85,7 +86,7 @@ func (r *Relay) request(k Key, req *sip.Request, from transaction.Flow) bool {
 		}
 		*hops--
 	}
-	p.branch = k.branch(forcePort(req, from))
+	p.branch = k.branch(forcePort(req, from), from.Transport)
 	for more := true; more; _, _, more = topRoute(k, req) { // both of ours, the first decides
 		req.RemoveHeader("Route")
 	}
@@ -207,12 +208,17 @@ func (r *Relay) response(k Key, res *sip.Response) bool {
 	}
 	top, ok := list[0].(*sip.ViaHeader)
 	next, ok2 := list[1].(*sip.ViaHeader)
-	if !ok || !ok2 || top.Params.GetOr("branch", "") != k.branch(next) {
+	if !ok || !ok2 {
+		return false
+	}
+	branch := top.Params.GetOr("branch", "")
+	transport, ours := cameOver(branch)
+	if !ours || subtle.ConstantTimeCompare([]byte(branch), []byte(k.branch(next, transport))) != 1 {
 		return false
 	}
 	res.RemoveHeader("Via")
 	to := transaction.Flow{
-		Transport: strings.ToUpper(next.Transport),
+		Transport: transport,
 		Remote:    joinHostPort(next.Params.GetOr("received", ""), next.Params.GetOr("rport", "")),
 	}
 	if err := r.layer.PassOn(res, to); err != nil {

@@ -123,14 +123,25 @@ func (k Key) read(token string) (d direction, w Way, ok bool) {
 	return d, w, true
 }
 
-// branch is our Via's branch on top of the Via given. It is the same each time a request comes, and for its CANCEL and
-// ACK (RFC 3261 §16.11), and it proves to us that a response which has both passed here before.
-func (k Key) branch(via *sip.ViaHeader) string {
+// branch is our Via's branch on top of the Via given, of a request that came over a transport, whatever its Via says. It
+// is the same each time the request comes, and for its CANCEL and ACK (RFC 3261 §16.11), and it proves to us that a
+// response which has both passed here before.
+func (k Key) branch(via *sip.ViaHeader, transport string) string {
+	came := strconv.Itoa(slices.Index(transports, transport))
 	text := strings.Join([]string{
-		strings.ToUpper(via.Transport), via.Host, strconv.Itoa(via.Port), via.Params.GetOr("branch", ""),
+		came, strings.ToUpper(via.Transport), via.Host, strconv.Itoa(via.Port), via.Params.GetOr("branch", ""),
 		via.Params.GetOr("received", ""), via.Params.GetOr("rport", ""),
 	}, "|")
-	return sip.RFC3261BranchMagicCookie + prefix + base64.RawURLEncoding.EncodeToString(k.sign("via", []byte(text)))
+	return sip.RFC3261BranchMagicCookie + prefix + came + base64.RawURLEncoding.EncodeToString(k.sign("via", []byte(text)))
+}
+
+// cameOver is the transport that a branch of ours was made for.
+func cameOver(branch string) (transport string, ours bool) {
+	rest, ours := strings.CutPrefix(branch, sip.RFC3261BranchMagicCookie+prefix)
+	if !ours || rest == "" || rest[0] < '0' || int(rest[0]-'0') >= len(transports) {
+		return "", false
+	}
+	return transports[rest[0]-'0'], true
 }
 
 func (k Key) sign(purpose string, text []byte) []byte {
