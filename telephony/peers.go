@@ -109,7 +109,7 @@ func (p *peers) find(ctx context.Context, name id.Node) (device.Node, error) {
 	}
 	if err := p.refresh(ctx); err != nil {
 		if found {
-			return d, nil //nolint:nilerr // the phone is rung all the same
+			return d, nil // the phone is rung all the same
 		}
 		return d, err
 	}
