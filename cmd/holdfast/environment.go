@@ -44,6 +44,7 @@ type environment struct {
 	RTPPorts     portRange     `env:"HOLDFAST_RTP_PORTS" envDefault:"20000-29999" roles:"telephony dev" doc:"UDP ports for audio, two per leg."`
 	MaxCalls     int           `env:"HOLDFAST_MAX_CALLS" envDefault:"2000" roles:"telephony dev" doc:"Live calls on this node at most; further callers get 503."`
 	Node         string        `env:"HOLDFAST_NODE" roles:"telephony dev" doc:"Name of this telephony node, unique and kept over restarts; the host's name if not set."`
+	Nice         int           `env:"HOLDFAST_NICE" envDefault:"-10" roles:"telephony" doc:"Niceness of the process that carries the audio, -20 (first) to 19; 0 leaves it as it is. Below 0 needs root or CAP_SYS_NICE; without, it stays as it is."`
 	Drain        time.Duration `env:"HOLDFAST_DRAIN" envDefault:"5s" roles:"telephony" doc:"How long a node that is asked to stop lets live calls go on."`
 
 	HealthAddr listenAddr `env:"HOLDFAST_HEALTH_ADDR" roles:"worker telephony" doc:"Where these roles serve /healthz, /readyz and /metrics; nowhere if not set. api serves them on its own address."`

@@ -35,6 +35,7 @@ func telephonyCommand() *cobra.Command {
 		Long: "Runs one telephony node: SIP and audio of the calls that arrive on it.\nConfigured by the environment: holdfast help environment.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runRole(c, "telephony", func(g *ground) (role, error) {
+				hurry(g.env.Nice, g.log)
 				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Journal: g.db, Log: g.log})
 				return newNode(g, d, newMetrics())
 			})
