@@ -208,16 +208,32 @@ func build(ctx context.Context) (string, error) {
 // from, or ctx ends.
 func (p *Process) Logged(ctx context.Context, from int64, words string) error {
 	for {
-		b, err := os.ReadFile(filepath.Join(p.dir, p.Name+".log"))
-		if err == nil && int64(len(b)) >= from && strings.Contains(string(b[from:]), words) {
+		err := p.Said(from, words)
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not say %q: %w\n%s", p.Name, words, ctx.Err(), p.tail())
-		case <-time.After(20 * time.Millisecond):
+			return fmt.Errorf("%w: %w\n%s", err, ctx.Err(), p.tail())
+		case <-time.After(Soon):
 		}
 	}
+}
+
+// Said is nil if the role has written the words since its log had the size of from.
+func (p *Process) Said(from int64, words string) error { return p.SaidTimes(from, words, 1) }
+
+// SaidTimes is nil if the role has written the words so often since its log had the
+// size of from.
+func (p *Process) SaidTimes(from int64, words string, times int) error {
+	b, err := os.ReadFile(filepath.Join(p.dir, p.Name+".log"))
+	if err != nil {
+		return err
+	}
+	if int64(len(b)) < from || strings.Count(string(b[from:]), words) < times {
+		return fmt.Errorf("%s does not say %q", p.Name, words)
+	}
+	return nil
 }
 
 // LogSize is the present size of the role's log.
