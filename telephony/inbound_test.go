@@ -236,6 +236,20 @@ func TestInbound_TooManyCalls_503(t *testing.T) {
 	require.NotNil(t, r.expect(503, "INVITE").GetHeader("Retry-After"))
 }
 
+// The node died, or a proxy tries the next one: nothing lives of what the other run took.
+func TestInbound_TheSameInviteAtAnotherRun_IsANewCall(t *testing.T) {
+	t.Parallel()
+	var ids []id.Call
+	for _, boot := range []string{"boot-1", "boot-2"} {
+		s := play(t, func(c *Config, _ *world) { c.Boot = boot })
+		r := s.raw()
+		r.id = "comes-again"
+		r.send(r.text("INVITE", "one", "<sip:8000@"+r.node+">", 1, offerPCMU))
+		ids = append(ids, s.w.waitCall(t, 0).Call)
+	}
+	require.NotEqual(t, ids[0], ids[1])
+}
+
 func TestInbound_ARepeatedInvite_OpensNothingTwice(t *testing.T) {
 	t.Parallel()
 	s := play(t)
