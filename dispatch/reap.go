@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -37,6 +39,7 @@ const (
 func (d *Dispatcher) reap(ctx context.Context) {
 	since := d.conf.Now().Add(-reapLookback)
 	var due time.Time // when reservations are looked at next
+	told := map[id.Offer]bool{}
 	for pause(ctx, d.conf.ReapEvery) {
 		now := d.conf.Now()
 		if d.buryDead(ctx, since) == nil {
@@ -45,7 +48,7 @@ func (d *Dispatcher) reap(ctx context.Context) {
 		if now.Before(due) {
 			continue
 		}
-		if next, err := d.takeBack(ctx, now); err == nil {
+		if next, err := d.takeBack(ctx, now, told); err == nil {
 			due = next
 		}
 	}
@@ -123,18 +126,27 @@ func (d *Dispatcher) refuse(ref agent.Ref, offer id.Offer, c leg.Cause) {
 }
 
 // takeBack ends the reservations whose lease is long over, and returns when to look
-// again: no offer that is made from now on will be overdue before.
-func (d *Dispatcher) takeBack(ctx context.Context, now time.Time) (time.Time, error) {
+// again: no offer that is made from now on will be overdue before. Each is taken back
+// once: what stays although both sides were told, as that of a call whose workflow was
+// terminated, would only be told again and again. told are those.
+func (d *Dispatcher) takeBack(ctx context.Context, now time.Time, told map[id.Offer]bool) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, reapWithin)
 	defer cancel()
 	overdue, next, err := d.conf.Ledger.Overdue(ctx, now.Add(-d.conf.ReapAfter))
 	if err != nil {
 		return now, err
 	}
+	maps.DeleteFunc(told, func(o id.Offer, _ bool) bool {
+		return !slices.ContainsFunc(overdue, func(r record.Reservation) bool { return r.Offer == o })
+	})
 	for _, r := range overdue {
+		if told[r.Offer] {
+			continue
+		}
 		if err := d.expire(ctx, r); err != nil {
 			return now, err
 		}
+		told[r.Offer] = true
 	}
 	due := now.Add(d.conf.ReapAfter)
 	if next = next.Add(d.conf.ReapAfter); next.After(now) && next.Before(due) {

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -49,14 +50,19 @@ func TestReaper_ReservationIsOverdue_SessionAndCallAreTold(t *testing.T) {
 	d.Start()
 	d.reaches(t, is(call.Queued))
 	require.Eventually(t, func() bool {
-		for _, s := range d.temporal.sent() {
-			if s == amy+" offer_ended" {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(d.temporal.sent(), amy+" offer_ended")
 	}, 10*time.Second, time.Millisecond)
 	require.Empty(t, d.books.graves())
+	looks := d.books.looked()
+	require.Eventually(t, func() bool { return d.books.looked() > looks+2 }, 10*time.Second, time.Millisecond)
+	told := slices.DeleteFunc(d.temporal.sent(), func(s string) bool { return s != amy+" offer_ended" })
+	require.Len(t, told, 1, "it is not told again and again")
+}
+
+func (b *books) looked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.looks
 }
 
 func (b *books) graves() []id.Agent {

@@ -295,6 +295,7 @@ type books struct {
 	lapsed  []device.Stranded     // what the next look at the registrations finds
 	kept    map[id.Agent]id.Offer // for what presence rows are reserved
 	buried  []id.Agent
+	looks   int // how often overdue reservations were looked for
 }
 
 func newBooks() *books {
@@ -415,6 +416,7 @@ func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error
 func (b *books) Overdue(_ context.Context, by time.Time) ([]record.Reservation, time.Time, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.looks++
 	var overdue []record.Reservation
 	for a, o := range b.kept {
 		overdue = append(overdue, record.Reservation{Session: agent.Ref{Tenant: c1.Tenant, Agent: a}, Offer: o, Until: by})
