@@ -44,6 +44,11 @@ func TestTemporalIsAway_CallersAreMatchedTalkAndAreRecordedOnceItIsBack(t *testi
 	waiting := ten.Call("4934400", "8000") // nobody is free: hears music
 	ten.WaitUp(waiting)
 	require.NoError(t, stage.WaitMusic(ten.Context(), waiting))
+	behind := ten.Call("4934410", "8000")
+	ten.WaitUp(behind)
+	impatient := ten.Call("4934420", "8000")
+	ten.WaitUp(impatient)
+	require.NoError(t, impatient.HangUp())
 	require.NoError(t, rung.HangUp())
 	ten.WaitEnded(customer)
 
@@ -56,7 +61,15 @@ func TestTemporalIsAway_CallersAreMatchedTalkAndAreRecordedOnceItIsBack(t *testi
 	next := a.Answered() // the agent comes free, and the waiting caller is next
 	require.Equal(t, "4934400", next.From)
 	ten.Talk(waiting, next)
-	recorded(ten, "hangup")
+	a.Wait("Busy")
+	require.NoError(t, next.HangUp())
+	next = a.Answered()
+	require.Equal(t, "4934410", next.From, "in the order in which they came")
+	ten.Talk(behind, next)
+	require.NoError(t, behind.HangUp())
+	gone := abandoned("4934420")
+	gone.Offers = 0
+	ten.Booked(answered("4934300", "agent:1001", "1001", 1), answered("4934400", "agent:1001", "1001", 1), answered("4934410", "customer", "1001", 1), gone)
 }
 
 // The node dies in the middle of a talk: the call ends with node_lost, the agent comes free.

@@ -111,18 +111,29 @@ func TestCallerHangsUpWhileRinging_PhoneStopsAndAgentIsReadyAgain(t *testing.T) 
 }
 
 // The caller hangs up in the same instant as the agent answers, swept over 0–300 ms
-// around it: there is never a ghost leg, and the agent is always free again.
+// around it: there is never a ghost leg, the agent is always free again, and each call is
+// recorded once, as answered or as abandoned, as both phones saw it.
 func TestCallerHangsUpInTheInstantOfTheAnswer_NeverLeavesAGhost(t *testing.T) {
 	t.Parallel()
 	ten := hall.Tenant(t, stage.Plan{})
 	a := ten.ReadyAgent(1)
-	for step := range 16 {
-		delay := time.Duration(step) * 20 * time.Millisecond
-		t.Run(fmt.Sprint(delay), func(t *testing.T) {
-			customer := ten.Call(fmt.Sprintf("49306%02d", step), "8000")
+	const answerAt = 150 * time.Millisecond
+	var delays []time.Duration
+	for at := time.Duration(0); at <= 300*time.Millisecond; at += 20 * time.Millisecond {
+		delays = append(delays, at)
+	}
+	for at := -4 * time.Millisecond; at <= 4*time.Millisecond; at += time.Millisecond { // where every instant counts
+		delays = append(delays, answerAt+at)
+	}
+	connected := map[string]bool{} // by the caller's number: the agent's phone had the caller's ACK, or the caller the answer
+	for step, delay := range delays {
+		t.Run(fmt.Sprint(step, " ", delay), func(t *testing.T) {
+			ten.In(t)
+			from := fmt.Sprintf("49306%02d", step)
+			customer := ten.Call(from, "8000")
 			rung := a.Offered()
 			require.NoError(t, customer.Wait(ten.Context(), softphone.Ringing))
-			answer, leave := time.NewTimer(150*time.Millisecond), time.NewTimer(delay)
+			answer, leave := time.NewTimer(answerAt), time.NewTimer(delay)
 			for range 2 {
 				select {
 				case <-answer.C:
@@ -131,11 +142,26 @@ func TestCallerHangsUpInTheInstantOfTheAnswer_NeverLeavesAGhost(t *testing.T) {
 					require.NoError(t, customer.HangUp())
 				}
 			}
-			ten.WaitEnded(customer)
+			connected[from] = !ten.WaitEnded(customer).Times.Answered.IsZero()
 			ten.WaitEnded(rung)
 			a.Wait("Ready")
 		})
 	}
+	ten.In(t)
+	require.Equal(t, len(delays), a.Phone.Invites(), "rung once for each call")
+	ends := map[string]int{}
+	for step, line := range ten.Books(len(delays)) {
+		require.Equal(t, fmt.Sprintf("49306%02d", step), line.From)
+		require.Equal(t, "customer", line.EndedBy)
+		end := line.Outcome + " " + line.Cause
+		require.Contains(t, []string{"answered hangup", "abandoned abandoned"}, end)
+		ends[end]++
+		if connected[line.From] {
+			require.Equal(t, "answered", line.Outcome, "the caller had the answer: %s, hung up at %s", line.From, delays[step])
+		}
+	}
+	require.Len(t, ends, 2, "both ends were seen: %v", ends)
+	require.Equal(t, "Ready", a.View().State)
 }
 
 // "Not ready" while an offer is out is held as pending; the offer goes on.

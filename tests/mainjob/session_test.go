@@ -98,63 +98,107 @@ func TestSEED57_AgentIsLoggedOutAutomaticallyWhenIdle(t *testing.T) {
 }
 
 // Signing out is possible in every state: at once, or pending until the call is over.
+// Then nobody offers the agent a call, and the call that it had is recorded as ever.
 func TestSignOutInEveryState(t *testing.T) {
 	t.Parallel()
-	signedOut := func(t *testing.T, a *stage.Agent) {
-		t.Helper()
-		a.Wait("LoggedOff")
-		require.Equal(t, http.StatusNotFound, a.Try(http.MethodGet, "/v1/agent-session", nil).Status)
+	for state, c := range map[string]struct {
+		plan stage.Plan
+		test func(t *testing.T, ten *stage.Tenant, a *stage.Agent)
+	}{
+		"NotReady":               {stage.Plan{}, signOutNotReady},
+		"Ready":                  {stage.Plan{}, signOutReady},
+		"Reserved, not answered": {stage.Plan{Ring: 2 * time.Second}, signOutReservedNotAnswered},
+		"Reserved, answered":     {stage.Plan{WrapUp: time.Second}, signOutReservedAnswered},
+		"Reserved, given up":     {stage.Plan{}, signOutReservedGivenUp},
+		"Busy":                   {stage.Plan{}, signOutBusy},
+		"WorkingAfterCall":       {stage.Plan{WrapUp: 2 * time.Second}, signOutInWrapUp},
+	} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			ten := hall.Tenant(t, c.plan)
+			a := ten.Agent(1)
+			a.SignIn()
+			c.test(t, ten, a)
+			a.Wait("LoggedOff")
+			require.Equal(t, http.StatusNotFound, a.Try(http.MethodGet, "/v1/agent-session", nil).Status)
+			require.Equal(t, http.StatusNotFound, a.Try(http.MethodDelete, "/v1/agent-session", nil).Status, "nor is there anything left to sign out of")
+			a.SignedOut()
+		})
 	}
-	t.Run("NotReady", func(t *testing.T) {
-		t.Parallel()
-		a := hall.Tenant(t, stage.Plan{}).Agent(1)
-		a.SignIn()
-		require.Equal(t, "LoggedOff", a.SignOut().State)
-		signedOut(t, a)
-	})
-	t.Run("Ready", func(t *testing.T) {
-		t.Parallel()
-		a := hall.Tenant(t, stage.Plan{}).ReadyAgent(1)
-		require.Equal(t, "LoggedOff", a.SignOut().State)
-		signedOut(t, a)
-	})
-	t.Run("Reserved", func(t *testing.T) {
-		t.Parallel()
-		ten := hall.Tenant(t, stage.Plan{Ring: 2 * time.Second})
-		a := ten.ReadyAgent(1)
-		customer := ten.Call("4932200", "8000")
-		rung := a.Offered()
-		a.Wait("Reserved")
-		pendingLogout(t, a.SignOut(), "Reserved")
-		ten.WaitEnded(rung) // the offer runs out
-		signedOut(t, a)
-		ten.WaitUp(customer) // and the caller waits on
-	})
-	t.Run("Busy", func(t *testing.T) {
-		t.Parallel()
-		ten := hall.Tenant(t, stage.Plan{})
-		a := ten.ReadyAgent(1)
-		customer := ten.Call("4932300", "8000")
-		rung := a.Answered()
-		a.Wait("Busy")
-		pendingLogout(t, a.SignOut(), "Busy")
-		ten.Talk(customer, rung) // goes on
-		require.NoError(t, customer.HangUp())
-		signedOut(t, a)
-	})
-	t.Run("WorkingAfterCall", func(t *testing.T) {
-		t.Parallel()
-		ten := hall.Tenant(t, stage.Plan{WrapUp: 2 * time.Second})
-		a := ten.ReadyAgent(1)
-		customer := ten.Call("4932400", "8000")
-		a.Answered()
-		ten.WaitUp(customer)
-		a.Wait("Busy")
-		require.NoError(t, customer.HangUp())
-		a.Wait("WorkingAfterCall")
-		pendingLogout(t, a.SignOut(), "WorkingAfterCall")
-		signedOut(t, a)
-	})
+}
+
+func signOutNotReady(t *testing.T, _ *stage.Tenant, a *stage.Agent) {
+	require.Equal(t, "LoggedOff", a.SignOut().State)
+}
+
+func signOutReady(t *testing.T, _ *stage.Tenant, a *stage.Agent) {
+	a.Ready()
+	require.Equal(t, "LoggedOff", a.SignOut().State)
+}
+
+// reserved lets a caller ring the agent, who signs out then.
+func reserved(t *testing.T, ten *stage.Tenant, a *stage.Agent, from string) (customer, rung *softphone.Call) {
+	t.Helper()
+	a.Ready()
+	customer = ten.Call(from, "8000")
+	rung = a.Offered()
+	a.Wait("Reserved")
+	pendingLogout(t, a.SignOut(), "Reserved")
+	return customer, rung
+}
+
+// The offer runs out, and the caller waits on.
+func signOutReservedNotAnswered(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
+	customer, rung := reserved(t, ten, a, "4932200")
+	ten.WaitEnded(rung)
+	a.Wait("LoggedOff")
+	ten.WaitUp(customer)
+	require.NoError(t, stage.WaitMusic(ten.Context(), customer))
+	require.NoError(t, customer.HangUp())
+	ten.Booked(stage.Line{From: "4932200", Cause: "abandoned", EndedBy: "customer", Outcome: "abandoned", Offers: 1})
+}
+
+// The agent takes the call, and has its wrap-up.
+func signOutReservedAnswered(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
+	customer, rung := reserved(t, ten, a, "4932210")
+	require.NoError(t, rung.Answer())
+	ten.Talk(customer, rung)
+	a.Wait("Busy")
+	require.NoError(t, customer.HangUp())
+	a.Wait("WorkingAfterCall")
+	ten.Booked(stage.Line{From: "4932210", Cause: "hangup", EndedBy: "customer", Agent: "1001", Outcome: "answered", Offers: 1})
+}
+
+func signOutReservedGivenUp(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
+	customer, rung := reserved(t, ten, a, "4932220")
+	require.NoError(t, customer.HangUp())
+	ten.WaitEnded(rung)
+	ten.Booked(stage.Line{From: "4932220", Cause: "abandoned", EndedBy: "customer", Outcome: "abandoned", Offers: 1})
+}
+
+func signOutBusy(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
+	a.Ready()
+	customer := ten.Call("4932300", "8000")
+	rung := a.Answered()
+	a.Wait("Busy")
+	pendingLogout(t, a.SignOut(), "Busy")
+	ten.Talk(customer, rung) // goes on
+	require.NoError(t, customer.HangUp())
+	ten.Booked(stage.Line{From: "4932300", Cause: "hangup", EndedBy: "customer", Agent: "1001", Outcome: "answered", Offers: 1})
+}
+
+func signOutInWrapUp(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
+	a.Ready()
+	customer := ten.Call("4932400", "8000")
+	a.Answered()
+	ten.WaitUp(customer)
+	a.Wait("Busy")
+	require.NoError(t, customer.HangUp())
+	wrapUp := a.Wait("WorkingAfterCall")
+	pendingLogout(t, a.SignOut(), "WorkingAfterCall")
+	gone := a.Wait("LoggedOff")
+	require.False(t, gone.Since.Before(*wrapUp.WrapUpUntil), "when wrap-up is over")
+	ten.Booked(stage.Line{From: "4932400", Cause: "hangup", EndedBy: "customer", Agent: "1001", Outcome: "answered", Offers: 1})
 }
 
 func pendingLogout(t *testing.T, s stage.Session, in string) {

@@ -71,7 +71,14 @@ func TestSignalDeliveredTwice_SessionStaysAsItIs(t *testing.T) {
 	again(offered, established, lost, over)
 	require.Equal(t, []string{"Ready", "Reserved", "Busy", "WorkingAfterCall", "Ready"}, lastStates(ten, a, 5))
 	next := ten.Call("4930402", "8000")
-	ten.Talk(next, a.Answered())
+	rung = a.Answered()
+	ten.Talk(next, rung)
+	require.NoError(t, rung.HangUp())
+	ten.Booked(
+		stage.Line{From: "4930401", Cause: "hangup", EndedBy: "customer", Agent: "1001", Outcome: "answered", Offers: 1},
+		stage.Line{From: "4930402", Cause: "hangup", EndedBy: "agent:1001", Agent: "1001", Outcome: "answered", Offers: 1},
+	)
+	require.Equal(t, 2, a.Phone.Invites())
 }
 
 // Every fact of a call delivered twice changes nothing: neither the end of an offer that
@@ -110,6 +117,8 @@ func TestSignalDeliveredTwice_CallStaysAsItIs(t *testing.T) {
 	record := ten.WaitCall("end", func(c stage.CallView) bool { return c.Phase == "Ended" })
 	require.Equal(t, "hangup 1002", record.Cause+" "+record.Agent)
 	require.Len(t, record.Legs, len(before.Legs))
+	ten.Booked(stage.Line{From: "4930403", Cause: "hangup", EndedBy: "agent:1002", Agent: "1002", Outcome: "answered", Offers: 2})
+	require.Equal(t, []int{1, 1}, []int{deaf.Phone.Invites(), a.Phone.Invites()})
 }
 
 // A signal that no build understands is passed over, and the session goes on.

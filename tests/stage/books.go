@@ -29,25 +29,31 @@ const sqlLines = `SELECT from_number, coalesce(cause, ''), coalesce(ended_by, ''
 // end of every leg, with one last event, and with nothing left in line or reserved.
 func (ten *Tenant) Booked(want ...Line) {
 	ten.t.Helper()
-	sql := ten.stage.SQL(ten.t)
-	// A call is on its way to its workflow yet, perhaps: that an early look finds all of
-	// them closed must not be the verdict.
-	ten.eventually("all calls to end", func(ctx context.Context) (bool, error) {
-		var ended int
-		err := sql.QueryRow(ctx, `SELECT count(*) FROM calls WHERE tenant_id = $1 AND NOT open`, ten.Domain).Scan(&ended)
-		return ended >= len(want), err
-	})
-	ctx := ten.Context()
-	rows, err := sql.Query(ctx, sqlLines+` ORDER BY arrived_at`, ten.Domain)
-	require.NoError(ten.t, err)
-	have, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Line])
-	require.NoError(ten.t, err)
+	have := ten.Books(len(want))
 	for i := range have {
 		if i < len(want) && want[i].Offers == AnyOffers {
 			have[i].Offers = AnyOffers
 		}
 	}
 	require.Equal(ten.t, want, have, "the records")
+}
+
+// Books is Booked for n calls whose ends may differ: it returns what the records say.
+func (ten *Tenant) Books(n int) []Line {
+	ten.t.Helper()
+	sql := ten.stage.SQL(ten.t)
+	// A call is on its way to its workflow yet, perhaps: that an early look finds all of
+	// them closed must not be the verdict.
+	ten.eventually("all calls to end", func(ctx context.Context) (bool, error) {
+		var ended int
+		err := sql.QueryRow(ctx, `SELECT count(*) FROM calls WHERE tenant_id = $1 AND NOT open`, ten.Domain).Scan(&ended)
+		return ended >= n, err
+	})
+	ctx := ten.Context()
+	rows, err := sql.Query(ctx, sqlLines+` ORDER BY arrived_at`, ten.Domain)
+	require.NoError(ten.t, err)
+	have, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Line])
+	require.NoError(ten.t, err)
 	for what, query := range map[string]string{
 		"calls still open":          `SELECT count(*) FROM calls WHERE tenant_id = $1 AND (open OR ended_at IS NULL OR phase <> 'Ended')`,
 		"callers left in line":      `SELECT count(*) FROM waiting WHERE tenant_id = $1`,
@@ -66,6 +72,23 @@ func (ten *Tenant) Booked(want ...Line) {
 		err := sql.QueryRow(ctx, `SELECT count(*) FROM presence WHERE tenant_id = $1 AND offer IS NOT NULL`, ten.Domain).Scan(&reserved)
 		return reserved == 0, err
 	})
+	return have
+}
+
+// SignedOut proves that the database has the agent as signed out: in no state that
+// could be offered a call, and a candidate nowhere.
+func (a *Agent) SignedOut() {
+	a.ten.t.Helper()
+	sql := a.ten.stage.SQL(a.ten.t)
+	var state string
+	var available, reserved bool
+	require.NoError(a.ten.t, sql.QueryRow(a.ten.Context(), `SELECT state, available, offer IS NOT NULL FROM presence WHERE tenant_id = $1 AND agent = $2`,
+		a.ten.Domain, a.Number).Scan(&state, &available, &reserved))
+	require.Equal(a.ten.t, "LoggedOff", state)
+	require.False(a.ten.t, available || reserved, "may be offered calls, or is reserved")
+	var stands int
+	require.NoError(a.ten.t, sql.QueryRow(a.ten.Context(), `SELECT count(*) FROM candidates WHERE tenant_id = $1 AND agent = $2`, a.ten.Domain, a.Number).Scan(&stands))
+	require.Zero(a.ten.t, stands, "a candidate")
 }
 
 // Record waits until the caller's one call has ended and returns what the records say of it.
