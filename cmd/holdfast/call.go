@@ -184,7 +184,7 @@ func followCall(ctx context.Context, tell *narrator, c *softphone.Call, o callOp
 func narrate(ctx context.Context, tell *narrator, c *softphone.Call, server string) (ended bool) {
 	soon, cancel := context.WithTimeout(ctx, silentAfter)
 	defer cancel()
-	if c.Wait(soon, softphone.Ringing) != nil && ctx.Err() == nil {
+	if c.Wait(soon, softphone.Ringing) != nil && soon.Err() != nil && ctx.Err() == nil {
 		tell.say("nothing comes back from %s yet; is Holdfast running there?", server)
 	}
 	if c.Wait(ctx, softphone.Ringing) == nil && c.Status().State == softphone.Ringing {

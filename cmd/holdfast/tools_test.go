@@ -68,6 +68,21 @@ func TestCall_NobodyAnswers_EndsWithCode1(t *testing.T) {
 	require.Contains(t, out.String(), "not answered: 486")
 }
 
+func TestCall_RefusedAtOnce_SaysOnlyThat(t *testing.T) {
+	t.Parallel()
+	p, err := softphone.New(t.Context(), softphone.Config{User: "1001", Domain: "demo.localhost"})
+	require.NoError(t, err)
+	defer p.Close()
+	refused := make(chan error, 1)
+	go func() { refused <- (<-p.Incoming()).Reject(404) }()
+	o := callOptions{line: lineOptions{server: p.Addr(), domain: "demo.localhost", transport: "udp"}, from: "49", last: 10e9}
+	var out bytes.Buffer
+	require.Equal(t, exitFailed, exitCode(placeCall(t.Context(), &narrator{out: &out}, "8001", o)))
+	require.NoError(t, <-refused)
+	require.Contains(t, out.String(), "not answered: 404")
+	require.NotContains(t, out.String(), "nothing comes back")
+}
+
 func TestEar_NamesWhatLasts(t *testing.T) {
 	t.Parallel()
 	for want, looks := range map[string][]look{
