@@ -1,0 +1,176 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"holdfast/activities"
+	"holdfast/domain/agent"
+	"holdfast/domain/call"
+	"holdfast/domain/device"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+	"holdfast/domain/leg"
+	"holdfast/domain/record"
+)
+
+// books is ledger and journal: two agents, 1001 first.
+type books struct {
+	activities.Journal
+
+	mu      sync.Mutex
+	away    int  // how many openings still fail
+	mute    int  // how many are written, but their answer is lost
+	over    bool // calls end as soon as they are open
+	route   call.Route
+	free    []id.Agent
+	stored  map[call.Ref]call.State
+	started map[call.Ref]bool
+	writes  []string
+	lapsed  []device.Stranded     // what the next look at the registrations finds
+	kept    map[id.Agent]id.Offer // for what presence rows are reserved
+	buried  []id.Agent
+	looks   int // how often overdue reservations were looked for
+}
+
+func newBooks() *books {
+	return &books{
+		route: call.Route{Kind: call.ToQueue, Queue: call.Queue{Name: "support", Ring: time.Minute}},
+		free:  []id.Agent{"1001", "1002"}, stored: map[call.Ref]call.State{}, started: map[call.Ref]bool{},
+	}
+}
+
+func (b *books) Route(context.Context, id.Tenant, string) (call.Route, error) { return b.route, nil }
+
+func (b *books) match(offer id.Offer) *call.Matched {
+	if len(b.free) == 0 {
+		return nil
+	}
+	a := b.free[0]
+	b.free = b.free[1:]
+	return &call.Matched{Offer: offer, Agent: a, Targets: []leg.Address{{Device: id.Device(a), Kind: leg.SIP}}, Method: "all"}
+}
+
+func (b *books) Open(_ context.Context, at time.Time, s call.State) (call.State, []call.Effect, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.away > 0 {
+		b.away--
+		return s, nil, fault.E(fault.Unavailable, "open", errors.New("connection refused"))
+	}
+	if old, known := b.stored[s.Ref()]; known {
+		if b.over {
+			return call.State{}, nil, fault.Refuse("already_ended", "ended already")
+		}
+		return old, nil, fault.Refuse("already_open", "open already")
+	}
+	for _, f := range s.Owed {
+		if f.Place == nil {
+			continue
+		}
+		var e call.Event = call.Waiting{Position: 1}
+		if m := b.match(f.Place.Offer); m != nil {
+			e = *m
+		}
+		next, _, err := s.Step(at, e)
+		if err != nil {
+			return s, nil, err
+		}
+		s = next
+	}
+	b.stored[s.Ref()] = s
+	if b.mute > 0 {
+		b.mute--
+		return s, nil, fault.E(fault.Unavailable, "open", errors.New("connection reset"))
+	}
+	return s, nil, nil
+}
+
+func (b *books) Place(_ context.Context, _ call.Ref, p call.Place) (record.Placed, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m := b.match(p.Offer); m != nil {
+		return record.Placed{Matched: m}, nil
+	}
+	return record.Placed{Waiting: &call.Waiting{}}, nil
+}
+
+func (b *books) SaveCall(_ context.Context, _ call.Ref, s call.Save) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writes = append(b.writes, s.Event)
+	return nil
+}
+
+func (b *books) Advance(_ context.Context, s call.State) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stored[s.Ref()] = s
+	return nil
+}
+
+func (b *books) Started(_ context.Context, ref call.Ref) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.started[ref] = true
+	return nil
+}
+
+func (b *books) Orphans(context.Context, time.Duration) ([]call.State, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var orphans []call.State
+	for ref, s := range b.stored {
+		if !b.started[ref] {
+			orphans = append(orphans, s)
+		}
+	}
+	return orphans, nil
+}
+
+func (b *books) CallState(_ context.Context, ref call.Ref) (call.State, error) {
+	return call.State{}, fault.E(fault.NotFound, "read call", fmt.Errorf("%s is over", ref.Call))
+}
+
+func (b *books) Profile(context.Context, agent.Ref) (agent.Profile, []id.Device, error) {
+	return agent.Profile{}, nil, nil
+}
+
+func (b *books) SaveRegistration(_ context.Context, r device.Registration) (id.Agent, bool, error) {
+	return "1001", r.Expires.After(time.Now()), nil
+}
+
+func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lapsed := b.lapsed
+	b.lapsed = nil
+	return lapsed, nil
+}
+
+func (b *books) Overdue(_ context.Context, by time.Time) ([]record.Reservation, time.Time, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looks++
+	var overdue []record.Reservation
+	for a, o := range b.kept {
+		overdue = append(overdue, record.Reservation{Session: agent.Ref{Tenant: c1.Tenant, Agent: a}, Offer: o, Until: by})
+	}
+	return overdue, time.Time{}, nil
+}
+
+func (b *books) Bury(_ context.Context, ref agent.Ref, _ time.Time) (id.Offer, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slices.Contains(b.buried, ref.Agent) {
+		return "", false, nil
+	}
+	b.buried = append(b.buried, ref.Agent)
+	o := b.kept[ref.Agent]
+	delete(b.kept, ref.Agent)
+	return o, true, nil
+}
