@@ -118,8 +118,10 @@ func TestCluster_Killed_RestartsOnItsPortWithEverythingCommitted(t *testing.T) {
 	t.Parallel()
 	c := start(t, cluster.Config{Dir: t.TempDir()})
 	exec1(t, c.DSN(), "CREATE TABLE kept AS SELECT 'still here' AS what")
-	dsn := c.DSN()
+	dsn, ended := c.DSN(), c.Done()
 	c.Kill()
+	<-ended
+	<-c.Done()
 	require.Zero(t, c.PID())
 	_, err := pgx.Connect(t.Context(), dsn)
 	require.Error(t, err, "nobody answers")
