@@ -80,7 +80,9 @@ func (w *world) cannotReach(table string, row json.RawMessage, as string) {
 
 func (w *world) cannotWrite(table string, row json.RawMessage) {
 	w.Helper()
-	for _, sql := range []string{`UPDATE ` + table + ` SET name = name`, `DELETE FROM ` + table} {
+	var column string
+	w.one(&column, `SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum = 1`, table)
+	for _, sql := range []string{`UPDATE ` + table + ` SET ` + column + ` = ` + column, `DELETE FROM ` + table} {
 		requireDenied(w.T, w.attempt("other.example", nil, sql), table)
 	}
 	requireDenied(w.T, w.attempt("other.example", nil, `INSERT INTO `+table+` SELECT * FROM jsonb_populate_record(NULL::`+table+`, $1)`, row), table)
