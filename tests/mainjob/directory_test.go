@@ -166,3 +166,27 @@ func TestSEED16_DisabledUserAndRemovedAgent_AreSignedOut(t *testing.T) {
 	busy.Wait("LoggedOff(FORCED)")
 	require.Equal(t, http.StatusUnauthorized, disabled.Try(http.MethodGet, "/v1/agent-session", nil).Status)
 }
+
+// The directory changes while an agent is ready, and while the agent talks; the session
+// of that agent replays.
+func TestHistory_ProfileChanges_Replays(t *testing.T) {
+	t.Parallel()
+	ten := hall.Tenant(t, stage.Plan{Change: twoQueues})
+	a := ten.ReadyAgent(1)
+	joins := func(d *tenancy.Document) {
+		sales := slices.IndexFunc(d.Queues, func(q tenancy.Queue) bool { return q.Name == "sales" })
+		d.Queues[sales].Members = []tenancy.Member{{Agent: "1001"}}
+	}
+	apply(t, ten, joins)
+	_, err := ten.Watch.WaitSession(ten.Context(), "1001", "join sales", member("sales"))
+	require.NoError(t, err)
+	customer := ten.Call("4930605", "8001")
+	ten.Talk(customer, a.Answered())
+	a.Wait("Busy")
+	apply(t, ten, func(d *tenancy.Document) { d.Agents[0].WrapUp = tenancy.Duration(time.Second) })
+	require.Eventually(t, func() bool { return told(t, ten, "1001", "profile_changed") == 2 }, stage.Patience, 20*time.Millisecond)
+	require.NoError(t, customer.HangUp())
+	a.Wait("WorkingAfterCall")
+	a.Wait("Ready")
+	recorded(t, ten, a, "profile_changes")
+}
