@@ -61,13 +61,13 @@ func TestReaper_SessionIsTerminatedWhileItsPhoneRings_TheRingIsTakenBackAndTheCa
 	r.d.Start()
 	r.ready("1001")
 	r.incoming("8000")
-	ring := r.rings("1001")
+	r.rings("1001")
 	r.waitState("1001", agent.Reserved)
 	r.terminate("1001")
 	r.waitSaid("cancel 1")
 	r.waitSignedOut("1001")
 	r.wantCall("1002")
-	ring = r.rings("1002")
+	ring := r.rings("1002")
 	require.Equal(r, leg.Hangup, r.serve(ring, "1002").Cause)
 }
 

@@ -88,8 +88,10 @@ type mailbox struct {
 // that continues as new.
 func (l *loop[S, E, F, V]) run(ctx workflow.Context) (V, error) {
 	l.ctx, _ = workflow.NewDisconnectedContext(ctx)
-	l.open, l.heardUpTo = map[int]bool{}, map[string]int64{}
-	maps.Copy(l.heardUpTo, *l.heard(&l.state))
+	l.open = map[int]bool{}
+	if l.heardUpTo = maps.Clone(*l.heard(&l.state)); l.heardUpTo == nil {
+		l.heardUpTo = map[string]int64{}
+	}
 	commands, facts := l.story.Messages()
 	for _, name := range append(facts, bundle) {
 		l.signals = append(l.signals, mailbox{name, workflow.GetSignalChannel(ctx, name)})
