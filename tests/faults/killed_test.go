@@ -104,6 +104,7 @@ func scenes() []scene {
 		{"talks, signed out for afterwards", stage.Plan{}, signedOutForAfterwards},
 		{"rings the second, the first missed it", stage.Plan{Agents: 2, Ring: ringMissed, WrapUp: shortWrapUp}, missedByTheFirst},
 		{"rings from the opening", stage.Plan{Ring: ringLong, WrapUp: shortWrapUp}, ringsFromTheOpening},
+		{"rings, and has no workflow yet", stage.Plan{Ring: ringLong, WrapUp: shortWrapUp}, ringsWithoutAWorkflow},
 		{"in wrap-up", stage.Plan{Ring: ringLong, WrapUp: longWrapUp}, inWrapUp},
 		{"its record is being written", stage.Plan{WrapUp: shortWrapUp}, recordIsBeingWritten},
 		{"signs out", stage.Plan{}, signsOut},

@@ -12,7 +12,7 @@ import (
 
 const (
 	ringMissed  = 10 * time.Second // run out by one, and long enough at the other to outlive a kill
-	ringLong    = time.Minute
+	ringLong    = 5 * time.Minute  // longer than all scenes take on a loaded machine
 	shortWrapUp = time.Second
 	longWrapUp  = 6 * time.Second
 	readyPath   = "/v1/agent-session/ready"
@@ -83,6 +83,24 @@ func ringsFromTheOpening(ten *stage.Tenant) act {
 			require.NoError(ten.T(), rung.Answer())
 			talkAndEnd(ten, a, customer, rung)
 			ten.Booked(answered("4935503", "customer", "1001", 1))
+		},
+	}
+}
+
+// The first offer rings, and the call has no workflow yet: Temporal has not taken it.
+func ringsWithoutAWorkflow(ten *stage.Tenant) act {
+	a := ten.ReadyAgent(1)
+	var customer, rung *softphone.Call
+	return act{
+		frozen: func() {
+			customer = ten.Call("4935521", "8000")
+			rung = a.Offered()
+		},
+		after: func() {
+			require.NoError(ten.T(), rung.Answer())
+			talkAndEnd(ten, a, customer, rung)
+			require.Equal(ten.T(), 1, a.Phone.Invites())
+			ten.Booked(answered("4935521", "customer", "1001", 1))
 		},
 	}
 }
