@@ -26,6 +26,10 @@ func report(b *testing.B, name string, f Figures) {
 	b.ReportMetric(0, "ns/op") // the length of an iteration says nothing here
 }
 
+// spoken is how many packets of 20 ms a conversation lasts at least: what its beginning
+// caused is written then.
+const spoken = 15
+
 // pace calls step n times, at the given rate.
 func pace(rate float64, n int, step func(i int)) {
 	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
@@ -102,6 +106,7 @@ func BenchmarkEndOfCall(b *testing.B) {
 		next := ten.Call("4930123457", "8000")
 		ten.WaitUp(next)
 		a.Wait("Busy")
+		require.NoError(b, rung.Audio.WaitPackets(b.Context(), spoken))
 		require.NoError(b, rung.HangUp())
 		left := rung.Status().Times.Ended
 		rung = a.Answered()
@@ -126,6 +131,7 @@ func BenchmarkEndOfWrapUp(b *testing.B) {
 		next := ten.Call("4930123457", "8000")
 		ten.WaitUp(next)
 		a.Wait("Busy")
+		require.NoError(b, rung.Audio.WaitPackets(b.Context(), spoken))
 		require.NoError(b, rung.HangUp())
 		until := *a.Wait("WorkingAfterCall").WrapUpUntil
 		rung = a.Answered()
