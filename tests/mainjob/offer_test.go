@@ -144,7 +144,7 @@ func TestCallerHangsUpInTheInstantOfTheAnswer_NeverLeavesAGhost(t *testing.T) {
 			}
 			connected[from] = !ten.WaitEnded(customer).Times.Answered.IsZero()
 			ten.WaitEnded(rung)
-			a.Wait("Ready")
+			a.WaitFree()
 		})
 	}
 	ten.In(t)

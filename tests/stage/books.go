@@ -75,6 +75,17 @@ func (ten *Tenant) Books(n int) []Line {
 	return have
 }
 
+// WaitFree waits until the database would give the agent the next caller: Ready, and
+// reserved for nobody. What the event stream shows may be of before the last call.
+func (a *Agent) WaitFree() {
+	a.ten.t.Helper()
+	sql := a.ten.stage.SQL(a.ten.t)
+	a.ten.eventually("agent "+a.Number+" to be free", func(ctx context.Context) (free bool, err error) {
+		err = sql.QueryRow(ctx, `SELECT available AND offer IS NULL FROM presence WHERE tenant_id = $1 AND agent = $2`, a.ten.Domain, a.Number).Scan(&free)
+		return free, err
+	})
+}
+
 // SignedOut proves that the database has the agent as signed out: in no state that
 // could be offered a call, and a candidate nowhere.
 func (a *Agent) SignedOut() {
