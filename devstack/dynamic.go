@@ -27,6 +27,10 @@ func dynamicConfig() dynamicconfig.StaticClient {
 		// within the second; the default refuses that for one second.
 		dynamicconfig.WorkflowIdReuseMinimalInterval.Key(): time.Duration(0),
 
+		// A timer due sooner than this after its shard last read timers fires late by
+		// up to as much (default 1 s, which a wrap-up of a second feels). Shorter
+		// means more reads: each reads as far ahead.
+		dynamicconfig.TimerProcessorMaxTimeShift.Key(): 200 * time.Millisecond,
 		// Polls per second and shard; 20 delay a shard that is busy.
 		dynamicconfig.TimerProcessorMaxPollRPS.Key():      500,
 		dynamicconfig.TransferProcessorMaxPollRPS.Key():   500,

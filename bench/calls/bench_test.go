@@ -121,7 +121,7 @@ func BenchmarkEndOfCall(b *testing.B) {
 // A waiting caller, and an agent whose wrap-up ends → INVITE at the phone, counted from
 // the end that the session announced.
 func BenchmarkEndOfWrapUp(b *testing.B) {
-	ten := hall.Tenant(b, stage.Plan{WrapUp: time.Second})
+	ten := hall.Tenant(b, stage.Plan{WrapUp: 2 * time.Second})
 	a := ten.ReadyAgent(1)
 	var offers Figures
 	current := ten.Call("4930123456", "8000")
