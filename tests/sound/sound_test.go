@@ -100,7 +100,7 @@ func TestSippCustomer_IsHeardByABaresipAgent(t *testing.T) {
 	scenario, err := os.ReadFile(filepath.Join("testdata", "customer.xml"))
 	require.NoError(t, err)
 	file := filepath.Join(dir, "customer.xml")
-	require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(string(scenario), "TONE", filepath.Join(dir, "tone.ul"))), 0o644))
+	require.NoError(t, os.WriteFile(file, []byte(strings.NewReplacer("TONE", filepath.Join(dir, "tone.ul"), "DOMAIN", ten.Domain).Replace(string(scenario))), 0o644))
 	ip := network.Guest[2].String()
 	cmd := network.Command("sipp", "-sf", file, hall.SIP(), "-s", "8000", "-i", ip, "-mi", ip, "-m", "1", "-l", "1", "-nostdin", "-timeout", "30")
 	cmd.Dir = dir
