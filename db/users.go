@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -37,17 +36,7 @@ func (d *DB) User(ctx context.Context, t id.Tenant, name id.User) (account.User,
 		return account.User{}, err
 	}
 	return account.User{
-		Tenant: t, Name: name, DisplayName: row.DisplayName, Roles: row.Roles, Permissions: permissionsOf(row.Roles),
+		Tenant: t, Name: name, DisplayName: row.DisplayName, Roles: row.Roles, Permissions: account.PermissionsOf(row.Roles...),
 		Agent: row.Agent, Teams: row.Teams, Disabled: row.Disabled, PasswordHash: row.PasswordHash,
 	}, nil
-}
-
-// permissionsOf joins what the roles permit.
-func permissionsOf(roles []account.Role) []account.Permission {
-	var all []account.Permission
-	for _, r := range roles {
-		all = append(all, r.Permissions()...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }

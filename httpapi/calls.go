@@ -77,7 +77,7 @@ func (a *API) listCalls(ctx context.Context, in *listCallsInput) (*callListOutpu
 	if in.Live != "" {
 		q.Live = ptr(in.Live == "true")
 	}
-	if !p.May(account.CallsReadAll) {
+	if !p.May(account.CallsRead.At(account.Tenant)) {
 		if _, err := p.ref(); err != nil {
 			return nil, err
 		}
@@ -132,7 +132,7 @@ func (a *API) visibleCall(ctx context.Context, name line) (call.View, error) {
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return call.View{}, unavailable("read call", err)
 	}
-	if err != nil || !p.May(account.CallsReadAll) && !has(v, p.Agent) {
+	if err != nil || !p.May(account.CallsRead.At(account.Tenant)) && !has(v, p.Agent) {
 		return call.View{}, notFound("no_such_call", "There is no call %s.", name)
 	}
 	return v, nil
@@ -180,10 +180,17 @@ func (a *API) mayEnd(ctx context.Context, p person, v call.View) error {
 	if !p.May(account.CallsDisconnect) {
 		return forbidden("", "You need the permission %s to end a call that is not yours.", account.CallsDisconnect)
 	}
-	if v.Agent == "" || p.May(account.TeamsAll) {
+	if v.Agent == "" || p.MayFor(account.CallsDisconnect, "") {
 		return nil
 	}
-	return a.subordinate(ctx, p, agent.Ref{Tenant: p.Tenant, Agent: v.Agent})
+	session, err := a.config.Commands.AgentView(ctx, agent.Ref{Tenant: p.Tenant, Agent: v.Agent})
+	if err != nil {
+		return err
+	}
+	if !p.MayFor(account.CallsDisconnect, session.Team) {
+		return forbidden("not_subordinate", "Agent %s is in none of your teams.", v.Agent)
+	}
+	return nil
 }
 
 // temporalURL leads to the call's workflow in the Temporal Web UI.

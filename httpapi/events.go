@@ -36,7 +36,7 @@ type eventsInput struct {
 // snapshotView is the first message of a stream that does not resume.
 type snapshotView struct {
 	Session  *sessionView   `json:"session,omitempty" doc:"One's own, if signed in as agent."`
-	Calls    []callView     `json:"calls" doc:"Live calls: one's own, or all with calls:read_all and queues:read."`
+	Calls    []callView     `json:"calls" doc:"Live calls: one's own, or all with calls:read:tenant and queues:watch."`
 	Presence []presenceView `json:"presence" doc:"With presence:read: the sessions of one's teams."`
 	Queues   []queueView    `json:"queues" doc:"With queues:read."`
 }
@@ -182,12 +182,12 @@ func (s *stream) ofCall(e event.Event, r *rendering) []message {
 }
 
 func (s *stream) seesAllCalls() bool {
-	return s.person.May(account.CallsReadAll) && s.person.May(account.QueuesRead)
+	return s.person.May(account.CallsRead.At(account.Tenant)) && s.person.May(account.QueuesWatch)
 }
 
 // touch notes that a queue must be shown anew.
 func (s *stream) touch(q id.Queue, seq int64) {
-	if q != "" && s.person.May(account.QueuesRead) {
+	if q != "" && s.person.May(account.QueuesWatch) {
 		s.dirty[q] = seq
 	}
 }

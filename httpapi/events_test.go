@@ -231,7 +231,7 @@ func TestEvents_EndWhenTokenExpiresRightsChangeOrWeStop(t *testing.T) {
 	require.Equal(t, ": alive", l.block()[0])
 	func() {
 		defer changed.reader.lock()()
-		u.Permissions = append(u.Permissions, account.PresenceRead)
+		u.Permissions = append(u.Permissions, account.PresenceRead.At(account.Team))
 		changed.reader.users["1001"] = u
 	}()
 	changed.api.persons.mu.Lock()

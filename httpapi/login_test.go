@@ -45,7 +45,7 @@ func TestLogin_GivesATokenWithWhichIAm(t *testing.T) {
 	require.Equal(t, "1001", a.body["user"])
 	require.Equal(t, "1001", a.body["agent"])
 	require.EqualValues(t, 900, a.body["expires_in"])
-	require.Contains(t, a.body["permissions"], "session:use")
+	require.Contains(t, a.body["permissions"], "session:use:own")
 	c := a.Result().Cookies()[0]
 	require.True(t, c.HttpOnly)
 	require.Equal(t, http.SameSiteStrictMode, c.SameSite)

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,12 +51,12 @@ func (p person) ref() (agent.Ref, error) {
 
 // watches reports whether the person may see sessions of team (SEED-101).
 func (p person) watches(team id.Team) bool {
-	return p.May(account.PresenceRead) && p.leads(team)
+	return p.MayFor(account.PresenceRead, team)
 }
 
 // leads reports whether agents of team are the person's subordinates.
 func (p person) leads(team id.Team) bool {
-	return p.May(account.TeamsAll) || team != "" && slices.Contains(p.Teams, team)
+	return p.MayFor(account.AgentsCommand, team)
 }
 
 type personID struct {

@@ -3,12 +3,16 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
+	"holdfast/domain/account"
 	"holdfast/domain/fault"
 )
 
@@ -44,6 +48,10 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 		op.Description = "Needs the permission `" + string(p) + "`."
 		op.Errors = append(op.Errors, http.StatusForbidden, http.StatusNotFound)
 	}
+	if actions := within[r.name]; len(actions) > 0 {
+		op.Extensions["x-actions"] = actions
+		op.Description += inWords(actions)
+	}
 	if r.name == "login" || r.name == "events" {
 		op.Errors = append(op.Errors, http.StatusTooManyRequests)
 	}
@@ -51,6 +59,15 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 		op.Errors = append(op.Errors, http.StatusConflict)
 	}
 	return op
+}
+
+// inWords says for people what the actions within an endpoint need.
+func inWords(actions map[string]account.Permission) string {
+	var words []string
+	for _, action := range slices.Sorted(maps.Keys(actions)) {
+		words = append(words, action+": `"+string(actions[action])+"`")
+	}
+	return " Within it, more is needed for " + strings.Join(words, ", ") + "."
 }
 
 // refusal turns an error into its answer, and tells the operator what the client is not told.

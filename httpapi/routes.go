@@ -31,6 +31,18 @@ type route struct {
 	status  int // of success; 0: 200
 }
 
+// within names the permissions that actions within an endpoint ask for besides the
+// endpoint's own: somebody may be allowed the endpoint and refused the action
+// (SEED-111). An action is a field of the body, or described in words.
+var within = map[string]map[string]account.Permission{
+	"list-calls":     {"calls of others": account.CallsRead.At(account.Tenant)},
+	"get-call":       {"calls of others": account.CallsRead.At(account.Tenant), "temporal_url": account.OpsTemporal},
+	"get-timeline":   {"calls of others": account.CallsRead.At(account.Tenant), "temporal_url": account.OpsTemporal},
+	"hang-up":        {"a call that is not one's own": account.CallsDisconnect},
+	"events":         {"sessions of others": account.PresenceRead, "queues": account.QueuesWatch, "calls of others": account.CallsRead.At(account.Tenant)},
+	"get-queue-live": {"sessions of others": account.PresenceRead},
+}
+
 // The groups in which the reference shows the routes.
 const (
 	tagSignIn   = "Sign in"
@@ -68,7 +80,7 @@ var routes = map[string][]route{
 		{"hang-up", http.MethodPost, "/v1/calls/{id}/hang-up", may(account.CallsHangUp), "End a call", 0},
 	},
 	tagWatch: {
-		{"get-queue-live", http.MethodGet, "/v1/queues/{id}/live", may(account.QueuesRead), "Who waits in a queue, who serves it", 0},
+		{"get-queue-live", http.MethodGet, "/v1/queues/{id}/live", may(account.QueuesWatch), "Who waits in a queue, who serves it", 0},
 		{"list-presence", http.MethodGet, "/v1/presence", may(account.PresenceRead), "The sessions of one's teams", 0},
 		{"events", http.MethodGet, "/v1/events", signedIn, "Follow sessions, calls and queues (server-sent events)", 0},
 		{"force-ready", http.MethodPost, "/v1/agents/{id}/session/ready", may(account.AgentsCommand), "Make a subordinate Ready", 0},

@@ -40,8 +40,11 @@ func TestRoutes_EachNamesAPermissionThatARoleHolds(t *testing.T) {
 	held := map[account.Permission]bool{}
 	for _, role := range account.BuiltIn() {
 		for _, p := range role.Permissions() {
-			held[p] = true
+			held[p.Action()] = true
 		}
+	}
+	for name := range within {
+		routeNamed(name) // panics if there is none
 	}
 	public := map[string]bool{
 		"login": true, "refresh": true, "logout": true, "healthz": true, "readyz": true, "metrics": true, "openapi": true, "docs": true, "page": true,
@@ -51,6 +54,9 @@ func TestRoutes_EachNamesAPermissionThatARoleHolds(t *testing.T) {
 			require.Equal(t, public[r.name], r.access == everyone, "%s: whoever makes a route public says so here too", r.name)
 			if p, ok := r.access.permission(); ok {
 				require.True(t, held[p], "%s needs %s, which no role holds", r.name, p)
+			}
+			for action, p := range within[r.name] {
+				require.True(t, held[p.Action()], "%s of %s needs %s, which no role holds", action, r.name, p)
 			}
 		}
 	}

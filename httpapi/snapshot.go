@@ -40,7 +40,7 @@ func (s *stream) read(ctx context.Context) (*snapshotView, error) {
 		}
 	}
 	delete(queues, "")
-	if !s.person.May(account.QueuesRead) {
+	if !s.person.May(account.QueuesWatch) {
 		return v, nil
 	}
 	for q := range queues {

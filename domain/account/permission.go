@@ -1,53 +1,143 @@
 package account
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
-// The permissions. Each endpoint of the API names the one that it asks for
-// (SEED-109, SEED-110).
+// The permissions, without their scopes. Each endpoint of the API names the one that
+// it asks for, and each action within it that asks for more (SEED-109 to SEED-111).
 const (
 	SessionUse      Permission = "session:use"      // sign in as agent and command one's own session (SEED-5)
-	CallsRead       Permission = "calls:read"       // one's own calls
-	CallsReadAll    Permission = "calls:read_all"   // every call of the tenant
+	CallsRead       Permission = "calls:read"       // see calls and their records
 	CallsHangUp     Permission = "calls:hang_up"    // end a call; another's needs calls:disconnect as well
 	CallsDisconnect Permission = "calls:disconnect" // end a subordinate's call (SEED-13)
 	CallsMonitor    Permission = "calls:monitor"    // listen to a subordinate's call (SEED-10)
-	QueuesRead      Permission = "queues:read"      // who waits, who serves
-	PresenceRead    Permission = "presence:read"    // the sessions of one's teams (SEED-101)
+	QueuesWatch     Permission = "queues:watch"     // who waits, who serves
+	PresenceRead    Permission = "presence:read"    // see sessions (SEED-101)
 	AgentsCommand   Permission = "agents:command"   // command a subordinate's session (SEED-104)
-	TeamsAll        Permission = "teams:all"        // every agent of the tenant counts as one's own teams'
 	OpsTemporal     Permission = "ops:temporal"     // links into the Temporal Web UI
 	TenantsApply    Permission = "tenants:apply"    // change the tenant's directory as a whole
 	TenantsExport   Permission = "tenants:export"   // read the tenant's directory as a whole
+	TenantsRead     Permission = "tenants:read"     // see organizations, divisions and tenants
+	TenantsSwitch   Permission = "tenants:switch"   // work in another tenant (SEED-40)
 	AuditRead       Permission = "audit:read"       // who did what (SEED-4)
+
+	UsersRead      Permission = "users:read"
+	UsersCreate    Permission = "users:create"
+	UsersUpdate    Permission = "users:update"
+	UsersDelete    Permission = "users:delete"
+	UsersAssign    Permission = "users:assign_roles" // give and take roles and the scope of a supervisor
+	UsersPassword  Permission = "users:set_password"
+	UsersDisable   Permission = "users:disable"
+	RolesRead      Permission = "roles:read"
+	RolesWrite     Permission = "roles:write" // create and delete the tenant's roles, and name them
+	RolesGrant     Permission = "roles:grant" // say what a role permits
+	TeamsRead      Permission = "teams:read"
+	TeamsWrite     Permission = "teams:write"
+	AgentsRead     Permission = "agents:read"
+	AgentsCreate   Permission = "agents:create"
+	AgentsUpdate   Permission = "agents:update"
+	AgentsMove     Permission = "agents:move" // to another team
+	AgentsDelete   Permission = "agents:delete"
+	QueuesRead     Permission = "queues:read"
+	QueuesWrite    Permission = "queues:write"
+	QueuesStaff    Permission = "queues:staff" // who serves a queue
+	NumbersRead    Permission = "numbers:read"
+	NumbersWrite   Permission = "numbers:write"
+	TrunksRead     Permission = "trunks:read"
+	TrunksWrite    Permission = "trunks:write"
+	TrunksPassword Permission = "trunks:set_password"
+	DevicesRead    Permission = "devices:read"
+	DevicesWrite   Permission = "devices:write"
+	DevicesSecret  Permission = "devices:set_password"
 )
 
-// builtIn are the permissions of the built-in roles.
-var builtIn = map[Role][]Permission{
-	BusinessAdmin: {CallsRead, CallsReadAll, CallsHangUp, CallsDisconnect, QueuesRead, PresenceRead, AgentsCommand, TeamsAll,
-		TenantsApply, TenantsExport, AuditRead},
-	ITAdmin: {CallsRead, CallsReadAll, QueuesRead, PresenceRead, TeamsAll, OpsTemporal,
-		TenantsApply, TenantsExport, AuditRead},
-	Supervisor: {SessionUse, CallsRead, CallsReadAll, CallsHangUp, CallsDisconnect, CallsMonitor,
-		QueuesRead, PresenceRead, AgentsCommand},
-	Regular: {SessionUse, CallsRead, CallsHangUp},
+// widest is how far each permission can reach at most, narrowest how little: what is
+// of the tenant as a whole can't be held for a team.
+var reaches = map[Permission][2]Scope{
+	SessionUse: {Own, Own}, CallsRead: {Own, System}, CallsHangUp: {Own, Own}, CallsDisconnect: {Team, System}, CallsMonitor: {Team, System},
+	QueuesWatch: {Team, System}, PresenceRead: {Team, System}, AgentsCommand: {Team, System}, OpsTemporal: {Tenant, System},
+	TenantsApply: {Tenant, System}, TenantsExport: {Tenant, System}, TenantsRead: {Tenant, System}, TenantsSwitch: {Division, System}, AuditRead: {Tenant, System},
+	UsersRead: {Team, System}, UsersCreate: {Team, System}, UsersUpdate: {Team, System}, UsersDelete: {Team, System},
+	UsersAssign: {Team, System}, UsersPassword: {Team, System}, UsersDisable: {Team, System},
+	RolesRead: {Team, System}, RolesWrite: {Tenant, System}, RolesGrant: {Tenant, System},
+	TeamsRead: {Team, System}, TeamsWrite: {Tenant, System},
+	AgentsRead: {Team, System}, AgentsCreate: {Team, System}, AgentsUpdate: {Team, System}, AgentsMove: {Tenant, System}, AgentsDelete: {Team, System},
+	QueuesRead: {Team, System}, QueuesWrite: {Tenant, System}, QueuesStaff: {Tenant, System},
+	NumbersRead: {Tenant, System}, NumbersWrite: {Tenant, System}, TrunksRead: {Tenant, System}, TrunksWrite: {Tenant, System}, TrunksPassword: {Tenant, System},
+	DevicesRead: {Tenant, System}, DevicesWrite: {Tenant, System}, DevicesSecret: {Tenant, System},
 }
 
-// BuiltIn lists the built-in roles, most powerful over others first.
+// All lists every permission that there is, without scopes, in order.
+func All() []Permission { return slices.Sorted(maps.Keys(reaches)) }
+
+// Valid reports whether p names a permission that there is, with a scope that it can have.
+func (p Permission) Valid() bool {
+	r, known := reaches[p.Action()]
+	return known && p.Scope().Covers(r[0]) && r[1].Covers(p.Scope())
+}
+
+// ScopesOf are the scopes that a permission can have, narrowest first.
+func ScopesOf(p Permission) []Scope {
+	var can []Scope
+	for _, s := range Scopes() {
+		if p.At(s).Valid() {
+			can = append(can, s)
+		}
+	}
+	return can
+}
+
+func at(s Scope, actions ...Permission) []Permission {
+	scoped := make([]Permission, 0, len(actions))
+	for _, a := range actions {
+		scoped = append(scoped, a.At(s))
+	}
+	return scoped
+}
+
+// agentWork is what every agent may; it is about nobody else.
+var agentWork = at(Own, SessionUse, CallsRead, CallsHangUp)
+
+// accounts is the administration of people.
+var accounts = []Permission{UsersRead, UsersCreate, UsersUpdate, UsersDelete, UsersAssign, UsersPassword, UsersDisable,
+	AgentsRead, AgentsCreate, AgentsUpdate, AgentsDelete, TeamsRead, RolesRead}
+
+// builtIn are the permissions of the roles that every tenant has. An administrator of
+// the business holds what supervisors hold over others: nobody can give a role who
+// doesn't hold what it permits.
+var builtIn = map[Role][]Permission{
+	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
+		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
+		DevicesRead, DevicesWrite, DevicesSecret, TenantsRead, TenantsApply, TenantsExport, AuditRead), at(Own, CallsHangUp)),
+	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
+		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,
+		TenantsRead, TenantsApply, TenantsExport, AuditRead)),
+	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead), at(Team, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
+		AgentsRead, TeamsRead, QueuesRead)),
+	Regular: agentWork,
+
+	SystemAdmin: at(System, slices.DeleteFunc(All(), func(p Permission) bool { return reaches[p][1] != System })...),
+	TeamAdmin:   slices.Concat(at(Team, accounts...), at(Team, CallsRead, PresenceRead)),
+}
+
+// BuiltIn lists the four roles of a contact center (SEED-2), most powerful over others first.
 func BuiltIn() []Role { return []Role{BusinessAdmin, ITAdmin, Supervisor, Regular} }
 
-// Permissions returns what a built-in role may do, nil for any other role.
+// Given lists all roles that every tenant has without making them: the four, and those
+// of the administrators of AsterCC (SEED-41).
+func Given() []Role { return append(BuiltIn(), TeamAdmin, SystemAdmin) }
+
+// Permissions returns what a given role may do, nil for any other role.
 func (r Role) Permissions() []Permission { return slices.Clone(builtIn[r]) }
 
 // PermissionsOf returns what a user of these roles may do, sorted: whatever any of
-// them may. Roles that are not built in add nothing here.
-func PermissionsOf(roles ...Role) []Permission {
-	all := []Permission{}
-	for _, r := range roles {
-		all = append(all, builtIn[r]...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
+// them may. Roles that are not given add nothing here: see Roles.
+func PermissionsOf(roles ...Role) []Permission { return Roles{}.Permissions(roles) }
 
-// Agent reports whether the role makes its user an agent (SEED-6).
-func (r Role) Agent() bool { return slices.Contains(builtIn[r], SessionUse) }
+// Agent reports whether the given role makes its user an agent (SEED-6).
+func (r Role) Agent() bool { return MakesAgent(builtIn[r]) }
+
+// MakesAgent reports whether who holds these permissions is an agent (SEED-6).
+func MakesAgent(held []Permission) bool { return ReachOf(held, SessionUse) != "" }

@@ -133,7 +133,7 @@ func TestSEED67_AfterLoginTheAgentSeesNameExtensionAndAvailability(t *testing.T)
 	}
 	require.NoError(t, a.API.Into(ten.Context(), &me, http.MethodGet, "/v1/me", nil))
 	require.Equal(t, []string{"1001", "Person 1001", ten.Domain, "1001"}, []string{me.User, me.Name, me.Tenant, me.Agent})
-	require.Contains(t, me.Permissions, "session:use")
+	require.Contains(t, me.Permissions, "session:use:own")
 	require.Len(t, me.Devices, 1)
 	require.Equal(t, "1001", me.Devices[0].ID)
 	require.True(t, me.Devices[0].Reachable)
@@ -142,7 +142,7 @@ func TestSEED67_AfterLoginTheAgentSeesNameExtensionAndAvailability(t *testing.T)
 
 	admin := ten.Login("admin")
 	require.NoError(t, admin.Into(ten.Context(), &me, http.MethodGet, "/v1/me", nil))
-	require.NotContains(t, me.Permissions, "session:use")
+	require.NotContains(t, me.Permissions, "session:use:own")
 	ans, err = admin.Do(ten.Context(), http.MethodPost, "/v1/agent-session", map[string]string{"interface": "phone"})
 	require.NoError(t, err)
 	refused(t, ans, http.StatusForbidden) // SEED-5: who has no agent's role is no agent
