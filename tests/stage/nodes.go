@@ -45,7 +45,7 @@ func (s *Stage) AddNode(t testing.TB, name id.Node) *SideNode {
 	n.Temporal, n.Postgres = newWire(t, s.Temporal.Frontend()), newWire(t, dsn.Host)
 	dsn.Host = n.Postgres.Addr()
 	n.Process = &Process{Name: "telephony", binary: s.binary, dir: s.dir, env: append(append([]string{}, s.Node.env...),
-		"HOLDFAST_NODE="+string(name), "HOLDFAST_SIP_ADDR="+n.sip, "HOLDFAST_RTP_PORTS="+rtpPorts(port.Port),
+		"HOLDFAST_NODE="+string(name), "HOLDFAST_SIP_ADDR="+n.sip, "HOLDFAST_RTP_PORTS="+rtpPorts(port.Port), "HOLDFAST_HEALTH_ADDR=",
 		"TEMPORAL_ADDRESS="+n.Temporal.Addr(), "HOLDFAST_DATABASE_URL="+dsn.String())}
 	t.Cleanup(func() {
 		n.Kill()
