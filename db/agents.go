@@ -25,17 +25,17 @@ SELECT u.display_name, coalesce(a.team, ''), a.wrap_up_ms, a.ring_method, a.on_n
 SELECT queue, NOT manual, static, penalty FROM memberships WHERE tenant_id = $1 AND agent = $2 ORDER BY queue`
 
 	sqlProfileAddresses = `
-SELECT d.name, d.kind, d.number
+SELECT d.name, d.kind, d.dial
   FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
  WHERE x.tenant_id = $1 AND x.agent = $2 ORDER BY x.place`
 
-	// sqlReachable lists devices that a call would ring now: registered ones, and
-	// outside numbers, which are always tried.
+	// sqlReachable lists devices that a call would ring now: registered ones, and those
+	// that need no registration: numbers outside, phones at fixed addresses.
 	sqlReachable = `
 SELECT d.name
   FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
  WHERE x.tenant_id = $1 AND x.agent = $2
-   AND (d.kind = 'external' OR EXISTS (
+   AND (d.at_hand OR EXISTS (
         SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = d.name AND r.expires > $3))
  ORDER BY x.place`
 )

@@ -102,9 +102,9 @@ func writeAccount(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 			[]any{doc.Organization.Name, doc.Organization.DisplayName}},
 		{`INSERT INTO divisions (organization, name, display_name) VALUES (?, ?, ?) ON CONFLICT (organization, name) DO UPDATE SET display_name = excluded.display_name`,
 			[]any{doc.Organization.Name, doc.Division.Name, doc.Division.DisplayName}},
-		{`INSERT INTO tenants (tenant_id, organization, division, display_name, policies) VALUES (?, ?, ?, ?, ?::jsonb)
-		  ON CONFLICT (tenant_id) DO UPDATE SET organization = excluded.organization, division = excluded.division, display_name = excluded.display_name, policies = excluded.policies`,
-			[]any{doc.Tenant.Domain, doc.Organization.Name, doc.Division.Name, doc.Tenant.DisplayName, string(policies)}},
+		{`INSERT INTO tenants (tenant_id, organization, division, display_name, country, policies) VALUES (?, ?, ?, ?, ?, ?::jsonb)
+		  ON CONFLICT (tenant_id) DO UPDATE SET organization = excluded.organization, division = excluded.division, display_name = excluded.display_name, country = excluded.country, policies = excluded.policies`,
+			[]any{doc.Tenant.Domain, doc.Organization.Name, doc.Division.Name, doc.Tenant.DisplayName, doc.Tenant.Country, string(policies)}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.sql, s.args...); err != nil {
 			return err

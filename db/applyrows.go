@@ -42,17 +42,6 @@ ON CONFLICT (tenant_id, number) DO UPDATE SET user_name = excluded.user_name, te
 	return rows
 }
 
-func deviceRows(doc tenancy.Document) (rows []statement) {
-	for _, v := range doc.Devices {
-		rows = append(rows, statement{`
-INSERT INTO devices (tenant_id, name, kind, agent, number, ha1_md5, ha1_sha256) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?)
-ON CONFLICT (tenant_id, name) DO UPDATE SET kind = excluded.kind, agent = excluded.agent, number = excluded.number,
-  ha1_md5 = excluded.ha1_md5, ha1_sha256 = excluded.ha1_sha256`,
-			[]any{doc.Tenant.Domain, v.Name, v.Kind, string(v.Agent), v.Number, v.HA1MD5, v.HA1SHA256}})
-	}
-	return rows
-}
-
 func addressRows(doc tenancy.Document) (rows []statement) {
 	for _, a := range doc.Agents {
 		for i, v := range a.Addresses {

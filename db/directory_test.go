@@ -96,6 +96,7 @@ func TestRoute_DirectoryChangesInAnotherProcess_IsLookedUpAnew(t *testing.T) {
 func TestProfile_HasWhatTheSignInNeeds(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, func(doc *tenancy.Document) {
+		doc.Trunks[0].Host = "127.0.0.1:5090"
 		doc.Devices = append(doc.Devices, tenancy.Device{Name: "mobile-1001", Kind: leg.PSTN, Agent: "1001", Number: "+491701234567"})
 		doc.Agents[0].Addresses = []id.Device{"1001", "mobile-1001"}
 		doc.Queues[0].Members[0].Penalty, doc.Queues[0].Members[0].Static = 3, true

@@ -12,7 +12,6 @@ import (
 	"holdfast/domain/agent"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
-	"holdfast/domain/leg"
 	"holdfast/domain/queue"
 	"holdfast/domain/tenancy"
 )
@@ -40,10 +39,11 @@ func export(ctx context.Context, tx bun.Tx, t id.Tenant) (tenancy.Document, erro
 		Division         string          `bun:"division"`
 		DivisionName     string          `bun:"division_name"`
 		DisplayName      string          `bun:"display_name"`
+		Country          string          `bun:"country"`
 		Policies         json.RawMessage `bun:"policies"`
 	}
 	err := tx.NewRaw(`
-SELECT t.organization, o.display_name AS organization_name, t.division, v.display_name AS division_name, t.display_name, t.policies
+SELECT t.organization, o.display_name AS organization_name, t.division, v.display_name AS division_name, t.display_name, t.country, t.policies
   FROM tenants t JOIN organizations o ON o.name = t.organization
   JOIN divisions v ON v.organization = t.organization AND v.name = t.division
  WHERE t.tenant_id = ?`, t).Scan(ctx, &head)
@@ -53,7 +53,7 @@ SELECT t.organization, o.display_name AS organization_name, t.division, v.displa
 	h := head[0]
 	doc.Organization = tenancy.Unit{Name: h.Organization, DisplayName: h.OrganizationName}
 	doc.Division = tenancy.Unit{Name: h.Division, DisplayName: h.DivisionName}
-	doc.Tenant = tenancy.Tenant{Domain: t, DisplayName: h.DisplayName}
+	doc.Tenant = tenancy.Tenant{Domain: t, DisplayName: h.DisplayName, Country: h.Country}
 	if err := json.Unmarshal(h.Policies, &doc.Tenant.Policies); err != nil {
 		return doc, fmt.Errorf("read the policies: %w", err)
 	}
@@ -113,22 +113,6 @@ SELECT number, user_name, coalesce(team, '') AS team, wrap_up_ms, ring_method, o
 			Number: r.Number, User: r.User, Team: r.Team, WrapUp: span(r.WrapUpMS), RingMethod: r.RingMethod,
 			OnNoAnswer: r.OnNoAnswer, OnReject: r.OnReject, Addresses: r.Addresses,
 		})
-	}
-	return err
-}
-
-func exportDevices(ctx context.Context, tx bun.Tx, doc *tenancy.Document) error {
-	var rows []struct {
-		Name      id.Device `bun:"name"`
-		Kind      leg.Kind  `bun:"kind"`
-		Agent     id.Agent  `bun:"agent"`
-		Number    string    `bun:"number"`
-		HA1MD5    string    `bun:"ha1_md5"`
-		HA1SHA256 string    `bun:"ha1_sha256"`
-	}
-	err := tx.NewRaw(`SELECT name, kind, coalesce(agent, '') AS agent, number, ha1_md5, ha1_sha256 FROM devices WHERE tenant_id = ?`, doc.Tenant.Domain).Scan(ctx, &rows)
-	for _, r := range rows {
-		doc.Devices = append(doc.Devices, tenancy.Device{Name: r.Name, Kind: r.Kind, Agent: r.Agent, Number: r.Number, HA1MD5: r.HA1MD5, HA1SHA256: r.HA1SHA256})
 	}
 	return err
 }

@@ -164,6 +164,8 @@ func (w *world) furnish() {
 	anna.ready(t0.Add(time.Hour))
 	w.open(w.arriving("support", t0.Add(2*time.Hour)))
 	w.session("1002", "support").ready(t0.Add(time.Hour)) // stays a candidate
+	w.dialled("1001", "1001", "0301234567", "carrier")
+	require.NoError(t, w.SavePulses(ctx, []device.Pulse{{Tenant: acme, Device: "1001", Instance: "i", RoundTrip: time.Millisecond, At: t0}}))
 	w.share()
 }
 

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -13,22 +14,28 @@ import (
 )
 
 // sqlRoute looks a number up: what is configured for it, else the agent whose
-// number it is, else the longest prefix. Addresses are those of the agent.
+// number it is, else the device whose extension it is, else the longest prefix.
+// Addresses are those of the agent, or that of the device.
 const sqlRoute = `
 WITH candidates AS (
-  SELECT 0 AS rank, queue, agent, trunk FROM numbers WHERE tenant_id = $1 AND number = $2
+  SELECT 0 AS rank, queue, agent, trunk, NULL AS device FROM numbers WHERE tenant_id = $1 AND number = $2
   UNION ALL
-  SELECT 1, NULL, number, NULL FROM agents WHERE tenant_id = $1 AND number = $2
+  SELECT 1, NULL, number, NULL, NULL FROM agents WHERE tenant_id = $1 AND number = $2
   UNION ALL
-  SELECT 1000 - length(number), NULL, NULL, trunk FROM numbers
+  SELECT 2, NULL, agent, NULL, name FROM devices WHERE tenant_id = $1 AND extension = $2 AND extension <> ''
+  UNION ALL
+  SELECT 1000 - length(number), NULL, NULL, trunk, NULL FROM numbers
    WHERE tenant_id = $1 AND number = ANY ($3)
 ), best AS (SELECT * FROM candidates ORDER BY rank LIMIT 1)
-SELECT b.queue, b.agent, b.trunk,
+SELECT b.queue, b.agent, b.trunk, b.device,
        coalesce(q.ring_ms, 0), coalesce(q.max_wait_ms, 0), coalesce(q.priority, 0), coalesce(q.music, ''), coalesce(q.display_name, ''),
        coalesce(a.ring_method, ''), coalesce(u.display_name, ''), coalesce(u.disabled, false),
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('device', d.name, 'kind', d.kind, 'uri', d.number) ORDER BY x.place), '[]')
+       CASE WHEN b.device IS NULL THEN
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('device', d.name, 'kind', d.kind, 'uri', d.dial) ORDER BY x.place), '[]')
           FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
          WHERE x.tenant_id = $1 AND x.agent = b.agent)
+       ELSE (SELECT jsonb_build_array(jsonb_build_object('device', d.name, 'kind', d.kind, 'uri', d.dial))
+               FROM devices d WHERE d.tenant_id = $1 AND d.name = b.device) END
   FROM best b
   LEFT JOIN LATERAL (SELECT * FROM queues WHERE tenant_id = $1 AND name = b.queue LIMIT 1) q ON true
   LEFT JOIN LATERAL (SELECT * FROM agents WHERE tenant_id = $1 AND number = b.agent LIMIT 1) a ON true
@@ -43,7 +50,7 @@ const longestPrefix = 24
 // asked here: a call from a trunk must not be sent out by another.
 func (d *DB) Route(ctx context.Context, t id.Tenant, number string) (call.Route, error) {
 	d.startListening()
-	r, epoch, kept := d.routes.get(t, number)
+	r, since, kept := d.routes.get(t, number)
 	if kept {
 		return r, nil
 	}
@@ -63,7 +70,7 @@ func (d *DB) Route(ctx context.Context, t id.Tenant, number string) (call.Route,
 		}
 		return call.Route{}, err
 	}
-	d.routes.put(t, number, r, epoch)
+	d.routes.put(t, number, r, since)
 	return r, nil
 }
 
@@ -77,14 +84,14 @@ func prefixes(number string) []string {
 }
 
 func scanRoute(rows pgx.Rows, number string) (call.Route, error) {
-	var q, trunk *string
+	var q, trunk, device *string
 	var a *id.Agent
 	var queue call.Queue
 	var ringMS, maxWaitMS int64
 	var queueName, agentName, method string
 	var disabled bool
 	var addresses []leg.Address
-	if err := rows.Scan(&q, &a, &trunk, &ringMS, &maxWaitMS, &queue.Priority, &queue.Music, &queueName,
+	if err := rows.Scan(&q, &a, &trunk, &device, &ringMS, &maxWaitMS, &queue.Priority, &queue.Music, &queueName,
 		&method, &agentName, &disabled, &addresses); err != nil {
 		return call.Route{}, err
 	}
@@ -92,6 +99,8 @@ func scanRoute(rows pgx.Rows, number string) (call.Route, error) {
 	case q != nil:
 		queue.Name, queue.Ring, queue.MaxWait = id.Queue(*q), milliseconds(ringMS), milliseconds(maxWaitMS)
 		return call.Route{Kind: call.ToQueue, Queue: queue, Name: queueName}, nil
+	case device != nil && len(addresses) == 1 && !disabled:
+		return toDevice(addresses[0], a, agentName), nil
 	case a != nil && !disabled:
 		return call.Route{Kind: call.ToAgent, Agent: *a, Targets: addresses, Method: method, Name: agentName}, nil
 	case trunk != nil:
@@ -99,6 +108,20 @@ func scanRoute(rows pgx.Rows, number string) (call.Route, error) {
 			Method: "single", Name: *trunk}, nil
 	}
 	return call.Route{Kind: call.ToNobody}, nil
+}
+
+// toDevice leads to one device: to a phone as to the agent whose it is, if it is anybody's;
+// to an external one as to the number outside (SEED-49), so that a carrier's call is never
+// sent back to a carrier.
+func toDevice(to leg.Address, owner *id.Agent, name string) call.Route {
+	r := call.Route{Kind: call.ToAgent, Targets: []leg.Address{to}, Method: "single", Name: cmp.Or(name, string(to.Device))}
+	switch {
+	case to.Kind == leg.PSTN:
+		r.Kind = call.ToTrunk
+	case owner != nil:
+		r.Agent = *owner
+	}
+	return r
 }
 
 func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -20,7 +20,7 @@ SELECT a.number AS agent, md5(jsonb_build_array(u.display_name, a.team, a.wrap_u
          t.policies -> 'wrapup_early_exit', t.policies -> 'idle_logout', t.policies -> 'terminal_grace',
          (SELECT jsonb_agg(jsonb_build_array(m.queue, m.manual, m.static, m.penalty) ORDER BY m.queue)
             FROM memberships m WHERE m.tenant_id = a.tenant_id AND m.agent = a.number),
-         (SELECT jsonb_agg(jsonb_build_array(d.name, d.kind, d.number) ORDER BY x.place)
+         (SELECT jsonb_agg(jsonb_build_array(d.name, d.kind, d.dial) ORDER BY x.place)
             FROM agent_addresses x JOIN devices d ON d.tenant_id = x.tenant_id AND d.name = x.device
            WHERE x.tenant_id = a.tenant_id AND x.agent = a.number))::text) AS digest
   FROM agents a

@@ -88,8 +88,8 @@ func answeredAt(v call.View) time.Time {
 	return time.Time{}
 }
 
-// CloseCall writes the record of an ended call: call, legs, segments, timings, and
-// its last event, in one transaction, and takes it out of the line. Repetitions
+// CloseCall writes the record of an ended call: call, legs, segments, timings, bookings,
+// and its last event, in one transaction, and takes it out of the line. Repetitions
 // are harmless.
 func (d *DB) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
 	r := c.Record
@@ -108,6 +108,7 @@ func (d *DB) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
 			f.queue(sqlKeepSegment, t, id, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
 				s.From, stamp(s.To), string(s.Cause))
 		}
+		f.book(ref, r)
 		f.addClosed(ref, r)
 		return nil
 	})

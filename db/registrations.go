@@ -14,14 +14,15 @@ import (
 
 const (
 	sqlRegister = `
-INSERT INTO registrations (tenant_id, device, instance, agent, contact, transport, flow, node, boot, user_agent, call_id, cseq, expires, path)
+INSERT INTO registrations (tenant_id, device, instance, agent, contact, transport, flow, node, boot, user_agent, call_id, cseq, expires, path, since)
 SELECT $1, d.name, $3, d.agent, $4, $5, $6, $7,
-       coalesce(nullif($12, ''), (SELECT boot FROM nodes WHERE name = $7)), $8, $9, $10, $11, coalesce($13::text[], '{}')
+       coalesce(nullif($12, ''), (SELECT boot FROM nodes WHERE name = $7)), $8, $9, $10, $11, coalesce($13::text[], '{}'), $14
   FROM devices d WHERE d.tenant_id = $1 AND d.name = $2
 ON CONFLICT (tenant_id, device, instance) DO UPDATE SET
        agent = excluded.agent, contact = excluded.contact, transport = excluded.transport, flow = excluded.flow,
        node = excluded.node, boot = excluded.boot, user_agent = excluded.user_agent,
-       call_id = excluded.call_id, cseq = excluded.cseq, expires = excluded.expires, path = excluded.path
+       call_id = excluded.call_id, cseq = excluded.cseq, expires = excluded.expires, path = excluded.path,
+       since = CASE WHEN registrations.expires <= excluded.since THEN excluded.since ELSE registrations.since END
  WHERE registrations.call_id <> excluded.call_id OR registrations.cseq <= excluded.cseq`
 
 	// sqlUnregister removes a binding, unless it was renewed since (RFC 3261 §10.3,
@@ -34,7 +35,7 @@ DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND instance = $3
 	sqlExpire = `DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires <= $3`
 
 	sqlDeviceReachable = `
-SELECT coalesce(d.agent, ''), EXISTS (
+SELECT coalesce(d.agent, ''), d.at_hand OR EXISTS (
        SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = $2 AND r.expires > $3)
   FROM devices d WHERE d.tenant_id = $1 AND d.name = $2`
 )
@@ -53,7 +54,7 @@ func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner
 		t, name, now := string(r.Tenant), string(r.Device), d.now()
 		if r.Expires.After(now) {
 			f.queue(sqlRegister, t, name, r.Instance, r.Contact, r.Transport, r.Flow, string(r.Node), r.UserAgent,
-				r.CallID, int64(r.CSeq), r.Expires, r.Boot, r.Path)
+				r.CallID, int64(r.CSeq), r.Expires, r.Boot, r.Path, now)
 		} else {
 			f.queue(sqlUnregister, t, name, r.Instance, r.CallID, int64(r.CSeq))
 		}

@@ -13,7 +13,7 @@ import (
 type routeCache struct {
 	mu         sync.Mutex
 	trusted    bool
-	epoch      int // counts what makes an answer that was under way worthless
+	epoch      int // counts the changes that make an answer that was under way worthless
 	generation int // counts the listener's connections
 	tenants    map[id.Tenant]map[string]keptRoute
 }
@@ -23,6 +23,9 @@ type keptRoute struct {
 	call.Route
 	generation int
 }
+
+// asked is when a number was looked up: after which change, under which connection.
+type asked struct{ epoch, generation int }
 
 // keptRoutes bounds the numbers kept per tenant: callers can dial anything.
 const keptRoutes = 10_000
@@ -38,7 +41,6 @@ func (c *routeCache) reset(trusted bool) {
 	defer c.mu.Unlock()
 	c.trusted = trusted
 	c.generation++
-	c.epoch++
 }
 
 // forget drops the routes of a tenant whose directory has changed.
@@ -49,12 +51,12 @@ func (c *routeCache) forget(tenant string) {
 	c.epoch++
 }
 
-// get returns a route that is true; and the epoch to put one with.
-func (c *routeCache) get(t id.Tenant, number string) (call.Route, int, bool) {
+// get returns a route that is true; and what to put one with.
+func (c *routeCache) get(t id.Tenant, number string) (call.Route, asked, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.tenants[t][number]
-	return r.Route, c.epoch, ok && c.trusted && r.generation == c.generation
+	return r.Route, asked{c.epoch, c.generation}, ok && c.trusted && r.generation == c.generation
 }
 
 // last returns a route as it was when the number was last looked up.
@@ -65,11 +67,12 @@ func (c *routeCache) last(t id.Tenant, number string) (call.Route, bool) {
 	return r.Route, ok
 }
 
-// put keeps a route that was looked up since epoch.
-func (c *routeCache) put(t id.Tenant, number string, r call.Route, epoch int) {
+// put keeps a route that was looked up since when. If the listener came or went meanwhile, a
+// change may have been missed: then it is only what was last known.
+func (c *routeCache) put(t id.Tenant, number string, r call.Route, since asked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.epoch != epoch {
+	if c.epoch != since.epoch {
 		return
 	}
 	if c.tenants == nil {
@@ -79,7 +82,7 @@ func (c *routeCache) put(t id.Tenant, number string, r call.Route, epoch int) {
 		c.tenants[t] = map[string]keptRoute{}
 	}
 	kept := keptRoute{Route: r}
-	if c.trusted {
+	if c.trusted && c.generation == since.generation {
 		kept.generation = c.generation
 	}
 	c.tenants[t][number] = kept

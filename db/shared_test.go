@@ -68,7 +68,8 @@ func TestApply_NotesExactlyTheAgentsWhoseProfileChanged(t *testing.T) {
 	t.Parallel()
 	second := func(doc *tenancy.Document) {
 		doc.Queues = append(doc.Queues, tenancy.Queue{Name: "sales"})
-		doc.Devices = append(doc.Devices, tenancy.Device{Name: "mobile", Kind: leg.PSTN, Number: "+4915100"})
+		doc.Trunks[0].Host = "127.0.0.1:5090"
+		doc.Devices = append(doc.Devices, tenancy.Device{Name: "mobile", Kind: leg.PSTN, Number: "+491701234567"})
 	}
 	d := newDemo(t, second)
 	require.Empty(t, told(t, d), "who is new has no session")

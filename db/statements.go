@@ -7,6 +7,6 @@ var liveStatements = []string{
 	sqlCallForPlace, sqlWait, sqlPosition, sqlExcluded,
 	sqlPresenceForUpdate, sqlSavePresence, sqlLeaveStand, sqlStand, sqlCallEnded,
 	sqlOpenedCall, sqlOpenCall, sqlAdvance, sqlStarted,
-	sqlSaveCall, sqlLeaveLine, sqlCloseCall, sqlKeepLeg, sqlKeepSegment,
+	sqlSaveCall, sqlLeaveLine, sqlCloseCall, sqlKeepLeg, sqlKeepSegment, sqlBook,
 	sqlAgentEvent, sqlCallEvent,
 }

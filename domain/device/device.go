@@ -17,6 +17,10 @@ type Device struct {
 	Kind   leg.Kind  `json:"kind"`
 	Agent  id.Agent  `json:"agent,omitempty"`  // owner, if it is an agent's
 	Number string    `json:"number,omitempty"` // external: the number to dial (E.164)
+
+	Extension string  `json:"extension,omitempty"` // its internal number (SEED-49)
+	Owner     id.User `json:"owner,omitempty"`     // whom its calls are booked to; none: the agent's user
+	Settings
 }
 
 // Credentials are the digest secrets of a SIP user: H(A1) per algorithm, never the password.
@@ -60,6 +64,27 @@ type Registration struct {
 	CallID    string    `json:"call_id"`
 	CSeq      uint32    `json:"cseq"`
 	Expires   time.Time `json:"expires"`
+}
+
+// Pulse is how long a registered phone took to answer our question whether it is there.
+type Pulse struct {
+	Tenant    id.Tenant     `json:"tenant"`
+	Device    id.Device     `json:"device"`
+	Instance  string        `json:"instance"` // that of its Registration
+	RoundTrip time.Duration `json:"round_trip"`
+	At        time.Time     `json:"at"`
+}
+
+// Contact is where a device is registered now, as people see it.
+type Contact struct {
+	Address   string        `json:"address"` // ip:port that it signals from
+	Transport string        `json:"transport"`
+	UserAgent string        `json:"user_agent,omitempty"`
+	Node      id.Node       `json:"node"`
+	Since     time.Time     `json:"since"`
+	Expires   time.Time     `json:"expires"`
+	RoundTrip time.Duration `json:"round_trip,omitempty"` // the latest that was written down; 0: not measured
+	Measured  time.Time     `json:"measured,omitzero"`
 }
 
 // Node is one telephony process in the registry.

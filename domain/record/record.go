@@ -10,6 +10,7 @@ import (
 	"holdfast/domain/call"
 	"holdfast/domain/device"
 	"holdfast/domain/id"
+	"holdfast/domain/leg"
 )
 
 // Saved is the answer of saving a session (agent.Save).
@@ -33,6 +34,19 @@ type DeviceStatus struct {
 	device.Device
 	Reachable bool   `json:"reachable"`
 	UserAgent string `json:"user_agent,omitempty"`
+	// Contacts are its registrations, the freshest first; only DB.DeviceStatuses has them.
+	Contacts []device.Contact `json:"contacts,omitempty"`
+}
+
+// DeviceQuery filters and pages the devices of a tenant, in the order of their names;
+// zero fields don't.
+type DeviceQuery struct {
+	Name   id.Device
+	Kind   leg.Kind
+	Agent  id.Agent
+	Search string    // in name, extension, number and agent
+	After  id.Device // the last one of the page before
+	Limit  int       // 100 when 0, at most 1000
 }
 
 // CallQuery filters and pages a list of calls.
@@ -81,6 +95,33 @@ type AuditEntry struct {
 	Detail json.RawMessage `json:"detail,omitempty"`
 	Source string          `json:"source"`
 	Result string          `json:"result"`
+
+	Home   id.Tenant       `json:"home,omitempty"`   // whose user it is, if not this tenant's (SEED-40)
+	Before json.RawMessage `json:"before,omitempty"` // of a change: what was
+	After  json.RawMessage `json:"after,omitempty"`  // and what is
+	Seq    int64           `json:"seq,omitempty"`    // place in the tenant's trail, from 1
+	Hash   []byte          `json:"hash,omitempty"`   // links it to the line before
+}
+
+// AuditQuery filters and pages the audit trail, newest first.
+type AuditQuery struct {
+	User   id.User
+	Action string // exactly, or all that begin with it and a dot
+	Object string
+	Result string
+	Since  time.Time
+	Until  time.Time
+	Before int64 // lines before this place; 0: from the newest
+	Limit  int
+}
+
+// AuditChain is what a check of a tenant's trail found.
+type AuditChain struct {
+	Tenant id.Tenant
+	Lines  int64
+	Head   []byte // hash of the last line: written down elsewhere, it proves the whole trail
+	Broken int64  // place of the first line that does not fit; 0: none
+	Why    string
 }
 
 // Answer is what was answered to a request with an Idempotency-Key, for its repeats.

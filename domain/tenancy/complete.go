@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"holdfast/domain/agent"
+	"holdfast/domain/dialplan"
 	"holdfast/domain/leg"
 	"holdfast/domain/queue"
 )
@@ -31,7 +32,12 @@ func (d Document) Complete() Document {
 		a.OnReject = cmp.Or(a.OnReject, agent.FollowNotReady)
 	}
 	for i := range d.Devices {
-		d.Devices[i].Kind = cmp.Or(d.Devices[i].Kind, leg.SIP)
+		v := &d.Devices[i]
+		v.Kind = cmp.Or(v.Kind, leg.SIP)
+		v.Settings = v.Settings.Complete(v.Kind)
+		if n, err := dialplan.Parse(v.Number, d.Tenant.Country); v.Kind == leg.PSTN && err == nil {
+			v.Number = n.E164
+		}
 	}
 	for i := range d.Queues {
 		q := &d.Queues[i]

@@ -9,6 +9,7 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
+	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/queue"
@@ -70,6 +71,7 @@ type Unit struct {
 type Tenant struct {
 	Domain      id.Tenant `yaml:"domain" json:"domain"`
 	DisplayName string    `yaml:"display_name,omitempty" json:"display_name,omitempty"`
+	Country     string    `yaml:"country,omitempty" json:"country,omitempty"` // whose national numbers are understood: ISO 3166-1 alpha-2, DE
 	Policies    Policies  `yaml:"policies,omitempty" json:"policies,omitzero"`
 }
 
@@ -134,10 +136,14 @@ type Device struct {
 	Name      id.Device `yaml:"name" json:"name"`
 	Kind      leg.Kind  `yaml:"kind,omitempty" json:"kind,omitempty"` // default sip
 	Agent     id.Agent  `yaml:"agent,omitempty" json:"agent,omitempty"`
-	Number    string    `yaml:"number,omitempty" json:"number,omitempty"`         // external: what is dialled
+	Owner     id.User   `yaml:"owner,omitempty" json:"owner,omitempty"`           // whom its calls are booked to (SEED-47, SEED-50); none: the agent's user
+	Extension string    `yaml:"extension,omitempty" json:"extension,omitempty"`   // its internal number (SEED-49)
+	Number    string    `yaml:"number,omitempty" json:"number,omitempty"`         // external: what is dialled; E.164 when complete
 	Password  string    `yaml:"password,omitempty" json:"password,omitempty"`     // in clear
 	HA1MD5    string    `yaml:"ha1_md5,omitempty" json:"ha1_md5,omitempty"`       // what export writes
 	HA1SHA256 string    `yaml:"ha1_sha256,omitempty" json:"ha1_sha256,omitempty"` // what export writes
+
+	device.Settings `yaml:",inline"`
 }
 
 // Queue is a line of callers and those who serve it.

@@ -10,8 +10,8 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
+	"holdfast/domain/dialplan"
 	"holdfast/domain/fault"
-	"holdfast/domain/leg"
 )
 
 var (
@@ -48,6 +48,7 @@ func (d Document) Validate() []fault.Field {
 	c.text("division.display_name", d.Division.DisplayName, 0, maxText)
 	c.that("tenant.domain", domainForm.MatchString(string(d.Tenant.Domain)) && len(d.Tenant.Domain) <= maxDomain, "must be a domain in lower case, such as demo.localhost")
 	c.text("tenant.display_name", d.Tenant.DisplayName, 0, maxText)
+	c.that("tenant.country", d.Tenant.Country == "" || dialplan.Country(d.Tenant.Country), "%q is not a country: two capital letters of ISO 3166-1, such as DE", d.Tenant.Country)
 	c.that("tenant.policies.idle_logout", d.Tenant.Policies.Idle() >= 0, "must not be negative")
 	c.that("tenant.policies.terminal_grace", d.Tenant.Policies.Grace() >= 0, "must not be negative")
 	c.names(d)
@@ -55,9 +56,8 @@ func (d Document) Validate() []fault.Field {
 		c.user(fmt.Sprintf("users[%d]", i), u)
 	}
 	c.agents(d)
-	for i, v := range d.Devices {
-		c.device(fmt.Sprintf("devices[%d]", i), v)
-	}
+	c.devices(d)
+	c.numbersInside(d)
 	for i, q := range d.Queues {
 		c.queue(fmt.Sprintf("queues[%d]", i), q)
 	}
@@ -170,17 +170,6 @@ func (c *check) agents(d Document) {
 			c.that(fmt.Sprintf("%s.addresses[%d]", path, j), slices.Index(a.Addresses, v) == j, "stands twice")
 		}
 	}
-}
-
-func (c *check) device(path string, v Device) {
-	c.that(path+".kind", slices.Contains([]leg.Kind{"", leg.SIP, leg.WebRTC, leg.PSTN}, v.Kind), "must be sip, webrtc or external")
-	c.refer("agent", path+".agent", string(v.Agent))
-	external := v.Kind == leg.PSTN
-	c.that(path+".number", !external || numberForm.MatchString(v.Number), "an external device needs the number that is dialled")
-	c.that(path+".number", external || v.Number == "", "only an external device has a number")
-	c.password(path, v.Password, v.HA1MD5+v.HA1SHA256)
-	c.hex(path+".ha1_md5", v.HA1MD5, 32)
-	c.hex(path+".ha1_sha256", v.HA1SHA256, 64)
 }
 
 func (c *check) hex(path, s string, length int) {
