@@ -18,6 +18,7 @@ import (
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/device"
+	"holdfast/domain/directory"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/queue"
@@ -167,6 +168,9 @@ func (w *world) furnish() {
 	w.dialled("1001", "1001", "0301234567", "carrier")
 	require.NoError(t, w.SavePulses(ctx, []device.Pulse{{Tenant: acme, Device: "1001", Instance: "i", RoundTrip: time.Millisecond, At: t0}}))
 	w.share()
+	w.make(directory.Role, "auditor", map[string]any{"permissions": []string{"audit:read:tenant"}})
+	w.make(directory.Team, "gone", nil)
+	require.NoError(t, w.Delete(ctx, w.ada(), directory.Change{Kind: directory.Team, Name: "gone"}))
 }
 
 // The product's roles can't step out of row-level security.
@@ -190,7 +194,7 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	w := newWorld(t)
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
 		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true,
-		"presence": true, "waiting": true, "profile_changes": true, "login_tallies": true}
+		"presence": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)

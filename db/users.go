@@ -26,7 +26,11 @@ func (d *DB) User(ctx context.Context, t id.Tenant, name id.User) (account.User,
 		Disabled     bool           `bun:"disabled"`
 		Agent        id.Agent       `bun:"agent"`
 	}
-	err := d.inTenant(ctx, op, t, func(ctx context.Context, tx bun.Tx) error {
+	var own account.Roles
+	err := d.inTenant(ctx, op, t, func(ctx context.Context, tx bun.Tx) (err error) {
+		if own, err = tenantRoles(ctx, tx, t); err != nil {
+			return err
+		}
 		return tx.NewSelect().TableExpr("users AS u").
 			ColumnExpr("u.display_name, u.password_hash, u.roles, u.teams, u.disabled, coalesce(a.number, '') AS agent").
 			Join("LEFT JOIN agents AS a ON a.tenant_id = u.tenant_id AND a.user_name = u.name").
@@ -36,7 +40,7 @@ func (d *DB) User(ctx context.Context, t id.Tenant, name id.User) (account.User,
 		return account.User{}, err
 	}
 	return account.User{
-		Tenant: t, Name: name, DisplayName: row.DisplayName, Roles: row.Roles, Permissions: account.PermissionsOf(row.Roles...),
+		Tenant: t, Name: name, DisplayName: row.DisplayName, Roles: row.Roles, Permissions: own.Permissions(row.Roles),
 		Agent: row.Agent, Teams: row.Teams, Disabled: row.Disabled, PasswordHash: row.PasswordHash,
 	}, nil
 }
