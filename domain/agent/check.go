@@ -28,8 +28,10 @@ func (s State) Check(e Event) error {
 		return refusal(s.checkBind(e))
 	case WrapUp:
 		return refusal(s.checkWrapUp(e))
-	case GoNotReady, Touch:
-		return refusal(s.checkSignedIn())
+	case GoNotReady:
+		return refusal(s.checkNotReady(e))
+	case Touch:
+		return refusal(s.checkTouch(e))
 	}
 	return nil // SignOut: who is signed out already has what was asked
 }
@@ -51,10 +53,15 @@ func (s State) checkSignIn(e SignIn) *fault.Error {
 	if s.Status == LoggedOff {
 		bound = s.Profile.Addresses
 	}
-	if len(e.Addresses) > 0 && !slices.Equal(e.Addresses, bound) {
-		return s.checkRebind()
+	if s.Status == LoggedOff && s.Profile.Mode == HotDesk && len(e.Addresses) == 0 {
+		return chooseAPhone(nil)
 	}
-	return nil
+	if len(e.Addresses) > 0 && !slices.Equal(e.Addresses, bound) {
+		if r := s.checkRebind(); r != nil {
+			return r
+		}
+	}
+	return s.checkHold(e.Terminal, e.Phone)
 }
 
 func (s State) checkReady(e GoReady) *fault.Error {
@@ -64,6 +71,10 @@ func (s State) checkReady(e GoReady) *fault.Error {
 	if s.Status == NotReady && !s.reachable() {
 		if e.Forced {
 			return fault.Refuse("no_device", "No phone of agent %s is registered: it must be switched on first.", s.Agent)
+		}
+		if len(s.Binding.Addresses) == 0 && len(s.Binding.Taken) > 0 {
+			t := s.Binding.Taken[0]
+			return fault.Refuse("no_device", "Device %s is in use by agent %s: choose another device, then try again.", t.Device, t.By)
 		}
 		return fault.Refuse("no_device", "No phone of yours is registered: switch your phone on or choose another device, then try again.")
 	}
@@ -98,7 +109,7 @@ func (s State) checkBind(e Bind) *fault.Error {
 // checkRebind says whether the addresses may change now.
 func (s State) checkRebind() *fault.Error {
 	switch {
-	case s.Profile.Mode == "fixed":
+	case s.Profile.Mode == Fixed:
 		return fault.Refuse("binding_fixed", "The device of agent %s is fixed: an administrator can change it.", s.Agent)
 	case s.Status == Reserved:
 		return fault.Refuse("binding_in_use", "A call is being offered on the present device: answer or decline it, then choose another.")

@@ -11,6 +11,7 @@ import (
 // become enters a state and forgets what belongs to the one before.
 func (n *step) become(st Status, r Reason) {
 	n.Status, n.Reason, n.Since = st, r, n.at
+	n.limit()
 	if st != Reserved {
 		n.Offer = nil
 	}
@@ -70,6 +71,7 @@ func (n *step) leave(r Reason) {
 	n.become(LoggedOff, r)
 	n.Left, n.Pending, n.ReadyAt, n.Orphaned = true, nil, time.Time{}, time.Time{}
 	n.Members, n.Terminals, n.Binding = signedOut(n.Members), nil, Binding{}
+	n.Holding, n.Claims, n.Standard = false, nil, false
 }
 
 // signedOut are the memberships of somebody who is not signed in.
@@ -88,7 +90,8 @@ func (n *step) signIn(e SignIn) {
 		n.attach(e)
 	}
 	if e.Terminal != "" {
-		n.addTerminal(e.Terminal)
+		n.addTerminal(Terminal{ID: e.Terminal, Leased: e.Leased})
+		n.hold(e.Terminal, e.Phone)
 	}
 	n.Orphaned = time.Time{}
 }
@@ -99,6 +102,7 @@ func (n *step) signIn(e SignIn) {
 func (n *step) begin(e SignIn) {
 	n.Version = max(n.Version, n.at.UnixMilli())
 	n.Left, n.SignedIn, n.Misses, n.Taken = false, n.at, 0, 0
+	n.Order, n.ShiftDone = nil, time.Time{}
 	n.Members = slices.Clone(n.Profile.Queues)
 	for i := range n.Members {
 		n.Members[i].CheckedIn = n.Members[i].CheckedIn || n.Members[i].Static
@@ -108,7 +112,9 @@ func (n *step) begin(e SignIn) {
 		mode = "dynamic"
 	}
 	n.Binding = Binding{Interface: e.Interface, Mode: mode}
+	n.Standard = e.Standard
 	n.bindTo(e.Addresses, e.Reachable)
+	n.claim(e.Claim)
 	n.becomeNotReady(ReasonLogin)
 	if e.Initial == Ready {
 		n.becomeReady(newIdle)
@@ -119,6 +125,10 @@ func (n *step) begin(e SignIn) {
 // window neither makes Ready nor Not Ready; but whoever signs in again does not
 // want to be signed out after the call.
 func (n *step) attach(e SignIn) {
+	if len(e.Addresses) > 0 {
+		n.Standard = e.Standard
+		n.claim(e.Claim)
+	}
 	if len(e.Addresses) > 0 || e.Reachable != nil {
 		n.bindTo(e.Addresses, e.Reachable)
 	}
@@ -206,29 +216,37 @@ func (n *step) check(queues []id.Queue, in bool) {
 func (n *step) touch(e Touch) {
 	if e.Gone {
 		had := len(n.Terminals) > 0
-		n.Terminals = slices.DeleteFunc(n.Terminals, func(t Terminal) bool { return t.ID == e.Terminal })
+		n.Terminals = slices.DeleteFunc(n.Terminals, func(t Terminal) bool {
+			if t.ID == e.Terminal && t.Leased {
+				n.Seen = n.at // it was there until now
+			}
+			return t.ID == e.Terminal
+		})
 		if had && len(n.Terminals) == 0 {
 			n.Orphaned = n.at
 		}
 		return
 	}
 	if e.Terminal != "" {
-		n.addTerminal(e.Terminal)
+		n.addTerminal(Terminal{ID: e.Terminal, Leased: e.Leased})
+		n.hold(e.Terminal, e.Phone)
 	}
 	if p := n.Pending; p != nil && p.By == system && (p.Reason == ReasonIdle || p.Reason == ReasonClosed) {
 		n.Pending = nil
 	}
 }
 
-func (n *step) addTerminal(t id.Terminal) {
+func (n *step) addTerminal(t Terminal) {
 	n.Orphaned = time.Time{}
-	for i := range n.Terminals {
-		if n.Terminals[i].ID == t {
-			n.Terminals[i].Seen = n.at
+	t.Seen = n.at
+	for i, old := range n.Terminals {
+		if old.ID == t.ID {
+			t.Leased, t.Phone = t.Leased || old.Leased, old.Phone
+			n.Terminals[i] = t
 			return
 		}
 	}
-	n.Terminals = append(n.Terminals, Terminal{ID: t, Seen: n.at})
+	n.Terminals = append(n.Terminals, t)
 }
 
 func (n *step) bind(e Bind) {
@@ -238,7 +256,9 @@ func (n *step) bind(e Bind) {
 	if e.Mode != "" {
 		n.Binding.Mode = e.Mode
 	}
+	n.Standard = false
 	n.bindTo(e.Addresses, e.Reachable)
+	n.claim(e.Claim)
 	n.loseDevice()
 }
 
@@ -250,6 +270,9 @@ func (n *step) bindTo(addresses []leg.Address, reachable []id.Device) {
 	}
 	if len(addresses) == 0 {
 		addresses = n.Profile.Addresses
+	}
+	if !slices.Equal(addresses, n.Binding.Addresses) {
+		n.Holding, n.Binding.Taken = true, nil
 	}
 	n.Binding.Addresses = slices.Clone(addresses)
 	n.Binding.Reachable = []id.Device{}

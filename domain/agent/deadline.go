@@ -1,6 +1,9 @@
 package agent
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // signInWithin is how long a session that was started waits for its sign-in.
 const signInWithin = time.Minute
@@ -12,6 +15,8 @@ func (s State) Deadline() (time.Time, Event) {
 	first.add(s.stateDeadline())
 	first.add(s.idleAt(), IdleElapsed{})
 	first.add(s.orphanedUntil(), TerminalsGone{})
+	first.add(s.LimitAt, LimitElapsed{Reason: s.Reason})
+	first.add(s.shiftAt(), ShiftEnded{})
 	first.add(s.RetryAt, Stuck{})
 	return first.at, first.event
 }
@@ -41,12 +46,13 @@ func (s State) stateDeadline() (time.Time, Event) {
 	return time.Time{}, nil
 }
 
-// idleAt is when the agent is signed out for want of a sign of life (SEED-57).
+// idleAt is when the agent is signed out for want of a sign of life (SEED-57). A
+// terminal that somebody watches is one as long as it is there.
 func (s State) idleAt() time.Time {
 	switch {
 	case s.Status == LoggedOff && !s.Left:
 		return s.Since.Add(signInWithin)
-	case s.leaving() || s.Profile.IdleLogout <= 0:
+	case s.leaving() || s.Profile.IdleLogout <= 0 || slices.ContainsFunc(s.Terminals, func(t Terminal) bool { return t.Leased }):
 		return time.Time{}
 	}
 	return s.Seen.Add(s.Profile.IdleLogout)

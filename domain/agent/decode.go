@@ -17,6 +17,7 @@ var decoders = map[Kind]func([]byte) (Event, error){
 	KindCallStarted: as[CallStarted], KindCallEnded: as[CallEnded], KindDeviceChanged: as[DeviceChanged],
 	KindProfileChanged: as[ProfileChanged], KindLeaseExpired: as[LeaseExpired], KindWrapUpElapsed: as[WrapUpElapsed],
 	KindCheckDue: as[CheckDue], KindIdleElapsed: as[IdleElapsed], KindTerminalsGone: as[TerminalsGone],
+	KindLimitElapsed: as[LimitElapsed], KindShiftEnded: as[ShiftEnded], KindDeviceTaken: as[DeviceTaken],
 	KindStuck: as[Stuck], KindDone: as[Done], KindFailed: as[Failed],
 }
 

@@ -30,7 +30,7 @@ func (n *step) deviceChanged(e DeviceChanged) {
 // in between is told to it in order.
 func (n *step) profileChanged(e ProfileChanged) {
 	p, bound := e.Profile, n.Binding.Addresses
-	whole := slices.Equal(bound, n.Profile.Addresses)
+	whole := n.Standard || slices.Equal(bound, n.Profile.Addresses)
 	n.Profile = p
 	n.Members = n.merged(p.Queues)
 	if n.Status == LoggedOff {
@@ -43,7 +43,11 @@ func (n *step) profileChanged(e ProfileChanged) {
 				reachable = append(reachable, d)
 			}
 		}
-		n.bindTo(p.Addresses, reachable)
+		addresses := p.Addresses
+		if n.Standard {
+			addresses = p.standard(n.Binding.Interface)
+		}
+		n.bindTo(addresses, reachable)
 	}
 	n.loseDevice()
 }

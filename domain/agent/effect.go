@@ -43,6 +43,8 @@ type Presence struct {
 	Release   []id.Offer    `json:"release,omitempty"` // offers that this session knows to be over
 	Calls     int           `json:"calls,omitempty"`   // queue calls taken since sign-in, for queue.FewestCalls
 	Gone      bool          `json:"gone,omitempty"`    // signed out: delete the row
+	Bound     []id.Device   `json:"bound,omitempty"`   // when the binding changed: hold these, let go of the others
+	Claim     []id.Device   `json:"claim,omitempty"`   // those of Bound to take from who has them
 	Version   int64         `json:"version"`
 }
 
@@ -78,5 +80,10 @@ type View struct {
 	Devices     []id.Device   `json:"devices"` // reachable
 	Terminals   []id.Terminal `json:"terminals"`
 	WrapUpUntil time.Time     `json:"wrap_up_until,omitzero"`
+	Phone       id.Terminal   `json:"phone_terminal,omitempty"` // which of Terminals is the agent's phone
+	Order       *Order        `json:"order,omitempty"`
+	LimitAt     time.Time     `json:"limit_at,omitzero"`   // until when the reason allows NotReady
+	OverSince   time.Time     `json:"over_since,omitzero"` // when that was past
+	ShiftEnd    time.Time     `json:"shift_end,omitzero"`  // when the agent is signed out
 	Version     int64         `json:"version"`
 }

@@ -27,7 +27,7 @@ const (
 	KindBind     Kind = "bind"
 	KindWrapUp   Kind = "wrap_up"
 	KindSignOut  Kind = "sign_out"
-	KindTouch    Kind = "terminal" // a terminal shows it is alive, or leaves
+	KindTouch    Kind = "terminal" // a terminal comes, leaves, or takes the phone
 )
 
 // The facts: Temporal Signals and deadlines.
@@ -39,11 +39,14 @@ const (
 	KindCallEnded      Kind = "call_ended"
 	KindDeviceChanged  Kind = "device_changed"
 	KindProfileChanged Kind = "profile_changed"
+	KindDeviceTaken    Kind = "device_taken"    // policy device_conflict take_over
 	KindLeaseExpired   Kind = "lease_expired"   // deadline of Reserved
 	KindWrapUpElapsed  Kind = "wrap_up_elapsed" // deadline of WorkingAfterCall
 	KindCheckDue       Kind = "check_due"       // deadline of Busy: does the call still live?
 	KindIdleElapsed    Kind = "idle_elapsed"    // policy idle_logout
 	KindTerminalsGone  Kind = "terminals_gone"  // policy terminal_grace
+	KindLimitElapsed   Kind = "limit_elapsed"   // time limit of a reason for NotReady
+	KindShiftEnded     Kind = "shift_ended"     // the scheduled end of the shift
 	KindStuck          Kind = "stuck"           // deadline of a failed effect: issue it again
 	KindDone           Kind = "done"            // an effect was carried out
 	KindFailed         Kind = "failed"          // an effect failed for good
@@ -54,6 +57,7 @@ type Actor struct {
 	User   string `json:"by"`               // user name; "system" for our own
 	Forced bool   `json:"forced,omitempty"` // a supervisor commands another's session
 	Key    string `json:"key,omitempty"`    // Idempotency-Key
+	Why    string `json:"why,omitempty"`    // what a supervisor gives as the reason; the agent sees it
 }
 
 type (
@@ -62,9 +66,16 @@ type (
 		Actor
 		Terminal  id.Terminal   `json:"terminal_id,omitempty"`
 		Interface string        `json:"interface"`
-		Addresses []leg.Address `json:"addresses,omitempty"` // the chosen device; empty = all of the profile
+		Addresses []leg.Address `json:"addresses,omitempty"` // the chosen devices; empty = those of the profile
 		Reachable []id.Device   `json:"reachable"`           // what the registrations say now
 		Initial   Status        `json:"initial_state,omitempty"`
+		Claim     []id.Device   `json:"claim,omitempty"` // those of Addresses to take from who has them (policy device_conflict)
+		// Standard says that Addresses are those of the profile which can be had: they
+		// follow the profile.
+		Standard bool `json:"standard,omitempty"`
+		// Leased says that somebody tells when the terminal shows no life any more.
+		Leased bool `json:"leased,omitempty"`
+		Phone  Hold `json:"phone,omitempty"` // of the terminal
 	}
 	// GoReady asks for Ready (SEED-68, SEED-69).
 	GoReady struct{ Actor }
@@ -90,6 +101,7 @@ type (
 		Mode      string        `json:"mode,omitempty"`
 		Addresses []leg.Address `json:"addresses"`
 		Reachable []id.Device   `json:"reachable"`
+		Claim     []id.Device   `json:"claim,omitempty"` // see SignIn
 	}
 	// WrapUp finishes or extends wrap-up.
 	WrapUp struct {
@@ -102,11 +114,13 @@ type (
 		Actor
 		Reason Reason `json:"reason,omitempty"`
 	}
-	// Touch is a sign of life, or the leaving, of a terminal.
+	// Touch is the coming or leaving of a terminal, or asks for the phone.
 	Touch struct {
 		Actor
 		Terminal id.Terminal `json:"terminal_id"`
 		Gone     bool        `json:"gone,omitempty"`
+		Leased   bool        `json:"leased,omitempty"` // see SignIn
+		Phone    Hold        `json:"phone,omitempty"`
 	}
 
 	// Offered happens when a match reserved this agent for a call.
@@ -147,6 +161,12 @@ type (
 		Profile   Profile     `json:"profile"`
 		Reachable []id.Device `json:"reachable,omitempty"`
 	}
+	// DeviceTaken happens when another agent took a device that this session was bound
+	// to (policy device_conflict take_over).
+	DeviceTaken struct {
+		Device id.Device `json:"device"`
+		By     id.Agent  `json:"by"`
+	}
 	// LeaseExpired happens when an offer's lease ran out and nobody reported its end.
 	LeaseExpired struct{ Offer id.Offer }
 	// WrapUpElapsed happens when wrap-up time is over (SEED-98, SEED-99).
@@ -158,6 +178,12 @@ type (
 	// TerminalsGone happens when the last terminal was closed and none came back
 	// within the policy terminal_grace (SEED-100).
 	TerminalsGone struct{}
+	// LimitElapsed happens when an agent was NotReady for as long as the reason allows.
+	LimitElapsed struct {
+		Reason Reason `json:"reason"`
+	}
+	// ShiftEnded happens at the scheduled end of the agent's shift.
+	ShiftEnded struct{}
 	// Stuck happens when an effect that failed is due to be issued again.
 	Stuck struct{}
 	// Done happens when effect Seq was carried out.
@@ -166,6 +192,8 @@ type (
 		// Reserved is set by Save when the presence row was already reserved, or was
 		// matched by this very Save: the agent has this offer.
 		Reserved *Offer `json:"reserved,omitempty"`
+		// Taken is set by Save: devices of the binding that another agent has.
+		Taken []Taken `json:"taken,omitempty"`
 	}
 	// Failed happens when effect Seq failed for good; Gone says that its object does not exist.
 	Failed struct {
@@ -197,6 +225,9 @@ func (WrapUpElapsed) Kind() Kind  { return KindWrapUpElapsed }
 func (CheckDue) Kind() Kind       { return KindCheckDue }
 func (IdleElapsed) Kind() Kind    { return KindIdleElapsed }
 func (TerminalsGone) Kind() Kind  { return KindTerminalsGone }
+func (LimitElapsed) Kind() Kind   { return KindLimitElapsed }
+func (ShiftEnded) Kind() Kind     { return KindShiftEnded }
+func (DeviceTaken) Kind() Kind    { return KindDeviceTaken }
 func (Stuck) Kind() Kind          { return KindStuck }
 func (Done) Kind() Kind           { return KindDone }
 func (Failed) Kind() Kind         { return KindFailed }

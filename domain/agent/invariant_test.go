@@ -104,12 +104,22 @@ func followDeadlines(t *testing.T, s agent.State) agent.State {
 	return s
 }
 
-// SEED-57: with idle_logout set, every state ends in LoggedOff.
+// SEED-57: with idle_logout set, every state ends in LoggedOff; with a terminal that
+// somebody watches, when that is gone.
 func TestDeadlines_IdleLogout_EndsEverySession(t *testing.T) {
 	t.Parallel()
 	for _, v := range variants() {
 		s, _ := reach(t, v)
 		s.Profile.IdleLogout = 8 * time.Hour
+		for _, w := range s.Terminals {
+			if w.Leased {
+				s = followDeadlines(t, s)
+				require.Equal(t, agent.Ready, s.Status, v.Name)
+				var err error
+				s, _, err = s.Step(golden.Day.Add(12*time.Hour), agent.Touch{Actor: agent.Actor{User: "system", Forced: true}, Terminal: w.ID, Gone: true})
+				require.NoError(t, err)
+			}
+		}
 		require.Equal(t, agent.LoggedOff, followDeadlines(t, s).Status, v.Name)
 	}
 }

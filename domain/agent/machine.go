@@ -98,6 +98,8 @@ func (n *step) apply(e Event) {
 		n.deviceChanged(e)
 	case ProfileChanged:
 		n.profileChanged(e)
+	case DeviceTaken:
+		n.deviceTaken(e)
 	case LeaseExpired:
 		n.leaseExpired(e)
 	case WrapUpElapsed:
@@ -108,6 +110,10 @@ func (n *step) apply(e Event) {
 		n.idleElapsed()
 	case TerminalsGone:
 		n.terminalsGone()
+	case LimitElapsed:
+		n.limitElapsed(e)
+	case ShiftEnded:
+		n.shiftEnded()
 	case Stuck:
 		n.reissue()
 	case Done:
@@ -150,6 +156,7 @@ func (n *step) accepted(e Event) {
 	if t, leaves := e.(Touch); !actor.Forced && !(leaves && t.Gone) {
 		n.Seen = n.at
 	}
+	n.order(actor, e.Kind())
 }
 
 // repeated reports whether the command was accepted before.
@@ -185,6 +192,8 @@ func (s State) clone() State {
 	s.Members = slices.Clone(s.Members)
 	s.Binding.Addresses = slices.Clone(s.Binding.Addresses)
 	s.Binding.Reachable = slices.Clone(s.Binding.Reachable)
+	s.Binding.Taken = slices.Clone(s.Binding.Taken)
+	s.Claims = slices.Clone(s.Claims)
 	s.Terminals = slices.Clone(s.Terminals)
 	s.EndedCalls = slices.Clone(s.EndedCalls)
 	s.EndedOffers = slices.Clone(s.EndedOffers)

@@ -30,6 +30,18 @@ func variants() []golden.Variant {
 		{Name: "Ready, missed offers: stay", Acts: "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toReady},
 		{Name: "Ready, with idle logout", Acts: "09:00:00 profile idle_logout=8h\n" + toReady},
 		{Name: "Ready, last terminal closed", Acts: "09:00:00 profile terminal_grace=30s\n" + toReady + "09:01:00 terminal terminal_id=tab-1\n09:01:01 terminal terminal_id=tab-1 gone=yes\n"},
+		{Name: "Ready, two devices", Acts: "09:00:00 profile addresses=desk,mobile\n09:00:00 sign_in interface=phone reachable=desk,mobile\n09:00:01 done what=save\n09:00:10 ready\n09:00:11 done what=save\n"},
+		{Name: "Ready, a watched terminal has the phone", Acts: "09:00:00 profile idle_logout=8h\n" + toReady + "09:01:00 terminal terminal_id=tab-1 leased=yes phone=hold\n09:01:01 done what=save\n"},
+		{Name: "Ready, by order", Acts: toLunch + "09:01:00 ready by=supervisor forced=yes why=RUSH\n09:01:01 done what=save\n"},
+		{Name: "Ready, shift ends", Acts: "09:00:00 profile shift_end=17h\n" + toReady},
+		{Name: "Ready, after the shift", Acts: "09:00:00 profile shift_end=9h12m\n" + toTalk + "09:12:00 deadline\n09:12:01 sign_in interface=phone\n09:13:00 call_ended call=c1 class=inbound_queue cause=hangup spoke=yes\n09:13:10 deadline\n09:13:11 done what=save\n"},
+		{Name: "NotReady, with a time limit", Acts: "09:00:00 profile reasons=LUNCH:30m\n" + toLunch},
+		{Name: "NotReady, over its time limit", Acts: "09:00:00 profile reasons=LUNCH:30m\n" + toLunch + "09:30:10 deadline\n09:30:11 done what=save\n"},
+		{Name: "NotReady, Ready after a time limit", Acts: "09:00:00 profile reasons=LUNCH:30m:ready\n" + toLunch},
+		{Name: "NotReady, signed out after a time limit", Acts: "09:00:00 profile reasons=LUNCH:30m:sign_out\n" + toLunch},
+		{Name: "NotReady, device in use", Acts: "09:00:00 sign_in interface=phone reachable=desk\n09:00:01 done what=save taken=desk taken_by=1002\n09:00:02 done what=save\n"},
+		{Name: "LoggedOff, hot desk", Acts: "09:00:00 profile mode=hot_desk addresses=none\n"},
+		{Name: "Busy, queue call, shift ends", Acts: "09:00:00 profile shift_end=9h15m\n" + toTalk},
 		{Name: "Reserved", Acts: toOffer},
 		{Name: "Reserved, stays Ready when missed", Acts: "09:00:00 profile on_no_answer=stay on_reject=stay\n" + toOffer},
 		{Name: "Reserved, then NotReady", Acts: toOffer + "09:10:02 not_ready reason=LUNCH\n09:10:03 done what=save\n"},
@@ -55,6 +67,9 @@ func always(e agent.Event) func(agent.State) agent.Event {
 
 var me, boss = agent.Actor{User: "ada"}, agent.Actor{User: "supervisor", Forced: true}
 
+// order is a supervisor's who says why.
+var order = agent.Actor{User: "supervisor", Forced: true, Why: "TRAINING"}
+
 // columns are all events: the present offer and call, and others.
 func columns() []column {
 	cols := []column{
@@ -63,6 +78,8 @@ func columns() []column {
 		{Name: "ready", Make: always(agent.GoReady{Actor: me})},
 		{Name: "not_ready BREAK", Make: always(agent.GoNotReady{Actor: me, Reason: "BREAK"})},
 		{Name: "not_ready by supervisor", Make: always(agent.GoNotReady{Actor: boss})},
+		{Name: "not_ready by supervisor, with a reason", Make: always(agent.GoNotReady{Actor: order, Reason: "TRAINING"})},
+		{Name: "ready by supervisor, with a reason", Make: always(agent.GoReady{Actor: order})},
 		{Name: "check_in sales", Make: always(agent.CheckIn{Actor: me, Queues: []id.Queue{"sales"}})},
 		{Name: "check_in unknown", Make: always(agent.CheckIn{Actor: me, Queues: []id.Queue{"vip"}})},
 		{Name: "check_out", Make: always(agent.CheckOut{Actor: me})},
@@ -74,6 +91,10 @@ func columns() []column {
 		{Name: "sign_out by supervisor", Make: always(agent.SignOut{Actor: boss})},
 		{Name: "terminal", Make: always(agent.Touch{Actor: me, Terminal: "tab-1"})},
 		{Name: "terminal gone", Make: always(agent.Touch{Actor: me, Terminal: "tab-1", Gone: true})},
+		{Name: "terminal, watched", Make: always(agent.Touch{Actor: me, Terminal: "tab-2", Leased: true})},
+		{Name: "terminal holds the phone", Make: always(agent.Touch{Actor: me, Terminal: "tab-2", Phone: agent.HoldPhone})},
+		{Name: "terminal takes the phone over", Make: always(agent.Touch{Actor: me, Terminal: "tab-2", Phone: agent.TakeOverPhone})},
+		{Name: "terminal lets go of the phone", Make: always(agent.Touch{Actor: me, Terminal: "tab-1", Phone: agent.ReleasePhone})},
 		{Name: "offered, new", Make: always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c9/1"}})})},
 		{Name: "offered, known", Make: always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c1/1"}})})},
 	}
@@ -90,6 +111,8 @@ func columns() []column {
 		column{Name: "call_ended, the second call", Make: always(agent.CallEnded{Call: "c2", Class: leg.Internal, Cause: leg.Hangup, Spoke: true})},
 		column{Name: "device_changed, gone", Make: always(agent.DeviceChanged{Device: "desk"})},
 		column{Name: "device_changed, there", Make: always(agent.DeviceChanged{Device: "desk", Reachable: true})},
+		column{Name: "device_taken", Make: always(agent.DeviceTaken{Device: "desk", By: "1002"})},
+		column{Name: "device_taken, not bound", Make: always(agent.DeviceTaken{Device: "home", By: "1002"})},
 		column{Name: "profile_changed, other device", Make: always(agent.ProfileChanged{Profile: agent.Profile{Addresses: []leg.Address{mobile}}})},
 	)
 	return append(cols, deadlineColumns()...)
@@ -104,9 +127,12 @@ func deadlineColumns() []column {
 		{Name: "check_due, too early", Make: always(agent.CheckDue{Call: "c1"})},
 		{Name: "idle_elapsed, too early", Make: always(agent.IdleElapsed{})},
 		{Name: "terminals_gone, too early", Make: always(agent.TerminalsGone{})},
+		{Name: "limit_elapsed, too early", Make: always(agent.LimitElapsed{Reason: "LUNCH"})},
+		{Name: "shift_ended, too early", Make: always(agent.ShiftEnded{})},
 		{Name: "stuck, nothing failed", Make: always(agent.Stuck{})},
 		{Name: "done, nothing owed", Make: always(agent.Done{Seq: 999})},
 		{Name: "done, reserved", Make: always(agent.Done{Seq: 999, Reserved: &agent.Offer{ID: "c9/1", Call: "c9", Deadline: golden.Day.Add(10 * time.Hour)}})},
+		{Name: "done, device in use", Make: always(agent.Done{Seq: 999, Taken: []agent.Taken{{Device: "desk", By: "1002"}}})},
 		{Name: "failed, nothing owed", Make: always(agent.Failed{Seq: 999, Error: "away"})},
 	}
 }

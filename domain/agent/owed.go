@@ -47,6 +47,15 @@ func (n *step) answerVerify(c id.Call) {
 // done strikes out an effect. One that is not owed was superseded. What a Save
 // found reserved counts in any case: the row is the arbiter.
 func (n *step) done(e Done) {
+	if slices.ContainsFunc(n.Owed, func(o Effect) bool { return o.Seq == e.Seq && o.Save != nil }) {
+		n.Holding, n.Claims = false, nil
+	}
+	for _, t := range e.Taken {
+		n.yield(t)
+	}
+	if len(e.Taken) > 0 {
+		n.loseDevice()
+	}
 	n.settle(func(o Effect) bool { return o.Seq == e.Seq })
 	if e.Reserved != nil {
 		n.offered(*e.Reserved)

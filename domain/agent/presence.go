@@ -17,8 +17,13 @@ func (s State) View() View {
 		CallIDs: s.calls(), CallClass: s.Class, Memberships: notNil(s.Members), Binding: s.Binding,
 		Devices: notNil(s.Binding.Reachable), Terminals: []id.Terminal{}, Version: s.Version,
 	}
+	v.Order, v.LimitAt, v.OverSince = s.Order, s.LimitAt, s.OverSince
+	v.ShiftEnd = s.shiftAt()
 	for _, t := range s.Terminals {
 		v.Terminals = append(v.Terminals, t.ID)
+		if t.Phone {
+			v.Phone = t.ID
+		}
 	}
 	if s.Status == WorkingAfterCall {
 		v.WrapUpUntil = s.Until
@@ -31,7 +36,8 @@ func (s State) View() View {
 func (v View) Buried(at time.Time) View {
 	v.State, v.Reason, v.Since, v.Version = LoggedOff, ReasonForced, at, v.Version+1
 	v.Pending, v.Offer, v.WrapUpUntil = nil, nil, time.Time{}
-	v.CallIDs, v.CallClass, v.Terminals = []id.Call{}, "", []id.Terminal{}
+	v.CallIDs, v.CallClass, v.Terminals, v.Phone = []id.Call{}, "", []id.Terminal{}, ""
+	v.LimitAt, v.OverSince, v.ShiftEnd = time.Time{}, time.Time{}, time.Time{}
 	v.Memberships = signedOut(v.Memberships)
 	return v
 }
@@ -80,7 +86,14 @@ func (n *step) saveIfChanged(before State) {
 		return
 	}
 	n.Version++
-	n.emit(Effect{Save: &Save{Presence: n.presence(), View: n.View()}})
+	p := n.presence()
+	if n.Holding {
+		p.Bound, p.Claim = []id.Device{}, n.Claims
+		for _, a := range n.Binding.Addresses {
+			p.Bound = append(p.Bound, a.Device)
+		}
+	}
+	n.emit(Effect{Save: &Save{Presence: p, View: n.View()}})
 }
 
 func notNil[T any](list []T) []T {

@@ -39,6 +39,7 @@ const (
 	ReasonMissedCall Reason = "MISSED_CALL" // a direct call was not answered
 	ReasonIdle       Reason = "IDLE"        // no sign of life from any terminal (SEED-57)
 	ReasonClosed     Reason = "CLOSED"      // the last terminal was closed, and none came in time (SEED-100)
+	ReasonShiftEnd   Reason = "SHIFT_END"   // the scheduled end of the shift
 )
 
 // Profile is what the directory says of the agent, taken at sign-in and renewed
@@ -56,6 +57,9 @@ type Profile struct {
 	IdleLogout  time.Duration `json:"idle_logout"`            // policy idle_logout, 0 = never
 	TerminalGap time.Duration `json:"terminal_grace"`         // policy terminal_grace
 	Mode        string        `json:"binding_mode,omitempty"` // fixed: the agent cannot change its addresses (SEED-53)
+	Conflict    Conflict      `json:"device_conflict,omitempty"`
+	Reasons     []Rule        `json:"reasons,omitempty"`  // for NotReady; none: any will do
+	ShiftEnd    time.Time     `json:"shift_end,omitzero"` // the next scheduled end of a shift; zero: none
 }
 
 // Follow says what an unanswered or rejected offer does to the agent.
@@ -99,13 +103,24 @@ type Binding struct {
 	Interface string        `json:"interface"` // web, phone or mobile
 	Mode      string        `json:"mode"`      // fixed, self_adapting, dynamic or hot_desk
 	Addresses []leg.Address `json:"addresses"`
-	Reachable []id.Device   `json:"reachable"` // the devices of Addresses that are reachable now
+	Reachable []id.Device   `json:"reachable"`       // the devices of Addresses that are reachable now
+	Taken     []Taken       `json:"taken,omitempty"` // what would belong to it, and another agent has
+}
+
+// Taken is a device that another agent is bound to.
+type Taken struct {
+	Device id.Device `json:"device"`
+	By     id.Agent  `json:"by"`
 }
 
 // Terminal is one open client of the session.
 type Terminal struct {
 	ID   id.Terminal `json:"id"`
 	Seen time.Time   `json:"seen"`
+	// Leased says that somebody tells when it shows no life any more: the session need
+	// not hear of its signs of life.
+	Leased bool `json:"leased,omitempty"`
+	Phone  bool `json:"phone,omitempty"` // it is the one that is the agent's phone
 }
 
 // Line is a call that the agent has besides the one in State.Call: a second call
@@ -166,6 +181,13 @@ type State struct {
 	Orphaned    time.Time     `json:"orphaned,omitzero"`      // when the last terminal was closed
 	RetryAt     time.Time     `json:"retry_at,omitzero"`      // when to issue again what failed
 	Left        bool          `json:"left,omitempty"`         // signed out, or never came: see Over
+	Order       *Order        `json:"order,omitempty"`        // the last one of a supervisor
+	LimitAt     time.Time     `json:"limit_at,omitzero"`      // while NotReady: until when the reason allows it
+	OverSince   time.Time     `json:"over_since,omitzero"`    // while NotReady: when that was past
+	ShiftDone   time.Time     `json:"shift_done,omitzero"`    // the end of shift that was acted on
+	Standard    bool          `json:"standard,omitempty"`     // the binding follows the profile
+	Holding     bool          `json:"holding,omitempty"`      // the next Save must take hold of the devices
+	Claims      []id.Device   `json:"claims,omitempty"`       // of which it may take these from others
 
 	Heard map[string]int64 `json:"heard,omitempty"` // the executor's: number of the last fact of each reporter when its run ended
 }

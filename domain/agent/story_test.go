@@ -47,6 +47,12 @@ func profileOf(t *testing.T, args map[string]string) agent.Profile {
 			p.EarlyExit = v == "yes"
 		case "mode":
 			p.Mode = v
+		case "device_conflict":
+			p.Conflict = agent.Conflict(v)
+		case "shift_end":
+			p.ShiftEnd = golden.Day.Add(duration(t, v))
+		case "reasons":
+			p.Reasons = rules(t, v)
 		case "queues":
 			p.Queues = nil
 			for q := range strings.SplitSeq(v, ",") {
@@ -61,6 +67,15 @@ func profileOf(t *testing.T, args map[string]string) agent.Profile {
 	return p
 }
 
+// rules reads LUNCH:30m:ready,BREAK.
+func rules(t *testing.T, list string) (rules []agent.Rule) {
+	for text := range strings.SplitSeq(list, ",") {
+		part := append(strings.Split(text, ":"), "0s", "")
+		rules = append(rules, agent.Rule{Code: agent.Reason(part[0]), Limit: duration(t, part[1]), Then: agent.Follow(strings.TrimSuffix(part[2], "0s"))})
+	}
+	return rules
+}
+
 func duration(t *testing.T, s string) time.Duration {
 	d, err := time.ParseDuration(s)
 	require.NoError(t, err)
@@ -71,7 +86,9 @@ func addresses(list string) []leg.Address {
 	all := map[string]leg.Address{"desk": desk, "mobile": mobile, "home": home}
 	var out []leg.Address
 	for d := range strings.SplitSeq(list, ",") {
-		out = append(out, all[d])
+		if d != "none" {
+			out = append(out, all[d])
+		}
 	}
 	return out
 }
@@ -91,17 +108,20 @@ func fields(t *testing.T, a golden.Act) map[string]any {
 	fields := map[string]any{"by": "ada"}
 	for k, v := range a.Args {
 		switch k {
-		case "queues", "reachable":
+		case "queues", "reachable", "claim":
 			fields[k] = strings.Split(v, ",")
 		case "addresses":
 			fields[k] = addresses(v)
 		case "by_ms":
 			fields[k] = duration(t, v)
-		case "forced", "gone", "spoke":
+		case "forced", "gone", "spoke", "leased", "standard":
 			fields[k] = v == "yes"
 		default:
 			fields[k] = v
 		}
+	}
+	if by := a.Args["taken_by"]; by != "" {
+		fields["by"] = by
 	}
 	if a.Verb == "device_changed" {
 		fields["reachable"] = a.Args["reachable"] == "yes"
@@ -120,6 +140,9 @@ func special(st *story, a golden.Act) agent.Event {
 		return agent.ProfileChanged{Profile: profileOf(st.T, settings), Reachable: devices(a.Args["reachable"])}
 	case "done":
 		d := agent.Done{Seq: st.Owed(a.Args["what"])}
+		if by := a.Args["taken_by"]; by != "" {
+			d.Taken = []agent.Taken{{Device: id.Device(a.Args["taken"]), By: id.Agent(by)}}
+		}
 		if a.Args["reserved"] != "" {
 			o := offerOf(golden.Act{At: a.At, Args: map[string]string{"offer": a.Args["reserved"]}})
 			d.Reserved = &o

@@ -122,6 +122,14 @@ func commandWords(e Event) string {
 		if e.Gone {
 			return fmt.Sprintf("Terminal %s was closed", e.Terminal)
 		}
+		switch e.Phone {
+		case HoldPhone:
+			return fmt.Sprintf("Terminal %s asks for the phone", e.Terminal)
+		case TakeOverPhone:
+			return fmt.Sprintf("Terminal %s takes the phone over", e.Terminal)
+		case ReleasePhone:
+			return fmt.Sprintf("Terminal %s lets go of the phone", e.Terminal)
+		}
 		return fmt.Sprintf("Terminal %s shows life", e.Terminal)
 	}
 	return string(e.Kind())
@@ -146,7 +154,12 @@ func factWords(e Event) string {
 		return fmt.Sprintf("Device %s is not reachable any more", e.Device)
 	case ProfileChanged:
 		return "The directory's entry changed"
+	case DeviceTaken:
+		return fmt.Sprintf("Device %s was taken over by agent %s", e.Device, e.By)
 	case Done:
+		if len(e.Taken) > 0 {
+			return fmt.Sprintf("Saved; device %s is in use by agent %s", e.Taken[0].Device, e.Taken[0].By)
+		}
 		if e.Reserved != nil {
 			return fmt.Sprintf("Saved, and matched with call %s from %s", e.Reserved.Call, leg.Mask(e.Reserved.From))
 		}
@@ -169,6 +182,10 @@ func deadlineWords(e Event) string {
 		return "No sign of life from any terminal"
 	case TerminalsGone:
 		return "No terminal came back in time"
+	case LimitElapsed:
+		return "Not ready for longer than " + orElse(string(e.Reason), "its reason") + " allows"
+	case ShiftEnded:
+		return "The shift is over"
 	case Stuck:
 		return "What failed is tried again"
 	}
