@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/leg"
 	"holdfast/telephony/media"
 )
@@ -19,6 +20,7 @@ type actor struct {
 	box    *mailbox
 	alarms *alarms
 
+	from     device.Settings // of the device that calls, if it is one
 	customer *sipLeg
 	talking  *sipLeg   // connected with the customer
 	rung     []*sipLeg // legs that we rang and that are not gone, the talking one included

@@ -1,6 +1,7 @@
 package telephony
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,23 +12,26 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/telephony/dialog"
 	"holdfast/telephony/headers"
 	"holdfast/telephony/media"
+	"holdfast/telephony/registrar"
 	"holdfast/telephony/transaction"
 )
 
 // caller is who sent an INVITE.
 type caller struct {
-	tenant id.Tenant
-	number string
-	trunk  string // a carrier's call …
-	limit  int
-	agent  id.Agent // … or one from a device
-	device id.Device
+	tenant   id.Tenant
+	number   string
+	trunk    string // a carrier's call …
+	limit    int
+	agent    id.Agent // … or one from a device
+	device   id.Device
+	settings device.Settings
 }
 
 // refusal is the final response for an INVITE that opens no call.
@@ -173,6 +177,9 @@ func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *r
 		return caller{}, refuse(sip.StatusForbidden, err)
 	}
 	signed := len(req.GetHeaders("Authorization")) > 0
+	if who, r, known := n.atFixedAddress(ctx, req, tx.Flow()); known && !signed {
+		return who, r
+	}
 	if !signed && !n.isPhone(req, tx.Flow()) {
 		trunk, known := n.carriers.from(source.Addr(), req.Recipient.Host)
 		if !known {
@@ -186,7 +193,43 @@ func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *r
 			return caller{tenant: trunk.Tenant, number: shown(from), trunk: trunk.Name, limit: trunk.Limit}, nil
 		}
 	}
-	return n.authenticate(ctx, req, source.Addr())
+	who, r := n.authenticate(ctx, req, source.Addr())
+	if r == nil && who.device != "" {
+		r = n.settle(ctx, &who, tx.Flow())
+	}
+	return who, r
+}
+
+// atFixedAddress recognises a device without a password by the address at which it is (SEED-121), if it calls itself
+// by its name and our domain.
+func (n *Node) atFixedAddress(ctx context.Context, req *sip.Request, from transaction.Flow) (caller, *refusal, bool) {
+	name, host, _ := strings.Cut(registrar.AOR(req.From().Address), "@")
+	realm, known := n.carriers.realm(host)
+	if name == "" || !known || !strings.EqualFold(string(realm), host) {
+		return caller{}, nil, false
+	}
+	v, err := n.settings.of(ctx, realm, id.Device(name))
+	if err != nil || !v.Fixed() || lettingIn(v, from) != nil {
+		return caller{}, nil, false
+	}
+	if _, err := n.secrets.of(ctx, realm, name); fault.KindOf(err) != fault.NotFound {
+		return caller{}, nil, false // it has a password, and has to show it
+	}
+	who := caller{tenant: realm, number: cmp.Or(string(v.Agent), name), agent: v.Agent, device: v.Name, settings: v.Settings}
+	return who, letCall(v, from), true
+}
+
+// settle adds what is set of a caller's device, and refuses what it may not do.
+func (n *Node) settle(ctx context.Context, who *caller, from transaction.Flow) *refusal {
+	v, err := n.settings.of(ctx, who.tenant, who.device)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return refuse(sip.StatusForbidden, err)
+	case err != nil:
+		return refuse(sip.StatusServiceUnavailable, err)
+	}
+	who.settings = v.Settings
+	return letCall(v, from)
 }
 
 // authenticate asks for and checks a digest. It tells strangers nothing: unknown users and wrong passwords get the same.
@@ -265,6 +308,7 @@ func (n *Node) admit(tx *transaction.Server, who caller) (*actor, *refusal) {
 		Node: n.conf.Name, Boot: boot, From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
 		Device: who.device, Data: data, At: n.now(),
 	})
+	a.from = who.settings
 	if r := a.meet(tx, who.limit); r != nil {
 		if a.customer != nil {
 			a.silence(a.customer)
@@ -296,10 +340,11 @@ func (a *actor) meet(tx *transaction.Server, limit int) *refusal {
 		}
 		return refuse(sip.StatusInternalServerError, err)
 	}
-	l := &sipLeg{id: call.CallerLeg, phase: arriving, dialog: d, server: tx, stream: stream, sound: newSound(stream.Addr(), "")}
+	l := &sipLeg{id: call.CallerLeg, phase: arriving, dialog: d, server: tx, stream: stream, nat: a.from.NAT}
+	l.sound = newSound(stream.Addr(), spoken(a.from, ""))
 	l.update = headers.Has(req, "Allow", string(sip.UPDATE))
 	a.customer = l
-	if offer != nil {
+	if l.offer = offer; offer != nil {
 		if _, err := l.sound.answer(offer); err != nil {
 			return refuse(statusOf(err), err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/domain/device"
 	"holdfast/telephony/dialog"
 	"holdfast/telephony/registrar"
 	"holdfast/telephony/transaction"
@@ -26,8 +27,9 @@ const (
 type pulses struct {
 	n *Node
 
-	mu sync.Mutex
-	of map[string]*pulse // by AOR and binding
+	mu      sync.Mutex
+	of      map[string]*pulse // by AOR and binding
+	writeAt time.Time         // when the directory hears of round trips again
 }
 
 // pulse is what is known of one phone.
@@ -38,6 +40,10 @@ type pulse struct {
 	asked   time.Time // the open one; zero if none is
 	attempt int       // which question it is: a late answer to an earlier one says nothing
 	missed  int       // in a row
+
+	rtt     time.Duration // of the latest answer …
+	rttAt   time.Time
+	written bool // … which the directory has
 }
 
 // newPulses makes them.
@@ -97,12 +103,43 @@ func (p *pulses) look() {
 			delete(p.of, key)
 		}
 	}
+	news := p.news(bindings, now)
 	p.mu.Unlock()
+	if len(news) > 0 {
+		p.n.start(func() { p.write(news) })
+	}
 	for _, q := range due {
 		p.ask(q)
 	}
 	for _, b := range dead {
 		p.lost(b)
+	}
+}
+
+// news are the round trips that the directory has not heard of, once in two rounds of questions. The lock is held.
+func (p *pulses) news(bindings []registrar.Binding, now time.Time) (list []device.Pulse) {
+	if now.Before(p.writeAt) {
+		return nil
+	}
+	p.writeAt = now.Add(2 * p.n.conf.KeepAlive)
+	for _, b := range bindings {
+		q := p.of[b.AOR+" "+b.Key()]
+		if q == nil || q.rttAt.IsZero() || q.written {
+			continue
+		}
+		q.written = true
+		r := registrationOf(b)
+		list = append(list, device.Pulse{Tenant: r.Tenant, Device: r.Device, Instance: r.Instance, RoundTrip: q.rtt, At: q.rttAt})
+	}
+	return list
+}
+
+// write tells the directory. What it can't take now is measured again.
+func (p *pulses) write(news []device.Pulse) {
+	ctx, cancel := context.WithTimeout(p.n.life, lookupTime)
+	defer cancel()
+	if err := p.n.dir.SavePulses(ctx, news); err != nil && ctx.Err() == nil {
+		p.n.log.Info("the round trips of phones could not be written", "err", err)
 	}
 }
 
@@ -159,6 +196,7 @@ func (p *pulses) answered(q question, err error) {
 	}
 	p.n.metrics.keepalive.Observe(now.Sub(k.asked).Seconds())
 	spread := p.n.conf.KeepAlive / 10
+	k.rtt, k.rttAt, k.written = now.Sub(k.asked), now, false
 	k.missed, k.asked, k.due = 0, time.Time{}, now.Add(p.n.conf.KeepAlive-rand.N(spread+1))
 }
 

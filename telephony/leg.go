@@ -9,6 +9,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/telephony/dialog"
@@ -35,6 +36,8 @@ type sipLeg struct {
 	account *digest.Client // our credentials at the carrier, if it is one
 	next    []contact      // of the carrier's servers, those not tried yet
 	to      leg.Address    // whom we ring
+	offer   []byte         // the caller's session description
+	nat     device.NAT     // of the device
 
 	ring   *ring // of a leg that we rang
 	device id.Device
@@ -236,7 +239,7 @@ func (a *actor) invite(r *ring, to leg.Address, c contact) {
 	r.legs++
 	l := &sipLeg{
 		phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, to: to, way: c.flow, hop: c.hop, peer: c.peer,
-		phone: c.instance, account: c.account, next: c.next,
+		phone: c.instance, account: c.account, next: c.next, nat: c.settings.NAT,
 	}
 	if err := a.sendInvite(l, r, c); err != nil {
 		a.log.Info("a phone could not be rung", "device", string(to.Device), "flow", c.flow.String(), "err", err)
@@ -261,14 +264,14 @@ func (a *actor) sendInvite(l *sipLeg, r *ring, c contact) error {
 		return err
 	}
 	l.stream = stream
-	from, name := callerURI(r.order.From, a.ref.Tenant)
+	from, name := callerURI(a.shownTo(l, r.order.From), a.ref.Tenant)
 	l.dialog, err = dialog.New(dialog.Call{
 		Target: c.uri, From: from, FromName: name, To: c.to, Contact: a.node.contact(c.flow.Transport), Flow: c.flow, Route: c.route,
 	})
 	if err != nil {
 		return err
 	}
-	l.sound = newSound(stream.Addr(), a.favourite())
+	l.sound = newSound(stream.Addr(), a.codecsFor(c.settings))
 	a.node.index.addStream(stream, owner{a, l})
 	a.node.index.addLeg(keyOf(l.dialog), owner{a, l})
 	if err := a.requestInvite(l); err != nil {
@@ -276,6 +279,14 @@ func (a *actor) sendInvite(l *sipLeg, r *ring, c contact) error {
 		return err
 	}
 	return nil
+}
+
+// shownTo is the number that a leg shows: outside that which is set for the device that calls (SEED-124).
+func (a *actor) shownTo(l *sipLeg, number string) string {
+	if l.person || a.from.CallerID == "" {
+		return number
+	}
+	return a.from.CallerID
 }
 
 // favourite is the codec that the customer speaks, so that nothing needs translating.

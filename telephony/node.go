@@ -37,6 +37,7 @@ type Node struct {
 	digest   *digest.Server
 	fragile  fragile
 	secrets  *secrets
+	settings *settings
 	carriers *carriers
 	guard    *transaction.Guard
 	phones   *phones
@@ -103,6 +104,7 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 		return nil, fmt.Errorf("new telephony node: %w", err)
 	}
 	n.peers = newPeers(n)
+	n.settings = newSettings(n)
 	return n, nil
 }
 
@@ -304,10 +306,11 @@ func (n *Node) Prompted(ref call.Ref, r call.Ring) {
 	})
 }
 
-// DirectoryChanged has the node look anew at what it remembers of a tenant's trunks and credentials, of all tenants' if t
+// DirectoryChanged has the node look anew at what it remembers of a tenant's trunks, devices and credentials, of all tenants' if t
 // is empty. It returns at once. Without it, changes are seen after a while.
 func (n *Node) DirectoryChanged(t id.Tenant) {
 	n.secrets.doubt(t)
+	n.settings.doubt(t)
 	select {
 	case n.stale <- struct{}{}:
 	default: // a look is due already

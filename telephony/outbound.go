@@ -156,7 +156,7 @@ func (a *actor) tryNext(l *sipLeg) {
 	c := l.next[0]
 	c.next = l.next[1:]
 	l.next = nil
-	a.log.Info("a carrier's server does not serve; the next one is tried", "flow", l.way.String())
+	a.log.Info("a carrier's server or a way to a phone does not serve; the next one is tried", "flow", l.way.String())
 	a.invite(l.ring, l.to, c)
 }
 

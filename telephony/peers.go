@@ -157,7 +157,7 @@ func (p *peers) through(ctx context.Context, c contact, holder device.Node) (con
 		return c, errors.New("the nodes' secret is not known yet")
 	}
 	c.route = append([]string{route}, c.route...)
-	c.hop = true
+	c.hop, c.transport = true, c.flow.Transport
 	c.flow = transaction.Flow{Transport: between, Remote: theirs.String()}
 	if c.flow.Reliable() {
 		if c.flow, err = n.layer.Connect(ctx, between, theirs.String(), nil); err != nil {

@@ -28,6 +28,10 @@ type Directory interface {
 	Tenants(ctx context.Context) ([]id.Tenant, error)
 	// Credentials returns the digest secrets of a SIP user of a tenant; fault.NotFound.
 	Credentials(ctx context.Context, t id.Tenant, user string) (device.Credentials, error)
+	// Device returns a device with its settings; fault.NotFound.
+	Device(ctx context.Context, t id.Tenant, d id.Device) (device.Device, error)
+	// SavePulses writes how long phones took to answer, once in a while for all of them.
+	SavePulses(ctx context.Context, list []device.Pulse) error
 	// Trunks lists all trunks, to recognise them by address.
 	Trunks(ctx context.Context) ([]device.Trunk, error)
 	// Route looks a number up in a tenant: which trunk it goes out by.

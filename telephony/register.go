@@ -12,6 +12,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/domain/device"
+	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/telephony/registrar"
@@ -82,6 +83,9 @@ func (p *phones) register(ctx context.Context, tx *transaction.Server) int {
 	named, _, _ := strings.Cut(registrar.AOR(req.To().Address), "@")
 	if cred.Device == "" || named != user && named != string(cred.Device) {
 		return p.refuse(tx, refuse(sip.StatusForbidden, errors.New("a registration for somebody else")))
+	}
+	if r := p.n.mayRegister(ctx, realm, cred.Device, tx.Flow()); r != nil {
+		return p.refuse(tx, r)
 	}
 	result, err := p.reg.Register(ctx, req, aorOf(realm, cred.Device), tx.Flow())
 	if err != nil {
@@ -208,19 +212,27 @@ func (n *Node) wayBack(t id.Tenant, l *sipLeg) (transaction.Flow, bool) {
 	return transaction.Flow{}, false
 }
 
-// near lists the contacts of a ring's addresses that are registered here.
+// mayRegister asks the device's settings.
+func (n *Node) mayRegister(ctx context.Context, t id.Tenant, d id.Device, from transaction.Flow) *refusal {
+	v, err := n.settings.of(ctx, t, d)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return refuse(sip.StatusForbidden, err)
+	case err != nil:
+		return refuse(sip.StatusServiceUnavailable, err)
+	}
+	return letRegister(v, from)
+}
+
+// near lists the contacts of a ring's addresses that are registered here, as far as nothing has to be looked up.
 func (n *Node) near(t id.Tenant, r *ring) [][]contact {
 	found := make([][]contact, len(r.targets))
 	for i, ad := range r.targets {
 		if ad.Kind == leg.PSTN {
 			continue
 		}
-		for _, b := range n.phones.reg.Lookup(aorOf(t, ad.Device)) {
-			if n.layer.Alive(b.Flow) {
-				found[i] = append(found[i], contact{
-					uri: b.Contact, to: toURI(t, ad.Device), flow: b.Flow, route: b.Path, instance: b.Key(), peer: b.Flow.Remote,
-				})
-			}
+		if v, known := n.settings.atHand(t, ad.Device); known && len(v.Transports) < 2 { // an order needs to know all ways
+			found[i] = arranged(v, n.here(t, ad.Device))
 		}
 	}
 	return found
@@ -239,23 +251,49 @@ func (n *Node) far(ctx context.Context, t id.Tenant, r *ring) [][]contact {
 			}
 			continue
 		}
-		list, err := n.dir.Registrations(ctx, t, ad.Device)
+		v, err := n.settings.of(ctx, t, ad.Device)
 		if err != nil {
-			n.log.Warn("the registrations of a device could not be read", "device", string(ad.Device), "err", err)
+			n.log.Warn("a device can't be called without its settings", "device", string(ad.Device), "err", err)
+			continue
 		}
-		for _, reg := range list {
-			if !reg.Expires.After(n.now()) {
-				continue
-			}
-			c, err := n.peers.reach(ctx, reg)
-			if err != nil {
-				n.log.Info("a registration can't be reached", "device", string(ad.Device), "node", string(reg.Node), "err", err)
-				continue
-			}
-			found[i] = append(found[i], c)
+		found[i] = arranged(v, append(n.here(t, ad.Device), n.elsewhere(ctx, v)...))
+		if len(found[i]) == 0 && v.Fixed() {
+			found[i] = n.fixed(ctx, v)
 		}
 	}
 	return found
+}
+
+// here are the ways to a device by its registrations at this node.
+func (n *Node) here(t id.Tenant, d id.Device) (ways []contact) {
+	for _, b := range n.phones.reg.Lookup(aorOf(t, d)) {
+		if n.layer.Alive(b.Flow) {
+			ways = append(ways, contact{
+				uri: b.Contact, to: toURI(t, d), flow: b.Flow, route: b.Path, instance: b.Key(), peer: b.Flow.Remote,
+			})
+		}
+	}
+	return ways
+}
+
+// elsewhere are those that only the directory knows.
+func (n *Node) elsewhere(ctx context.Context, v device.Device) (ways []contact) {
+	list, err := n.dir.Registrations(ctx, v.Tenant, v.Name)
+	if err != nil {
+		n.log.Warn("the registrations of a device could not be read", "device", string(v.Name), "err", err)
+	}
+	for _, reg := range list {
+		if !reg.Expires.After(n.now()) {
+			continue
+		}
+		c, err := n.peers.reach(ctx, reg)
+		if err != nil {
+			n.log.Info("a registration can't be reached", "device", string(v.Name), "node", string(reg.Node), "err", err)
+			continue
+		}
+		ways = append(ways, c)
+	}
+	return ways
 }
 
 func toURI(t id.Tenant, d id.Device) string { return "sip:" + escapeUser(string(d)) + "@" + string(t) }

@@ -8,6 +8,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
@@ -40,6 +41,9 @@ type contact struct {
 	hop      bool           // the flow is that of another node, which passes on
 	account  *digest.Client // our credentials at a carrier
 	next     []contact      // other ways to the same, to be tried one after the other
+
+	transport string          // that of the phone, if flow is that of another node
+	settings  device.Settings // of the device
 }
 
 // address is one of the ring's targets with the contacts known of it.
@@ -309,7 +313,11 @@ func (a *actor) phoneEnded(l *sipLeg, o call.Outcome, code int) {
 // answered, the two are bridged, the other phones are told that somebody else was faster.
 func (a *actor) won(l *sipLeg, e evidence) {
 	r := l.ring
-	if err := l.takeAnswer(e.res); err != nil {
+	err := l.takeAnswer(e.res)
+	if err == nil {
+		err = a.passOn(l)
+	}
+	if err != nil {
 		a.log.Warn("a phone answered with unusable SDP", "device", string(l.device), "err", err)
 		a.step(l, wantEnd, evidence{cause: leg.NoCommonCodec})
 		a.phoneEnded(l, call.RingFailed, sip.StatusNotAcceptableHere)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,31 +14,18 @@ import (
 	"holdfast/telephony/sdp"
 )
 
-// codecs are what the node relays, best first. Both laws of G.711 are translated into each other by the media engine,
-// so that any two legs have a way.
-var codecs = []sdp.Codec{sdp.PCMA, sdp.PCMU, sdp.DTMF}
-
 // sound is what a leg's descriptions have agreed on.
 type sound struct {
 	local  sdp.Local
 	agreed *sdp.Agreed // nil as long as there is no answer
 }
 
-// newSound is that of a leg whose audio comes to at; the codec named first, if it is one of ours, is put in front.
-func newSound(at netip.AddrPort, first string) sound {
-	list := slices.Clone(codecs)
-	slices.SortStableFunc(list, func(x, y sdp.Codec) int { return before(y, first) - before(x, first) })
+// newSound is that of a leg whose audio comes to at, with the codecs that it may use, best first.
+func newSound(at netip.AddrPort, codecs []sdp.Codec) sound {
 	return sound{local: sdp.Local{
-		Address: at.Addr().String(), Port: int(at.Port()), Codecs: list, RTCPMux: true,
+		Address: at.Addr().String(), Port: int(at.Port()), Codecs: codecs, RTCPMux: true,
 		SessionID: uint64(rand.Uint32() >> 1), // more than 31 bits break some phones
 	}}
-}
-
-func before(c sdp.Codec, first string) int {
-	if strings.EqualFold(c.Name, first) {
-		return 1
-	}
-	return 0
 }
 
 // offer is our description with all that we can.
@@ -76,8 +62,8 @@ func (s *sound) accept(answer []byte) error {
 // held reports that the peer put us on hold: it doesn't listen.
 func (s *sound) held() bool { return s.agreed != nil && s.agreed.Held }
 
-// params are what the media engine has to know.
-func (s *sound) params(signalling string) media.Params {
+// params are what the media engine has to know; described says that audio comes from and goes to the described address only.
+func (s *sound) params(signalling string, described bool) media.Params {
 	a := s.agreed
 	p := media.Params{RTCPMux: a.RTCPMux, Direction: directions[a.Direction], Ptime: time.Duration(a.PTime) * time.Millisecond}
 	if remote, ok := a.Remote(); ok {
@@ -97,6 +83,7 @@ func (s *sound) params(signalling string) media.Params {
 			add(f)
 		}
 	}
+	p.AsDescribed = described
 	if from, err := netip.ParseAddrPort(signalling); err == nil {
 		p.SignalingSource = from.Addr()
 	}
@@ -130,7 +117,7 @@ func (l *sipLeg) listen() error {
 	if l.hop {
 		source = l.peer
 	}
-	if err := l.stream.Configure(l.sound.params(source)); err != nil {
+	if err := l.stream.Configure(l.sound.params(source, l.nat.AsDescribed())); err != nil {
 		return fmt.Errorf("configure the audio: %w", err)
 	}
 	return nil

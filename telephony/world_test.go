@@ -48,6 +48,9 @@ type world struct {
 	givenUp string            // the boot whose calls are closed
 	routes  map[string]string // which trunk a number goes out by
 
+	devices map[id.Device]device.Device // other than friends without settings
+	pulses  []device.Pulse
+
 	forgetful bool // registrations that went stay, as if nobody had told
 }
 
@@ -192,6 +195,8 @@ func (w *world) Credentials(_ context.Context, t id.Tenant, user string) (device
 		Tenant: t, User: user, MD5: digest.HA1(digest.MD5, user, string(t), password), SHA256: digest.HA1(digest.SHA256, user, string(t), password),
 	}
 	switch {
+	case w.devices[id.Device(user)].Fixed() && w.devices[id.Device(user)].Owner == "":
+		return device.Credentials{}, fault.E(fault.NotFound, "credentials", errors.New(user)) // known by its address
 	case t == demo && len(user) == 4 && strings.HasPrefix(user, "100"):
 		c.Device, c.Agent = id.Device(user), id.Agent(user)
 	case t == demo && user == "carrier":
@@ -200,6 +205,29 @@ func (w *world) Credentials(_ context.Context, t id.Tenant, user string) (device
 		return device.Credentials{}, fault.E(fault.NotFound, "credentials", errors.New(user))
 	}
 	return c, nil
+}
+
+// Device implements Directory.
+func (w *world) Device(_ context.Context, t id.Tenant, name id.Device) (device.Device, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v, found := w.devices[name]
+	switch {
+	case w.away != nil:
+		return device.Device{}, w.away
+	case t != demo || !found && (len(name) != 4 || !strings.HasPrefix(string(name), "100")):
+		return device.Device{}, fault.E(fault.NotFound, "device", errors.New(string(name)))
+	case !found:
+		v = device.Device{Kind: leg.SIP, Agent: id.Agent(name)}
+	}
+	v.Tenant, v.Name, v.Settings = t, name, v.Settings.Complete(leg.SIP)
+	return v, nil
+}
+
+// SavePulses implements Directory.
+func (w *world) SavePulses(_ context.Context, list []device.Pulse) error {
+	w.change(func() { w.pulses = append(w.pulses, list...) })
+	return nil
 }
 
 // Trunks implements Directory.

@@ -20,6 +20,8 @@ import (
 //     again for those seconds by a new Configure, and for another address of the
 //     same SSRC after three seconds of silence: the peer's NAT forgot it.
 //
+// A peer AsDescribed is locked by its SDP's address only.
+//
 // Audio goes to the locked source, or, before there is one, to the SDP's address.
 
 // trust ranks sources.
@@ -35,6 +37,7 @@ const (
 // latch is the state of learning.
 type latch struct {
 	trust      trust // of the locked source
+	described  bool  // the peer is AsDescribed
 	nearSeen   bool  // a near source has spoken in this window: anybody may not win
 	signalling netip16
 	until      int64 // end of the window
@@ -61,6 +64,9 @@ func (sh *shard) admit(l *leg, p *packet) bool {
 		return false
 	}
 	t := l.trustOf(&sh.from)
+	if l.latch.described && t != told {
+		return false
+	}
 	if l.latch.trust == nobody || sh.now < l.latch.until {
 		switch {
 		case t == told:
@@ -178,6 +184,7 @@ func (sh *shard) retarget(l *leg, p *Params) {
 		}
 	}
 	l.set(muxed, p.RTCPMux)
+	l.latch.described = p.AsDescribed
 	switch {
 	case p.RTCPMux:
 		l.reports.dest = sockaddr{}

@@ -323,3 +323,25 @@ func TestEngine_OnIPv6_RelaysToo(t *testing.T) {
 	pa.Remote = netip.MustParseAddrPort("127.0.0.1:9")
 	require.ErrorIs(t, sa.Configure(pa), ErrParams)
 }
+
+// SEED-122: a peer without NAT is where its SDP says, and nowhere else.
+func TestLatch_AsDescribed_NoOtherAddressIsEverBelieved(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	a := newPhone(t, PCMU, 440)
+	s := r.open("call")
+	p := a.behindNAT("127.0.0.1")
+	p.AsDescribed = true
+	require.NoError(t, s.Configure(p))
+	for range 10 {
+		a.say(s)
+	}
+	st := r.awaitStats(s, func(st Stats) bool { return st.Rejected.Stranger == 10 })
+	require.False(t, st.Latched)
+	require.Equal(t, p.Remote, st.Peer)
+
+	p.Remote = addrOf(a.rtp)
+	require.NoError(t, s.Configure(p))
+	a.say(s)
+	require.Equal(t, addrOf(a.rtp), r.await(s, Latched, 1).Source)
+}

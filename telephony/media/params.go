@@ -49,6 +49,9 @@ type Params struct {
 	// SignalingSource is where the peer's SIP messages come from: behind NAT its
 	// audio is likely to come from there, too.
 	SignalingSource netip.Addr
+	// AsDescribed says that there is no NAT: only packets from Remote are audio, and
+	// audio goes nowhere else.
+	AsDescribed bool
 }
 
 func (p *Params) validate(bind netip.Addr) error {

@@ -313,7 +313,7 @@ func (a *Audio) receive(p []byte, pcm []int16, now time.Time) {
 	case a.digits != 0 && kind == a.digits:
 		a.digit(p)
 		return
-	case kind == 0:
+	case kind == 0, kind != 8 && names[kind] != "":
 		pcm = pcm[:g711.DecodeUlaw(pcm, p[rtpHeader:])]
 	case kind == 8:
 		pcm = pcm[:g711.DecodeAlaw(pcm, p[rtpHeader:])]

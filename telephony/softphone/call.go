@@ -190,7 +190,7 @@ func (c *Call) answerTo(offer []byte) ([]byte, error) {
 	if len(offer) == 0 {
 		return c.session.body(c.phone.ip, c.Audio.Port(), c.phone.codecs), nil
 	}
-	peer, err := parse(offer)
+	peer, err := parse(offer, c.phone.codecs)
 	if err != nil {
 		return nil, err
 	}
@@ -326,7 +326,7 @@ func (c *Call) heldAnswer(ready <-chan struct{}, client **transaction.Client, re
 	if res.StatusCode >= 300 {
 		return true, fmt.Errorf("the re-INVITE was refused: %d %s", res.StatusCode, res.Reason)
 	}
-	peer, err := parse(res.Body())
+	peer, err := parse(res.Body(), c.phone.codecs)
 	if err == nil {
 		c.take(peer)
 	}

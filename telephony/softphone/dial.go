@@ -108,7 +108,7 @@ func (c *Call) answered(res *sip.Response, err error, extra []sip.Header) {
 
 // early is a provisional response: it may carry sound.
 func (c *Call) early(res *sip.Response) {
-	if peer, err := parse(res.Body()); err == nil {
+	if peer, err := parse(res.Body(), c.phone.codecs); err == nil {
 		c.take(peer)
 	}
 	if res.StatusCode > 100 && c.state == Calling {
@@ -119,7 +119,7 @@ func (c *Call) early(res *sip.Response) {
 // up is the 2xx.
 func (c *Call) up(res *sip.Response) {
 	c.code = res.StatusCode
-	peer, err := parse(res.Body())
+	peer, err := parse(res.Body(), c.phone.codecs)
 	if err != nil {
 		_ = c.client.Acknowledge(c.dialog.Ack())
 		_ = c.bye(headers.Reason{Protocol: "SIP", Cause: 488, Text: err.Error()})

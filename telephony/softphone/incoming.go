@@ -130,7 +130,7 @@ func (u user) Ack(ack *sip.Request, _ transaction.Flow) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = c.dialog.Receive(ack, time.Now()) // an ACK has no response
-	if peer, err := parse(ack.Body()); err == nil {
+	if peer, err := parse(ack.Body(), c.phone.codecs); err == nil {
 		c.take(peer)
 	}
 }

@@ -3,6 +3,7 @@ package softphone
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,11 +44,15 @@ func (s *session) body(ip netip.Addr, port int, codecs []uint8) []byte {
 	}
 	fmt.Fprintf(&b, " %d\r\n", digitsType)
 	for _, c := range codecs {
-		fmt.Fprintf(&b, "a=rtpmap:%d %s/8000\r\n", c, map[uint8]string{0: "PCMU", 8: "PCMA"}[c])
+		fmt.Fprintf(&b, "a=rtpmap:%d %s/8000\r\n", c, names[c])
 	}
 	fmt.Fprintf(&b, "a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-15\r\na=ptime:20\r\na=%s\r\n", digitsType, digitsType, direction)
 	return []byte(b.String())
 }
+
+// names are the payload types that a phone can be told to offer. All but the laws of G.711 carry µ-law under their
+// number: enough to hear whether they are passed on as they are.
+var names = map[uint8]string{0: "PCMU", 3: "GSM", 8: "PCMA", 9: "G722", 18: "G729"}
 
 // agreed is what the other side's SDP says of its sound.
 type agreed struct {
@@ -59,7 +64,7 @@ type agreed struct {
 
 // parse reads the other side's SDP: the first audio description and its first codec
 // that we speak.
-func parse(body []byte) (agreed, error) {
+func parse(body []byte, ours []uint8) (agreed, error) {
 	a := agreed{direction: "sendrecv"}
 	var ip netip.Addr
 	var port int
@@ -78,7 +83,7 @@ func parse(body []byte) (agreed, error) {
 			}
 			found = true
 			port, _ = strconv.Atoi(f[1])
-			codec, ok := firstCodec(f[3:])
+			codec, ok := firstCodec(f[3:], ours)
 			if !ok {
 				return a, fmt.Errorf("no codec in common: %s", value)
 			}
@@ -98,14 +103,13 @@ func parse(body []byte) (agreed, error) {
 	return a, nil
 }
 
-func firstCodec(types []string) (payload, bool) {
+func firstCodec(types []string, ours []uint8) (payload, bool) {
 	for _, t := range types {
-		switch t {
-		case "0":
-			return payload{number: 0}, true
-		case "8":
-			return payload{number: 8, alaw: true}, true
+		n, err := strconv.ParseUint(t, 10, 7)
+		if _, known := names[uint8(n)]; err != nil || !known || n != 0 && n != 8 && !slices.Contains(ours, uint8(n)) {
+			continue
 		}
+		return payload{number: uint8(n), alaw: n == 8}, true
 	}
 	return payload{}, false
 }
