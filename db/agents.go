@@ -15,7 +15,7 @@ import (
 
 const (
 	sqlProfile = `
-SELECT u.display_name, coalesce(a.team, ''), a.wrap_up_ms, a.ring_method, a.on_no_answer, a.on_reject, a.binding_mode, t.policies
+SELECT u.display_name, coalesce(a.team, ''), a.wrap_up_ms, a.ring_method, a.on_no_answer, a.on_reject, a.binding_mode, a.shift_end, t.policies
   FROM agents a
   CROSS JOIN LATERAL (SELECT * FROM users WHERE tenant_id = $1 AND name = a.user_name LIMIT 1) u
   CROSS JOIN LATERAL (SELECT * FROM tenants WHERE tenant_id = $1 LIMIT 1) t
@@ -52,7 +52,7 @@ func (d *DB) Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.De
 		t, a := string(ref.Tenant), string(ref.Agent)
 		f.each(func(rows pgx.Rows) error {
 			found = true
-			return scanProfile(rows, &p)
+			return d.scanProfile(rows, &p)
 		}, sqlProfile, t, a)
 		f.each(func(rows pgx.Rows) error {
 			var m agent.Membership
@@ -83,13 +83,15 @@ func (d *DB) Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.De
 	return p, reachable, nil
 }
 
-func scanProfile(rows pgx.Rows, p *agent.Profile) error {
+func (d *DB) scanProfile(rows pgx.Rows, p *agent.Profile) error {
 	var wrapUpMS int64
 	var policies tenancy.Policies
-	if err := rows.Scan(&p.Name, &p.Team, &wrapUpMS, &p.RingMethod, &p.OnNoAnswer, &p.OnReject, &p.Mode, &policies); err != nil {
+	var shiftEnd string
+	if err := rows.Scan(&p.Name, &p.Team, &wrapUpMS, &p.RingMethod, &p.OnNoAnswer, &p.OnReject, &p.Mode, &shiftEnd, &policies); err != nil {
 		return err
 	}
 	p.WrapUp = milliseconds(wrapUpMS)
 	p.EarlyExit, p.IdleLogout, p.TerminalGap = policies.WrapUpEarlyExit, policies.Idle(), policies.Grace()
+	p.Conflict, p.Reasons, p.ShiftEnd = policies.DeviceConflict, policies.Rules(), policies.NextTime(shiftEnd, d.now())
 	return nil
 }

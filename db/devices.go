@@ -126,7 +126,8 @@ func devicesWhere(q *bun.SelectQuery, t id.Tenant, by record.DeviceQuery) *bun.S
 	return q.Limit(int64(min(by.Limit, mostDevices)))
 }
 
-// Credentials returns the digest secrets of a SIP user of a tenant, a device or a
+// Credentials returns the digest secrets of a SIP user of a tenant, a device (with the agent
+// whose session is bound to it, else its owner) or a
 // trunk; fault.NotFound if there are none.
 func (d *DB) Credentials(ctx context.Context, t id.Tenant, user string) (device.Credentials, error) {
 	const op = "read credentials"
@@ -142,7 +143,7 @@ func (d *DB) Credentials(ctx context.Context, t id.Tenant, user string) (device.
 	}
 	err := d.inTenant(ctx, op, t, func(ctx context.Context, tx bun.Tx) error {
 		return tx.NewRaw(`
-SELECT d.name AS device, coalesce(d.agent, '') AS agent, '' AS trunk, d.ha1_md5 AS md5, d.ha1_sha256 AS sha256 FROM devices d
+SELECT d.name AS device, coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = ?0 AND b.device = d.name), d.agent, '') AS agent, '' AS trunk, d.ha1_md5 AS md5, d.ha1_sha256 AS sha256 FROM devices d
  WHERE d.tenant_id = ?0 AND d.name = ?1 AND d.ha1_md5 <> ''
    AND NOT EXISTS (SELECT FROM agents a JOIN users u ON u.tenant_id = ?0 AND u.name = a.user_name
                     WHERE a.tenant_id = ?0 AND a.number = d.agent AND u.disabled)

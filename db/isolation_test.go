@@ -164,6 +164,9 @@ func (w *world) furnish() {
 	anna.over(id.NewOffer(answered.ID, 1))
 	anna.ready(t0.Add(time.Hour))
 	w.open(w.arriving("support", t0.Add(2*time.Hour)))
+	anna.p.Bound = []id.Device{"1001"}
+	anna.ready(t0.Add(time.Hour + time.Minute))
+	require.NoError(t, w.OpenTerminal(ctx, agent.Ref{Tenant: acme, Agent: "1001"}, "tab-1", t0.Add(time.Hour)))
 	w.session("1002", "support").ready(t0.Add(time.Hour)) // stays a candidate
 	w.dialled("1001", "1001", "0301234567", "carrier")
 	require.NoError(t, w.SavePulses(ctx, []device.Pulse{{Tenant: acme, Device: "1001", Instance: "i", RoundTrip: time.Millisecond, At: t0}}))
@@ -194,7 +197,7 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	w := newWorld(t)
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
 		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true,
-		"presence": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true}
+		"presence": true, "bindings": true, "terminals": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)

@@ -94,9 +94,10 @@ func (d *DB) stranded(ctx context.Context, tx bun.Tx, l device.Loss, away bool) 
 		Live, Theirs             bool
 	}
 	err := tx.NewRaw(`
-SELECT tenant_id AS tenant, device, instance, node, coalesce(boot, '') AS boot, coalesce(agent, '') AS agent, transport, contact, flow,
+SELECT tenant_id AS tenant, device, instance, node, coalesce(boot, '') AS boot,
+       coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = r.tenant_id AND b.device = r.device), agent, '') AS agent, transport, contact, flow,
        expires > ?0 AS live, node = ?1 AND CASE WHEN ?2 = '' THEN ?4 OR coalesce(boot, ?3) = ?3 ELSE boot IS DISTINCT FROM ?2 END AS theirs
-  FROM registrations
+  FROM registrations r
  WHERE (tenant_id, device) IN (SELECT tenant_id, device FROM registrations WHERE node = ?1)
  ORDER BY tenant_id, device, instance`, d.now(), l.Node, l.Alive, l.Boot, away).Scan(ctx, &rows)
 	if err != nil {
@@ -169,7 +170,8 @@ func (d *DB) Lapsed(ctx context.Context, age time.Duration) (list []device.Stran
 	err = d.asSystem(ctx, "remove what ran out", func(ctx context.Context, tx bun.Tx) error {
 		return tx.NewRaw(`
 DELETE FROM registrations r WHERE r.expires <= ?1
-RETURNING r.tenant_id AS tenant, r.device, r.instance, r.node, coalesce(r.boot, '') AS boot, coalesce(r.agent, '') AS agent,
+RETURNING r.tenant_id AS tenant, r.device, r.instance, r.node, coalesce(r.boot, '') AS boot,
+       coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = r.tenant_id AND b.device = r.device), r.agent, '') AS agent,
        EXISTS (SELECT FROM registrations o WHERE o.tenant_id = r.tenant_id AND o.device = r.device AND o.expires > ?0) AS reachable`,
 			d.now(), d.now().Add(-age)).Scan(ctx, &list)
 	})

@@ -47,8 +47,39 @@ const longestPrefix = 24
 
 // Route looks a number up in a tenant; kind ToNobody if it leads nowhere. Answers
 // are kept until the directory changes, and while the database is away. Whether the caller may go there is not
-// asked here: a call from a trunk must not be sent out by another.
+// asked here: a call from a trunk must not be sent out by another. An agent who is signed
+// in is reached where its session is bound to (SEED-117).
 func (d *DB) Route(ctx context.Context, t id.Tenant, number string) (call.Route, error) {
+	r, err := d.route(ctx, t, number)
+	if err == nil && r.Kind == call.ToAgent && r.Agent != "" {
+		d.present(ctx, t, number, &r)
+	}
+	return r, err
+}
+
+// sqlPresent reads to which addresses an agent's session is bound, unless the number that
+// was dialled is that of a device.
+const sqlPresent = `
+SELECT view -> 'binding' -> 'addresses' FROM presence
+ WHERE tenant_id = $1 AND agent = $2 AND state <> 'LoggedOff' AND jsonb_typeof(view -> 'binding' -> 'addresses') = 'array'
+   AND NOT EXISTS (SELECT FROM devices WHERE tenant_id = $1 AND extension = $3 AND extension <> '')`
+
+// present lets a route lead to where the agent is now. If that can't be read, it leads to
+// where the directory says.
+func (d *DB) present(ctx context.Context, t id.Tenant, number string, r *call.Route) {
+	var bound []leg.Address
+	found := false
+	err := d.fly(ctx, t, func(f *flight) error {
+		found = false
+		f.scanOne(&found, []any{&bound}, sqlPresent, string(t), string(r.Agent), number)
+		return nil
+	})
+	if err == nil && found && len(bound) > 0 {
+		r.Targets = bound
+	}
+}
+
+func (d *DB) route(ctx context.Context, t id.Tenant, number string) (call.Route, error) {
 	d.startListening()
 	r, since, kept := d.routes.get(t, number)
 	if kept {

@@ -72,9 +72,12 @@ func (d *DB) SaveAgent(ctx context.Context, s agent.Save) (record.Saved, error) 
 		}
 		if run.stale() {
 			saved = run.repeated()
-			return nil
+			return run.rebound(f, &saved)
 		}
 		if err := run.settleOffer(f); err != nil {
+			return err
+		}
+		if err := run.bind(f); err != nil {
 			return err
 		}
 		run.choose()
@@ -97,6 +100,8 @@ type agentSave struct {
 	strategies map[id.Queue]queue.Strategy
 	reserved   *agent.Offer // the row is reserved for this one, and the session doesn't know it
 	decision   queue.Decision
+	taken      []agent.Taken // devices of the binding that others have
+	lost       []record.Lost // … that others had until now
 }
 
 // presenceRow is the row before the save.
@@ -219,11 +224,11 @@ func (s *agentSave) saved() record.Saved {
 	if c := s.chosen(); c != nil {
 		offer := c.offerTo(s.at)
 		return record.Saved{
-			Reserved: &offer,
-			Matched:  matched(c.Offer, s.Presence.Agent, s.Presence.Addresses, s.Presence.Method),
+			Taken: s.taken, Lost: s.lost, Reserved: &offer,
+			Matched: matched(c.Offer, s.Presence.Agent, s.Presence.Addresses, s.Presence.Method),
 		}
 	}
-	return record.Saved{Reserved: s.reserved}
+	return record.Saved{Reserved: s.reserved, Taken: s.taken, Lost: s.lost}
 }
 
 // write queues the row with what it is reserved for, the agent's places in its
@@ -236,6 +241,9 @@ func (s *agentSave) write(f *flight) {
 	}
 	s.writeRow(f)
 	f.queue(sqlLeaveStand, t, a)
+	if s.Presence.Gone {
+		f.release(t, a)
+	}
 	if s.free() && s.chosen() == nil {
 		s.stand(f)
 	}

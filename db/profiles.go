@@ -16,8 +16,9 @@ import (
 // sqlProfiles is a digest of what Profile reads, for every agent of the tenant that has
 // one: two are equal exactly if the profiles are. A test holds the two together.
 const sqlProfiles = `
-SELECT a.number AS agent, md5(jsonb_build_array(u.display_name, a.team, a.wrap_up_ms, a.ring_method, a.on_no_answer, a.on_reject, a.binding_mode,
+SELECT a.number AS agent, md5(jsonb_build_array(u.display_name, a.team, a.wrap_up_ms, a.ring_method, a.on_no_answer, a.on_reject, a.binding_mode, a.shift_end,
          t.policies -> 'wrapup_early_exit', t.policies -> 'idle_logout', t.policies -> 'terminal_grace',
+         t.policies -> 'device_conflict', t.policies -> 'not_ready_reasons', t.policies -> 'time_zone',
          (SELECT jsonb_agg(jsonb_build_array(m.queue, m.manual, m.static, m.penalty) ORDER BY m.queue)
             FROM memberships m WHERE m.tenant_id = a.tenant_id AND m.agent = a.number),
          (SELECT jsonb_agg(jsonb_build_array(d.name, d.kind, d.dial) ORDER BY x.place)

@@ -35,13 +35,13 @@ DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND instance = $3
 	sqlExpire = `DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires <= $3`
 
 	sqlDeviceReachable = `
-SELECT coalesce(d.agent, ''), d.at_hand OR EXISTS (
+SELECT coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = $1 AND b.device = $2), d.agent, ''), d.at_hand OR EXISTS (
        SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = $2 AND r.expires > $3)
   FROM devices d WHERE d.tenant_id = $1 AND d.name = $2`
 )
 
 // SaveRegistration writes a registration or, with Expires in the past, removes it,
-// and returns whose the device is and whether it is reachable now. What comes out
+// and returns whose the device is (whose session is bound to it, else its owner) and whether it is reachable now. What comes out
 // of order (an older CSeq of the same Call-ID) changes nothing. fault.NotFound if
 // there is no such device.
 func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reachable bool, err error) {

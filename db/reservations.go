@@ -90,6 +90,7 @@ func (d *DB) Bury(ctx context.Context, ref agent.Ref, closed time.Time) (offer i
 		v = v.Buried(closed)
 		f.queue(sqlBury, t, a, closed, v.Version, v)
 		f.queue(sqlLeaveStand, t, a)
+		f.release(t, a)
 		f.addAgentEvent(event.Event{
 			Tenant: ref.Tenant, Stream: event.AgentStream(ref.Agent), Version: v.Version, Kind: string(v.State), At: d.now(),
 		}, v)

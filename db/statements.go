@@ -5,7 +5,7 @@ package db
 var liveStatements = []string{
 	sqlTenant, sqlLock, sqlStrategy, sqlCandidates, sqlCallers, sqlReserve, sqlTake, sqlDecide,
 	sqlCallForPlace, sqlWait, sqlPosition, sqlExcluded,
-	sqlPresenceForUpdate, sqlSavePresence, sqlLeaveStand, sqlStand, sqlCallEnded,
+	sqlPresenceForUpdate, sqlSavePresence, sqlBind, sqlBound, sqlLeaveStand, sqlStand, sqlCallEnded,
 	sqlOpenedCall, sqlOpenCall, sqlAdvance, sqlStarted,
 	sqlSaveCall, sqlLeaveLine, sqlCloseCall, sqlKeepLeg, sqlKeepSegment, sqlBook,
 	sqlAgentEvent, sqlCallEvent,

@@ -21,6 +21,22 @@ type Saved struct {
 	// Matched is set when this very transaction (or its first execution, when this
 	// is a repetition) matched the agent: the call must be told.
 	Matched *call.Matched
+	// Taken are devices of the binding that another agent has, and Lost those that this
+	// very transaction took from others, whose sessions must be told.
+	Taken []agent.Taken
+	Lost  []Lost
+}
+
+// Lost is a device that an agent's session lost to another one.
+type Lost struct {
+	Agent  id.Agent  `json:"agent"`
+	Device id.Device `json:"device"`
+}
+
+// Terminal is an open client of a session.
+type Terminal struct {
+	Session  agent.Ref
+	Terminal id.Terminal
 }
 
 // Placed is the answer of placing a call (call.Place): exactly one of the two is set.
