@@ -41,6 +41,9 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 			return err
 		}
 		changes = tenancy.Compare(current, wanted)
+		if current.Administered() && !wanted.Administered() {
+			return lastAdministrator()
+		}
 		if dryRun || len(changes) == 0 {
 			return nil
 		}
@@ -76,7 +79,7 @@ func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 	}
 	var all []statement
 	for _, part := range []func(tenancy.Document) []statement{
-		removals, teamRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows, leftovers,
+		removals, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows, leftovers,
 	} {
 		all = append(all, part(doc)...)
 	}
@@ -135,6 +138,7 @@ func leftovers(doc tenancy.Document) []statement {
 	t := doc.Tenant.Domain
 	return []statement{
 		{`DELETE FROM users WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Users, func(u tenancy.User) string { return string(u.Name) })}},
+		{`DELETE FROM roles WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Roles, func(r tenancy.Role) string { return string(r.Name) })}},
 		{`DELETE FROM teams WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Teams, func(g tenancy.Team) string { return string(g.Name) })}},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"holdfast/cmd/tenantfile"
 	"holdfast/db/dbtest"
 	"holdfast/demo"
+	"holdfast/domain/account"
 	"holdfast/domain/fault"
 	"holdfast/domain/tenancy"
 )
@@ -85,4 +86,32 @@ func TestApply_RefusesABrokenDocumentWhole(t *testing.T) {
 	require.Equal(t, fault.Invalid, fault.KindOf(err))
 	_, err = d.Export(t.Context(), "demo.localhost")
 	require.Equal(t, fault.NotFound, fault.KindOf(err))
+}
+
+// The tenant's own roles and the last administrator: by file as through the API.
+func TestApply_OwnRoles_AndTheLastAdministratorStays(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	doc, err := tenantfile.Read(demo.File)
+	require.NoError(t, err)
+	doc.Roles = []tenancy.Role{{Name: "listener", DisplayName: "Listens", Permissions: []account.Permission{"calls:monitor:team", "calls:read:team"}}}
+	doc.Users = append(doc.Users, tenancy.User{Name: "lea", Roles: []account.Role{"listener"}, Team: "service"})
+	_, err = d.Apply(t.Context(), doc, false)
+	require.NoError(t, err)
+	again, err := d.Apply(t.Context(), doc, false)
+	require.NoError(t, err)
+	require.Empty(t, again)
+	lea, err := d.User(t.Context(), "demo.localhost", "lea")
+	require.NoError(t, err)
+	require.Equal(t, []account.Permission{"calls:monitor:team", "calls:read:team"}, lea.Permissions)
+	exported, err := d.Export(t.Context(), "demo.localhost")
+	require.NoError(t, err)
+	require.Equal(t, doc.Roles, exported.Roles)
+
+	for i := range doc.Users {
+		doc.Users[i].Disabled = doc.Users[i].Name == "admin"
+	}
+	_, err = d.Apply(t.Context(), doc, false)
+	require.Equal(t, fault.Conflict, fault.KindOf(err))
+	require.Contains(t, fault.Sentence(err), "Nobody could administer")
 }

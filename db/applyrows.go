@@ -23,10 +23,10 @@ func userRows(doc tenancy.Document) (rows []statement) {
 		roles := keys(u.Roles, func(r account.Role) string { return string(r) })
 		teams := keys(u.Teams, func(t id.Team) string { return string(t) })
 		rows = append(rows, statement{`
-INSERT INTO users (tenant_id, name, display_name, password_hash, roles, teams, disabled) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO users (tenant_id, name, display_name, password_hash, roles, teams, team, disabled) VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''), ?)
 ON CONFLICT (tenant_id, name) DO UPDATE SET display_name = excluded.display_name, password_hash = excluded.password_hash,
-  roles = excluded.roles, teams = excluded.teams, disabled = excluded.disabled`,
-			[]any{doc.Tenant.Domain, u.Name, u.DisplayName, u.PasswordHash, roles, teams, u.Disabled}})
+  roles = excluded.roles, teams = excluded.teams, team = excluded.team, disabled = excluded.disabled`,
+			[]any{doc.Tenant.Domain, u.Name, u.DisplayName, u.PasswordHash, roles, teams, string(u.Team), u.Disabled}})
 	}
 	return rows
 }
@@ -34,11 +34,10 @@ ON CONFLICT (tenant_id, name) DO UPDATE SET display_name = excluded.display_name
 func agentRows(doc tenancy.Document) (rows []statement) {
 	for _, a := range doc.Agents {
 		rows = append(rows, statement{`
-INSERT INTO agents (tenant_id, number, user_name, team, wrap_up_ms, ring_method, on_no_answer, on_reject, binding_mode, shift_end) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)
+INSERT INTO agents (tenant_id, number, user_name, team, wrap_up_ms, ring_method, on_no_answer, on_reject) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?)
 ON CONFLICT (tenant_id, number) DO UPDATE SET user_name = excluded.user_name, team = excluded.team, wrap_up_ms = excluded.wrap_up_ms,
-  ring_method = excluded.ring_method, on_no_answer = excluded.on_no_answer, on_reject = excluded.on_reject,
-  binding_mode = excluded.binding_mode, shift_end = excluded.shift_end`,
-			[]any{doc.Tenant.Domain, a.Number, a.User, string(a.Team), ms(a.WrapUp), a.RingMethod, a.OnNoAnswer, a.OnReject, a.Binding, a.ShiftEnd}})
+  ring_method = excluded.ring_method, on_no_answer = excluded.on_no_answer, on_reject = excluded.on_reject`,
+			[]any{doc.Tenant.Domain, a.Number, a.User, string(a.Team), ms(a.WrapUp), a.RingMethod, a.OnNoAnswer, a.OnReject}})
 	}
 	return rows
 }

@@ -58,7 +58,7 @@ SELECT t.organization, o.display_name AS organization_name, t.division, v.displa
 		return doc, fmt.Errorf("read the policies: %w", err)
 	}
 	for _, read := range []func(context.Context, bun.Tx, *tenancy.Document) error{
-		exportPeople, exportAgents, exportDevices, exportQueues, exportTrunks, exportNumbers,
+		exportRoles, exportPeople, exportAgents, exportDevices, exportQueues, exportTrunks, exportNumbers,
 	} {
 		if err := read(ctx, tx, &doc); err != nil {
 			return doc, err
@@ -84,11 +84,12 @@ func exportPeople(ctx context.Context, tx bun.Tx, doc *tenancy.Document) error {
 		PasswordHash string         `bun:"password_hash"`
 		Roles        []account.Role `bun:"roles,array"`
 		Teams        []id.Team      `bun:"teams,array"`
+		Team         id.Team        `bun:"team"`
 		Disabled     bool           `bun:"disabled"`
 	}
-	err := tx.NewRaw(`SELECT name, display_name, password_hash, roles, teams, disabled FROM users WHERE tenant_id = ?`, doc.Tenant.Domain).Scan(ctx, &users)
+	err := tx.NewRaw(`SELECT name, display_name, password_hash, roles, teams, coalesce(team, '') AS team, disabled FROM users WHERE tenant_id = ?`, doc.Tenant.Domain).Scan(ctx, &users)
 	for _, r := range users {
-		doc.Users = append(doc.Users, tenancy.User{Name: r.Name, DisplayName: r.DisplayName, PasswordHash: r.PasswordHash, Roles: r.Roles, Teams: r.Teams, Disabled: r.Disabled})
+		doc.Users = append(doc.Users, tenancy.User{Name: r.Name, DisplayName: r.DisplayName, PasswordHash: r.PasswordHash, Roles: r.Roles, Teams: r.Teams, Team: r.Team, Disabled: r.Disabled})
 	}
 	return err
 }
@@ -102,18 +103,16 @@ func exportAgents(ctx context.Context, tx bun.Tx, doc *tenancy.Document) error {
 		RingMethod string       `bun:"ring_method"`
 		OnNoAnswer agent.Follow `bun:"on_no_answer"`
 		OnReject   agent.Follow `bun:"on_reject"`
-		Binding    string       `bun:"binding_mode"`
-		ShiftEnd   string       `bun:"shift_end"`
 		Addresses  []id.Device  `bun:"addresses,array"`
 	}
 	err := tx.NewRaw(`
-SELECT number, user_name, coalesce(team, '') AS team, wrap_up_ms, ring_method, on_no_answer, on_reject, binding_mode, shift_end,
+SELECT number, user_name, coalesce(team, '') AS team, wrap_up_ms, ring_method, on_no_answer, on_reject,
        ARRAY (SELECT device FROM agent_addresses x WHERE x.tenant_id = a.tenant_id AND x.agent = a.number ORDER BY place) AS addresses
   FROM agents a WHERE tenant_id = ?`, doc.Tenant.Domain).Scan(ctx, &rows)
 	for _, r := range rows {
 		doc.Agents = append(doc.Agents, tenancy.Agent{
 			Number: r.Number, User: r.User, Team: r.Team, WrapUp: span(r.WrapUpMS), RingMethod: r.RingMethod,
-			OnNoAnswer: r.OnNoAnswer, OnReject: r.OnReject, Addresses: r.Addresses, Binding: r.Binding, ShiftEnd: r.ShiftEnd,
+			OnNoAnswer: r.OnNoAnswer, OnReject: r.OnReject, Addresses: r.Addresses,
 		})
 	}
 	return err

@@ -30,22 +30,6 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 	return nil
 }
 
-// tenantRoles reads the roles that a tenant has made.
-func tenantRoles(ctx context.Context, tx bun.Tx, t id.Tenant) (account.Roles, error) {
-	var rows []struct {
-		Name        account.Role         `bun:"name"`
-		Permissions []account.Permission `bun:"permissions,array"`
-	}
-	if err := tx.NewRaw(`SELECT name, permissions FROM roles WHERE tenant_id = ?`, t).Scan(ctx, &rows); err != nil {
-		return nil, err
-	}
-	own := account.Roles{}
-	for _, r := range rows {
-		own[r.Name] = r.Permissions
-	}
-	return own, nil
-}
-
 // standing is what the rules look at of a user.
 type standing struct {
 	Roles    []account.Role `json:"roles"`

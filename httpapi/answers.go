@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
@@ -28,8 +29,17 @@ const (
 )
 
 // shared are the operations whose answers are kept in the vault as well: a session that
-// is over can't know the keys of what began or ended it, once there is another one.
+// is over can't know the keys of what began or ended it, once there is another one, and
+// the directory knows no keys at all.
 var shared = map[string]bool{"sign-in": true, "sign-out": true, "force-sign-out": true}
+
+func init() {
+	for _, group := range []string{tagPeople, tagService} {
+		for _, r := range routes[group] {
+			shared[r.name] = r.method != http.MethodGet
+		}
+	}
+}
 
 // answers keeps what was answered to requests with an Idempotency-Key, so that a
 // repeat gets the same answer word by word. That a repeat has no second effect
@@ -38,6 +48,7 @@ type answers struct {
 	now   func() time.Time
 	vault Vault
 	log   *slog.Logger
+	seal  []byte // key of the hashes of requests: one of them may hold a password
 	mu    sync.Mutex
 	kept  map[answerKey]*kept
 	age   []answerKey // oldest first
@@ -57,7 +68,12 @@ type kept struct {
 }
 
 func newAnswers(c Config) *answers {
-	return &answers{now: c.Now, vault: c.Vault, log: c.Log, kept: map[answerKey]*kept{}}
+	secret := []byte("holdfast answers\x00")
+	for _, k := range c.Keys[:min(1, len(c.Keys))] { // all processes have the same first key
+		secret = append(secret, k.Seed()...)
+	}
+	seal := sha256.Sum256(secret)
+	return &answers{now: c.Now, vault: c.Vault, log: c.Log, seal: seal[:], kept: map[answerKey]*kept{}}
 }
 
 // reused refuses a key that was used for another request.
@@ -73,7 +89,7 @@ func once[O any](ctx context.Context, a *answers, key answerKey, request any, do
 	if err != nil {
 		return nil, fault.E(fault.Internal, "read request", err)
 	}
-	sum := sha256.Sum256(b)
+	sum := a.sealed(b)
 	for {
 		k, first := a.enter(key, sum)
 		if k.request != sum {
@@ -93,6 +109,14 @@ func once[O any](ctx context.Context, a *answers, key answerKey, request any, do
 			return out, nil
 		}
 	}
+}
+
+// sealed is what is kept of a request: nobody without the key can try out what stood in it.
+func (a *answers) sealed(request []byte) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, a.seal)
+	h.Write(request)
+	h.Sum(sum[:0])
+	return sum
 }
 
 // remembered runs do, unless the vault has its answer.
@@ -178,6 +202,6 @@ func answered[I, O any](ctx context.Context, a *API, r route, in *I, h func(cont
 		return h(ctx, in)
 	}
 	p := personOf(ctx)
-	key := answerKey{personID{p.Tenant, p.Name}, r.name, k.given()}
+	key := answerKey{p.id(), r.name, k.given()}
 	return once(ctx, a.answers, key, in, func() (*O, error) { return h(ctx, in) })
 }

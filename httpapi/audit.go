@@ -41,8 +41,14 @@ func newAuditor(r Reader, log *slog.Logger, now func() time.Time) *auditor {
 
 // add notes what p did to object, and how it ended.
 func (a *auditor) add(p person, action, object string, result error) {
+	a.note(p, action, object, nil, result)
+}
+
+// note is add with what else there is to say of it.
+func (a *auditor) note(p person, action, object string, detail json.RawMessage, result error) {
 	e := record.AuditEntry{
-		Tenant: p.Tenant, User: p.Name, At: a.now().UTC(), Action: action, Object: object, Source: p.address, Result: "ok",
+		Detail: detail,
+		Tenant: p.Tenant, User: p.Name, Home: p.Home, At: a.now().UTC(), Action: action, Object: object, Source: p.address, Result: "ok",
 	}
 	if result != nil {
 		problem := problemOf(result)

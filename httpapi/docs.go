@@ -56,7 +56,7 @@ type referenceSchema struct {
 }
 
 // groupOrder is the order of the page: as one meets them.
-var groupOrder = []string{tagSignIn, tagSession, tagCalls, tagWatch, tagOperator}
+var groupOrder = []string{tagSignIn, tagSession, tagCalls, tagWatch, tagPeople, tagService, tagTenants, tagOperator}
 
 func renderReference(api *huma.OpenAPI) ([]byte, error) {
 	r := reference{Title: api.Info.Title, Version: api.Info.Version, Description: api.Info.Description}
@@ -92,6 +92,8 @@ func operationOf(api *huma.OpenAPI, r route) *huma.Operation {
 		return item.Post
 	case http.MethodDelete:
 		return item.Delete
+	case http.MethodPatch:
+		return item.Patch
 	}
 	return nil
 }

@@ -225,6 +225,7 @@ type house struct {
 	api      *API
 	commands *commands
 	reader   *reader
+	things   *things
 	vault    *vault
 	feed     *source
 	now      func() time.Time
@@ -253,7 +254,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
 	h := &house{t: t, commands: &commands{views: map[agent.Ref]agent.View{}, created: true}, feed: &source{events: make(chan event.Event, 16)}}
-	h.vault = newVault()
+	h.vault, h.things = newVault(), &things{}
 	h.reader = &reader{users: map[id.User]account.User{}, queues: map[id.Queue]record.QueueLive{}}
 	for name, u := range map[id.User]account.User{
 		"1001":       {Agent: "1001", Roles: []account.Role{account.Regular}},
@@ -273,7 +274,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	}
 	h.commands.views[agent.Ref{Tenant: tenant, Agent: "1003"}] = sessionFixture("1003", "second")
 	c := Config{
-		Commands: h.commands, Reader: h.reader, Vault: h.vault, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
+		Commands: h.commands, Reader: h.reader, Directory: h.things, Vault: h.vault, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
 		TemporalUI: "http://127.0.0.1:8233", Heartbeat: time.Hour,
 	}
 	for _, f := range change {

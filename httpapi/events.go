@@ -67,7 +67,7 @@ func describeEvents(api huma.API) {
 // that a failure is an answer like any other.
 func (a *API) events(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
 	p := personOf(ctx)
-	release, err := a.streams.open(personID{p.Tenant, p.Name})
+	release, err := a.streams.open(p.id())
 	if err != nil {
 		return nil, err
 	}

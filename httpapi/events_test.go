@@ -249,7 +249,7 @@ func TestEvents_EndWhenTokenExpiresRightsChangeOrWeStop(t *testing.T) {
 func TestEvents_StreamsAreBoundedPerUserAndInAll(t *testing.T) {
 	t.Parallel()
 	s := newStreams(maxStreamsPerUser + 1)
-	who := personID{tenant, "1001"}
+	who := personID{tenant: tenant, name: "1001"}
 	var first func()
 	for i := range maxStreamsPerUser {
 		release, err := s.open(who)
@@ -260,9 +260,9 @@ func TestEvents_StreamsAreBoundedPerUserAndInAll(t *testing.T) {
 	}
 	_, err := s.open(who)
 	require.Equal(t, fault.TooMany, fault.KindOf(err))
-	_, err = s.open(personID{tenant, "1002"})
+	_, err = s.open(personID{tenant: tenant, name: "1002"})
 	require.NoError(t, err)
-	_, err = s.open(personID{tenant, "1003"})
+	_, err = s.open(personID{tenant: tenant, name: "1003"})
 	require.Equal(t, fault.Unavailable, fault.KindOf(err))
 	first()
 	first()

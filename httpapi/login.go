@@ -58,6 +58,7 @@ type refreshInput struct {
 type tokenView struct {
 	AccessToken string               `json:"access_token" doc:"Send it as Authorization: Bearer."`
 	ExpiresIn   int                  `json:"expires_in" doc:"Seconds until the access token ends; get the next by /v1/auth/refresh." example:"900"`
+	Tenant      id.Tenant            `json:"tenant" example:"demo.localhost"`
 	User        id.User              `json:"user" example:"1001"`
 	Agent       id.Agent             `json:"agent,omitempty" doc:"The agent's number, if the user is one." example:"1001"`
 	Permissions []account.Permission `json:"permissions"`
@@ -76,6 +77,7 @@ func (a *API) registerSignIn() {
 	register(a, "login", a.login)
 	register(a, "refresh", a.refresh)
 	register(a, "logout", a.logout)
+	register(a, "switch-tenant", a.switchTenant)
 	register(a, "me", a.me)
 }
 
@@ -148,11 +150,11 @@ func (a *API) refresh(ctx context.Context, in *refreshInput) (*tokenOutput, erro
 	if err != nil {
 		return nil, signedOut("refresh")
 	}
-	revoked, err := a.config.Vault.RevokedNow(ctx, c.Tenant, c.login())
+	revoked, err := a.config.Vault.RevokedNow(ctx, c.person().origin(), c.login())
 	if err != nil {
 		return nil, unavailable("refresh", err)
 	}
-	u, err := a.config.Reader.User(ctx, c.Tenant, id.User(c.Subject))
+	u, err := a.persons.read(ctx, c.person())
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, unavailable("refresh", err)
 	}
@@ -173,11 +175,11 @@ func (a *API) logout(ctx context.Context, in *refreshInput) (*logoutOutput, erro
 		}
 		// No token of it that another process gives out at this moment lives longer.
 		until := a.now().Add(refreshLife + 2*clockSkew)
-		if err := a.config.Vault.Revoke(ctx, c.Tenant, c.login(), until); err != nil {
+		if err := a.config.Vault.Revoke(ctx, c.person().origin(), c.login(), until); err != nil {
 			return nil, unavailable("logout", err)
 		}
 		ended[c.login()] = true
-		u := account.User{Tenant: c.Tenant, Name: id.User(c.Subject)}
+		u := account.User{Tenant: c.Tenant, Name: id.User(c.Subject), Home: c.Home}
 		a.audit.add(person{User: u, address: in.address}, "logout", "user:"+c.Subject, nil)
 	}
 	return &logoutOutput{Cookie: a.cookie("", -1, in.secure)}, nil
@@ -196,7 +198,7 @@ func (a *API) grant(u account.User, login string, from Origin) (*tokenOutput, er
 	return &tokenOutput{
 		Cookie: a.cookie(refresh, int(refreshLife.Seconds()), from.secure),
 		Body: tokenView{
-			AccessToken: access, ExpiresIn: int(accessLife.Seconds()), User: u.Name, Agent: u.Agent,
+			AccessToken: access, ExpiresIn: int(accessLife.Seconds()), Tenant: u.Tenant, User: u.Name, Agent: u.Agent,
 			Permissions: list(u.Permissions),
 		},
 	}, nil

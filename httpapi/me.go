@@ -12,6 +12,8 @@ type meView struct {
 	User        id.User              `json:"user"`
 	Name        string               `json:"name"`
 	Tenant      id.Tenant            `json:"tenant"`
+	Home        id.Tenant            `json:"home,omitempty" doc:"Whose user I am, when I work in another tenant."`
+	Kind        account.Kind         `json:"kind" enum:"system_administrator,team_administrator,user" doc:"How far my administration reaches."`
 	Roles       []account.Role       `json:"roles"`
 	Permissions []account.Permission `json:"permissions"`
 	Agent       id.Agent             `json:"agent,omitempty"`
@@ -32,7 +34,7 @@ type meOutput struct{ Body meView }
 func (a *API) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	p := personOf(ctx)
 	v := meView{
-		User: p.Name, Name: p.DisplayName, Tenant: p.Tenant, Roles: list(p.Roles), Permissions: list(p.Permissions),
+		User: p.Name, Name: p.DisplayName, Tenant: p.Tenant, Home: p.Home, Kind: account.KindOf(p.Permissions), Roles: list(p.Roles), Permissions: list(p.Permissions),
 		Agent: p.Agent, Teams: list(p.Teams), Devices: []deviceView{},
 	}
 	if ref, err := p.ref(); err == nil {

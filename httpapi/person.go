@@ -8,6 +8,7 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
+	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 )
@@ -59,9 +60,23 @@ func (p person) leads(team id.Team) bool {
 	return p.MayFor(account.AgentsCommand, team)
 }
 
+// personID names somebody at work: in which tenant, and whose user it is if that is
+// another one (SEED-40).
 type personID struct {
 	tenant id.Tenant
 	name   id.User
+	home   id.Tenant
+}
+
+// id names the person among all.
+func (p person) id() personID { return personID{p.Tenant, p.Name, p.Home} }
+
+// origin is the tenant whose user it is.
+func (w personID) origin() id.Tenant {
+	if w.home != "" {
+		return w.home
+	}
+	return w.tenant
 }
 
 type rights struct {
@@ -72,17 +87,18 @@ type rights struct {
 // persons knows who is behind a token: rights are the user's present ones (SEED-3),
 // never those of the time of signing in.
 type persons struct {
-	reader Reader
-	vault  Vault
-	tokens *tokens
-	now    func() time.Time
+	reader    Reader
+	directory Directory
+	vault     Vault
+	tokens    *tokens
+	now       func() time.Time
 
 	mu    sync.Mutex
 	known map[personID]rights
 }
 
 func newPersons(c Config, t *tokens) *persons {
-	return &persons{reader: c.Reader, vault: c.Vault, tokens: t, now: c.Now, known: map[personID]rights{}}
+	return &persons{reader: c.Reader, directory: c.Directory, vault: c.Vault, tokens: t, now: c.Now, known: map[personID]rights{}}
 }
 
 // bearer is the token of an Authorization header (RFC 6750 §2.1); false: it has none.
@@ -105,7 +121,7 @@ func (s *persons) identify(ctx context.Context, header string) (person, error) {
 	if err != nil {
 		return person{}, err
 	}
-	u, err := s.present(ctx, personID{c.Tenant, id.User(c.Subject)}, c.login())
+	u, err := s.present(ctx, c.person(), c.login())
 	if err != nil {
 		return person{}, err
 	}
@@ -115,7 +131,7 @@ func (s *persons) identify(ctx context.Context, header string) (person, error) {
 // present returns the present rights of a user by a sign-in; fault.Unauthenticated when
 // that was given up, or the user is gone or disabled.
 func (s *persons) present(ctx context.Context, who personID, login string) (account.User, error) {
-	revoked, err := s.vault.Revoked(ctx, who.tenant, login)
+	revoked, err := s.vault.Revoked(ctx, who.origin(), login)
 	if err != nil {
 		return account.User{}, unavailable("look up login", err)
 	}
@@ -132,7 +148,7 @@ func (s *persons) user(ctx context.Context, who personID) (account.User, error) 
 	r, ok := s.known[who]
 	s.mu.Unlock()
 	if !ok || now.Sub(r.read) > rightsLife {
-		u, err := s.reader.User(ctx, who.tenant, who.name)
+		u, err := s.read(ctx, who)
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return account.User{}, unavailable("read account", err)
 		}
@@ -146,6 +162,29 @@ func (s *persons) user(ctx context.Context, who personID) (account.User, error) 
 		return account.User{}, &fault.Error{Kind: fault.Unauthenticated, Op: "identify", Sentence: "This account is no longer in use."}
 	}
 	return r.user, nil
+}
+
+// read reads an account anew. Of somebody who works in another tenant it keeps what
+// reaches there (SEED-40); nothing, and it is disabled there.
+func (s *persons) read(ctx context.Context, who personID) (account.User, error) {
+	u, err := s.reader.User(ctx, who.origin(), who.name)
+	if err != nil || who.home == "" {
+		return u, err
+	}
+	there, err := s.directory.Neighbor(ctx, who.home, who.tenant)
+	if err != nil {
+		return u, err
+	}
+	return visiting(u, there), nil
+}
+
+// visiting is a user at work in another tenant than its own: it has no agent there, and
+// leads no teams.
+func visiting(u account.User, there directory.Neighbor) account.User {
+	u.Permissions = account.Visiting(u.Permissions, there.Shared)
+	u.Disabled = u.Disabled || len(u.Permissions) == 0
+	u.Home, u.Tenant, u.Agent, u.Teams = u.Tenant, there.Tenant, "", nil
+	return u
 }
 
 func (s *persons) remember(who personID, r rights) {

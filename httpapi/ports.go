@@ -8,6 +8,7 @@ import (
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
+	"holdfast/domain/directory"
 	"holdfast/domain/event"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
@@ -48,6 +49,25 @@ type Reader interface {
 	Events(ctx context.Context, t id.Tenant, after int64, limit int) ([]event.Event, error)
 	// Audit appends a line to the audit trail (SEED-4).
 	Audit(ctx context.Context, a record.AuditEntry) error
+}
+
+// Directory administers a tenant's things one by one, and looks at tenants and their
+// trails; *db.DB satisfies it. Each change writes its line of the audit trail itself.
+type Directory interface {
+	// Thing reads one thing; fault.NotFound: there is none that the author reaches.
+	Thing(ctx context.Context, by directory.Author, of directory.Kind, name string) (directory.Thing, error)
+	// Things lists those that the author reaches, and the cursor of the next page.
+	Things(ctx context.Context, by directory.Author, q directory.Query) (list []directory.Thing, next string, err error)
+	Create(ctx context.Context, by directory.Author, c directory.Change) (directory.Thing, error)
+	Update(ctx context.Context, by directory.Author, c directory.Change) (directory.Thing, error)
+	Delete(ctx context.Context, by directory.Author, c directory.Change) error
+	Restore(ctx context.Context, by directory.Author, c directory.Change) (directory.Thing, error)
+	// Neighbor is another tenant as seen from one: how close they are. fault.NotFound.
+	Neighbor(ctx context.Context, from, to id.Tenant) (directory.Neighbor, error)
+	// Neighbors lists the tenants within a level of one, by name after the one named.
+	Neighbors(ctx context.Context, from id.Tenant, within account.Scope, after id.Tenant, limit int) ([]directory.Neighbor, error)
+	// AuditLines reads the audit trail, newest first.
+	AuditLines(ctx context.Context, t id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error)
 }
 
 // Feed is the process's follower of the event log; *feed.Follower satisfies it.

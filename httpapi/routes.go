@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 
 	"holdfast/domain/account"
 )
@@ -41,6 +42,14 @@ var within = map[string]map[string]account.Permission{
 	"hang-up":        {"a call that is not one's own": account.CallsDisconnect},
 	"events":         {"sessions of others": account.PresenceRead, "queues": account.QueuesWatch, "calls of others": account.CallsRead.At(account.Tenant)},
 	"get-queue-live": {"sessions of others": account.PresenceRead},
+
+	"create-user":  {"roles": account.UsersAssign, "teams": account.UsersAssign, "password": account.UsersPassword, "disabled": account.UsersDisable, "agent": account.AgentsCreate},
+	"update-user":  {"roles": account.UsersAssign, "teams": account.UsersAssign, "password": account.UsersPassword, "disabled": account.UsersDisable, "agent": account.AgentsCreate},
+	"create-role":  {"permissions": account.RolesGrant},
+	"update-role":  {"permissions": account.RolesGrant},
+	"update-agent": {"team": account.AgentsMove},
+	"create-queue": {"members": account.QueuesStaff},
+	"update-queue": {"members": account.QueuesStaff},
 }
 
 // The groups in which the reference shows the routes.
@@ -49,6 +58,9 @@ const (
 	tagSession  = "Agent session"
 	tagCalls    = "Calls"
 	tagWatch    = "Supervision"
+	tagPeople   = "People"
+	tagService  = "Service"
+	tagTenants  = "Tenants and audit"
 	tagOperator = "Operation"
 )
 
@@ -59,6 +71,7 @@ var routes = map[string][]route{
 		{"login", http.MethodPost, "/v1/auth/login", everyone, "Sign in with tenant, user name and password", 0},
 		{"refresh", http.MethodPost, "/v1/auth/refresh", everyone, "Get a new access token by the refresh cookie", 0},
 		{"logout", http.MethodPost, "/v1/auth/logout", everyone, "Give the refresh cookie up", http.StatusNoContent},
+		{"switch-tenant", http.MethodPost, "/v1/auth/switch-tenant", may(account.TenantsSwitch), "Work in another tenant, or again in one's own", 0},
 		{"me", http.MethodGet, "/v1/me", signedIn, "Who am I, what may I do, which devices may I choose", 0},
 	},
 	tagSession: {
@@ -86,6 +99,21 @@ var routes = map[string][]route{
 		{"force-ready", http.MethodPost, "/v1/agents/{id}/session/ready", may(account.AgentsCommand), "Make a subordinate Ready", 0},
 		{"force-not-ready", http.MethodPost, "/v1/agents/{id}/session/not-ready", may(account.AgentsCommand), "Make a subordinate NotReady", 0},
 		{"force-sign-out", http.MethodPost, "/v1/agents/{id}/session/sign-out", may(account.AgentsCommand), "Sign a subordinate out", 0},
+	},
+	tagPeople: slices.Concat(
+		crud(users, account.UsersRead, account.UsersCreate, account.UsersUpdate, account.UsersDelete),
+		crud(roles, account.RolesRead, account.RolesWrite, account.RolesWrite, account.RolesWrite),
+		crud(teams, account.TeamsRead, account.TeamsWrite, account.TeamsWrite, account.TeamsWrite),
+		crud(agents, account.AgentsRead, account.AgentsCreate, account.AgentsUpdate, account.AgentsDelete),
+		[]route{{"list-permissions", http.MethodGet, "/v1/permissions", may(account.RolesRead), "What roles are made of", 0}},
+	),
+	tagService: slices.Concat(
+		crud(queues, account.QueuesRead, account.QueuesWrite, account.QueuesWrite, account.QueuesWrite),
+		crud(numbers, account.NumbersRead, account.NumbersWrite, account.NumbersWrite, account.NumbersWrite),
+	),
+	tagTenants: {
+		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},
+		{"list-audit", http.MethodGet, "/v1/audit", may(account.AuditRead), "Who did what, newest first", 0},
 	},
 	tagOperator: {
 		{"healthz", http.MethodGet, "/healthz", everyone, "Does the process live", 0},

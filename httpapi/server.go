@@ -35,15 +35,16 @@ const (
 
 // Config is what the API is made of. Zero values of optional fields are named.
 type Config struct {
-	Commands Commands
-	Reader   Reader
-	Vault    Vault
-	Feed     Feed
-	Keys     []ed25519.PrivateKey // the first signs tokens, all verify them
-	Checks   []Check              // what /readyz asks; none: always ready
-	Metrics  *prometheus.Registry // nil: an own one
-	Log      *slog.Logger         // nil: silence
-	Now      func() time.Time     // nil: time.Now
+	Commands  Commands
+	Reader    Reader
+	Directory Directory
+	Vault     Vault
+	Feed      Feed
+	Keys      []ed25519.PrivateKey // the first signs tokens, all verify them
+	Checks    []Check              // what /readyz asks; none: always ready
+	Metrics   *prometheus.Registry // nil: an own one
+	Log       *slog.Logger         // nil: silence
+	Now       func() time.Time     // nil: time.Now
 
 	// TemporalUI is the address of the Temporal Web UI; empty hides the links.
 	TemporalUI string
@@ -64,8 +65,8 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
-	case c.Commands == nil || c.Reader == nil || c.Vault == nil || c.Feed == nil:
-		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, vault or feed is missing"))
+	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Vault == nil || c.Feed == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, vault or feed is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
 	}
@@ -188,6 +189,9 @@ func (a *API) build() error {
 	a.registerForced()
 	a.registerCalls()
 	a.registerWatch()
+	a.registerPeople()
+	a.registerService()
+	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()
 	return nil

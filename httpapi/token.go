@@ -38,6 +38,8 @@ type claims struct {
 	// Password is a fingerprint of the password's hash: a changed password ends all
 	// refresh tokens given for the old one.
 	Password string `json:"pwd,omitempty"`
+	// Home is the tenant whose user it is, if it works in another one (SEED-40).
+	Home id.Tenant `json:"home,omitempty"`
 	// Login names the sign-in that all these tokens go back to (OpenID Connect's sid):
 	// logging out ends them all.
 	Login string `json:"sid,omitempty"`
@@ -50,6 +52,9 @@ func (c claims) login() string {
 	}
 	return c.Login
 }
+
+// person is whom the token speaks for.
+func (c claims) person() personID { return personID{c.Tenant, id.User(c.Subject), c.Home} }
 
 // tokens issues and verifies tokens: JWT signed with Ed25519 (RFC 8037 EdDSA).
 type tokens struct {
@@ -96,6 +101,7 @@ func (t *tokens) issue(u account.User, login string, p purpose, life time.Durati
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
 		},
 		Tenant: u.Tenant,
+		Home:   u.Home,
 		Login:  login,
 	}
 	if p == forRefresh {

@@ -33,6 +33,7 @@ var (
 	_ telephony.Directory = (*db.DB)(nil)
 	_ httpapi.Commands    = (*dispatch.Dispatcher)(nil)
 	_ httpapi.Reader      = (*db.DB)(nil)
+	_ httpapi.Directory   = (*db.DB)(nil)
 	_ httpapi.Vault       = (*db.DB)(nil)
 	_ httpapi.Feed        = (*feed.Follower)(nil)
 	_ feed.Source         = (*db.DB)(nil)

@@ -62,6 +62,9 @@ func (d Document) entries() []entry {
 	for _, t := range d.Teams {
 		list = append(list, of("team", string(t.Name), t))
 	}
+	for _, r := range d.Roles {
+		list = append(list, of("role", string(r.Name), r))
+	}
 	for _, u := range d.Users {
 		list = append(list, of("user", string(u.Name), u))
 	}

@@ -15,12 +15,16 @@ import (
 // documents that mean the same are the same. The order of an agent's addresses is kept.
 func (d Document) Complete() Document {
 	d.Teams = sorted(d.Teams, func(t Team) string { return string(t.Name) })
+	d.Roles = sorted(d.Roles, func(r Role) string { return string(r.Name) })
 	d.Users = sorted(d.Users, func(u User) string { return string(u.Name) })
 	d.Agents = sorted(d.Agents, func(a Agent) string { return string(a.Number) })
 	d.Devices = sorted(d.Devices, func(v Device) string { return string(v.Name) })
 	d.Queues = sorted(d.Queues, func(q Queue) string { return string(q.Name) })
 	d.Trunks = sorted(d.Trunks, func(t Trunk) string { return t.Name })
 	d.Numbers = sorted(d.Numbers, func(n Number) string { return n.Number })
+	for i := range d.Roles {
+		d.Roles[i].Permissions = slices.Sorted(slices.Values(d.Roles[i].Permissions))
+	}
 	for i := range d.Users {
 		d.Users[i].Roles = slices.Sorted(slices.Values(d.Users[i].Roles))
 		d.Users[i].Teams = slices.Sorted(slices.Values(d.Users[i].Teams))
@@ -30,7 +34,6 @@ func (d Document) Complete() Document {
 		a.RingMethod = cmp.Or(a.RingMethod, "all")
 		a.OnNoAnswer = cmp.Or(a.OnNoAnswer, agent.FollowNotReady)
 		a.OnReject = cmp.Or(a.OnReject, agent.FollowNotReady)
-		a.Binding = cmp.Or(a.Binding, agent.Dynamic)
 	}
 	for i := range d.Devices {
 		v := &d.Devices[i]

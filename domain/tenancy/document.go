@@ -53,6 +53,7 @@ type Document struct {
 	Division     Unit     `yaml:"division" json:"division"`
 	Tenant       Tenant   `yaml:"tenant" json:"tenant"`
 	Teams        []Team   `yaml:"teams,omitempty" json:"teams,omitempty"`
+	Roles        []Role   `yaml:"roles,omitempty" json:"roles,omitempty"`
 	Users        []User   `yaml:"users,omitempty" json:"users,omitempty"`
 	Agents       []Agent  `yaml:"agents,omitempty" json:"agents,omitempty"`
 	Devices      []Device `yaml:"devices,omitempty" json:"devices,omitempty"`
@@ -81,8 +82,6 @@ type Policies struct {
 	WrapUpEarlyExit bool      `yaml:"wrapup_early_exit,omitempty" json:"wrapup_early_exit,omitempty"`
 	IdleLogout      *Duration `yaml:"idle_logout,omitempty" json:"idle_logout,omitempty"`       // default 8 h, 0 = never
 	TerminalGrace   *Duration `yaml:"terminal_grace,omitempty" json:"terminal_grace,omitempty"` // default 30 s
-
-	SessionPolicies `yaml:",inline"`
 }
 
 // The defaults of the policies.
@@ -120,6 +119,7 @@ type User struct {
 	Teams        []id.Team      `yaml:"teams,omitempty" json:"teams,omitempty"` // scope of a supervisor
 	Disabled     bool           `yaml:"disabled,omitempty" json:"disabled,omitempty"`
 }
+	Team         id.Team        `yaml:"team,omitempty" json:"team,omitempty"`   // whose administrator manages the account (SEED-43)
 
 // Agent is the contact-center side of a user (SEED-15).
 type Agent struct {
@@ -131,8 +131,6 @@ type Agent struct {
 	OnNoAnswer agent.Follow `yaml:"on_no_answer,omitempty" json:"on_no_answer,omitempty"`
 	OnReject   agent.Follow `yaml:"on_reject,omitempty" json:"on_reject,omitempty"`
 	Addresses  []id.Device  `yaml:"addresses,omitempty" json:"addresses,omitempty"` // in order (SEED-106)
-	Binding    string       `yaml:"binding,omitempty" json:"binding,omitempty"`     // mode; default dynamic (SEED-53 to SEED-55, SEED-113)
-	ShiftEnd   string       `yaml:"shift_end,omitempty" json:"shift_end,omitempty"` // signed out at this time of day, "17:30"; none if left out
 }
 
 // Device is something that rings (SEED-21, SEED-22).

@@ -51,9 +51,9 @@ func (d Document) Validate() []fault.Field {
 	c.that("tenant.country", d.Tenant.Country == "" || dialplan.Country(d.Tenant.Country), "%q is not a country: two capital letters of ISO 3166-1, such as DE", d.Tenant.Country)
 	c.that("tenant.policies.idle_logout", d.Tenant.Policies.Idle() >= 0, "must not be negative")
 	c.that("tenant.policies.terminal_grace", d.Tenant.Policies.Grace() >= 0, "must not be negative")
-	c.session(d)
 	c.names(d)
 	for i, u := range d.Users {
+	c.roles(d)
 		c.user(fmt.Sprintf("users[%d]", i), u)
 	}
 	c.agents(d)
@@ -101,6 +101,9 @@ func (c *check) names(d Document) {
 		c.text(fmt.Sprintf("teams[%d].display_name", i), t.DisplayName, 0, maxText)
 	}
 	for i, u := range d.Users {
+	for i, r := range d.Roles {
+		c.name("role", fmt.Sprintf("roles[%d].name", i), string(r.Name), nameForm)
+	}
 		c.name("user", fmt.Sprintf("users[%d].name", i), string(u.Name), nameForm)
 	}
 	for i, a := range d.Agents {
@@ -136,9 +139,11 @@ func (c *check) user(path string, u User) {
 	c.that(path+".password_hash", u.PasswordHash == "" || strings.HasPrefix(u.PasswordHash, "$argon2id$"), "must be an argon2id hash in PHC form")
 	c.that(path+".roles", len(u.Roles) > 0, "is missing: a user has at least one role")
 	for i, r := range u.Roles {
-		c.that(fmt.Sprintf("%s.roles[%d]", path, i), slices.Contains(account.BuiltIn(), r), "there is no role %q; the roles are %v", r, account.BuiltIn())
+		known := slices.Contains(account.Given(), r) || c.known["role"][string(r)]
+		c.that(fmt.Sprintf("%s.roles[%d]", path, i), known, "there is no role %q in this file, nor among those of every tenant: %v", r, account.Given())
 	}
 	for i, t := range u.Teams {
+	c.refer("team", path+".team", string(u.Team))
 		c.refer("team", fmt.Sprintf("%s.teams[%d]", path, i), string(t))
 	}
 }
@@ -149,7 +154,7 @@ func (c *check) agents(d Document) {
 	for _, u := range d.Users {
 		roles[string(u.Name)] = u.Roles
 	}
-	taken := map[string]bool{}
+	own, taken := d.OwnRoles(), map[string]bool{}
 	for i, a := range d.Agents {
 		path := fmt.Sprintf("agents[%d]", i)
 		user := string(a.User)
@@ -158,7 +163,7 @@ func (c *check) agents(d Document) {
 		c.that(path+".user", !taken[user], "user %q has an agent already: a user has at most one", user)
 		taken[user] = true
 		if r, ok := roles[user]; ok {
-			c.that(path+".user", slices.ContainsFunc(r, account.Role.Agent), "user %q has no role of an agent (%s or %s)", user, account.Regular, account.Supervisor)
+			c.that(path+".user", account.MakesAgent(own.Permissions(r)), "user %q has no role of an agent (%s or %s)", user, account.Regular, account.Supervisor)
 		}
 		c.refer("team", path+".team", string(a.Team))
 		c.that(path+".wrap_up", a.WrapUp >= 0 && time.Duration(a.WrapUp) <= maxWrapUp, "must be between 0 and %s", maxWrapUp)

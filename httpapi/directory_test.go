@@ -1,0 +1,108 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"holdfast/domain/account"
+	"holdfast/domain/directory"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+	"holdfast/domain/record"
+)
+
+// things is a double of the directory: it answers what the test says and keeps what it
+// was asked. What the directory itself refuses is proven in package db.
+type things struct {
+	mu      sync.Mutex
+	changes []directory.Change
+	authors []directory.Author
+	queries []directory.Query
+	refuse  error
+	shared  map[id.Tenant]account.Scope
+	trail   []record.AuditEntry
+	asked   []record.AuditQuery
+}
+
+// bodies are what each kind of thing looks like.
+var bodies = map[directory.Kind]string{
+	directory.User:   `{"name":"anna","display_name":"Anna","roles":["regular_agent"],"teams":[],"team":"","disabled":false,"agent":"1001"}`,
+	directory.Role:   `{"name":"auditor","display_name":"","permissions":[]}`,
+	directory.Team:   `{"name":"blue","display_name":""}`,
+	directory.Agent:  `{"number":"1001","user":"anna","display_name":"Anna","team":"","wrap_up_ms":0,"ring_method":"all","on_no_answer":"stay","on_reject":"stay","binding_mode":"dynamic","addresses":[]}`,
+	directory.Queue:  `{"name":"support","display_name":"","strategy":"linear","ring_ms":1,"max_wait_ms":0,"priority":0,"music":"","members":[]}`,
+	directory.Number: `{"number":"8000","queue":"support","agent":"","trunk":""}`,
+}
+
+func thingOf(k directory.Kind, name string) directory.Thing {
+	return directory.Thing{Kind: k, Name: name, Body: json.RawMessage(bodies[k]), Version: 7, Created: noon, Updated: noon}
+}
+
+func (d *things) change(by directory.Author, c directory.Change) (directory.Thing, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.changes, d.authors = append(d.changes, c), append(d.authors, by)
+	return thingOf(c.Kind, c.Name), d.refuse
+}
+
+func (d *things) Create(_ context.Context, by directory.Author, c directory.Change) (directory.Thing, error) {
+	return d.change(by, c)
+}
+
+func (d *things) Update(_ context.Context, by directory.Author, c directory.Change) (directory.Thing, error) {
+	return d.change(by, c)
+}
+
+func (d *things) Delete(_ context.Context, by directory.Author, c directory.Change) error {
+	_, err := d.change(by, c)
+	return err
+}
+
+func (d *things) Restore(_ context.Context, by directory.Author, c directory.Change) (directory.Thing, error) {
+	return d.change(by, c)
+}
+
+func (d *things) Thing(_ context.Context, by directory.Author, k directory.Kind, name string) (directory.Thing, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.authors = append(d.authors, by)
+	return thingOf(k, name), d.refuse
+}
+
+func (d *things) Things(_ context.Context, by directory.Author, q directory.Query) ([]directory.Thing, string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queries, d.authors = append(d.queries, q), append(d.authors, by)
+	return []directory.Thing{thingOf(q.Kind, "one")}, "next", d.refuse
+}
+
+func (d *things) Neighbor(_ context.Context, from, to id.Tenant) (directory.Neighbor, error) {
+	if from == to {
+		return directory.Neighbor{Tenant: to, Shared: account.Tenant}, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.shared[to]
+	if !ok {
+		return directory.Neighbor{}, fault.E(fault.NotFound, "look", context.Canceled)
+	}
+	return directory.Neighbor{Tenant: to, Shared: s}, nil
+}
+
+func (d *things) Neighbors(_ context.Context, from id.Tenant, within account.Scope, _ id.Tenant, _ int) ([]directory.Neighbor, error) {
+	list := []directory.Neighbor{{Tenant: from, Shared: account.Tenant}}
+	for t, s := range d.shared {
+		if within.Covers(s) {
+			list = append(list, directory.Neighbor{Tenant: t, Shared: s})
+		}
+	}
+	return list, nil
+}
+
+func (d *things) AuditLines(_ context.Context, _ id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, q)
+	return d.trail, nil
+}
