@@ -34,10 +34,11 @@ ON CONFLICT (tenant_id, name) DO UPDATE SET display_name = excluded.display_name
 func agentRows(doc tenancy.Document) (rows []statement) {
 	for _, a := range doc.Agents {
 		rows = append(rows, statement{`
-INSERT INTO agents (tenant_id, number, user_name, team, wrap_up_ms, ring_method, on_no_answer, on_reject) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?)
+INSERT INTO agents (tenant_id, number, user_name, team, wrap_up_ms, ring_method, on_no_answer, on_reject, binding_mode, shift_end) VALUES (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant_id, number) DO UPDATE SET user_name = excluded.user_name, team = excluded.team, wrap_up_ms = excluded.wrap_up_ms,
-  ring_method = excluded.ring_method, on_no_answer = excluded.on_no_answer, on_reject = excluded.on_reject`,
-			[]any{doc.Tenant.Domain, a.Number, a.User, string(a.Team), ms(a.WrapUp), a.RingMethod, a.OnNoAnswer, a.OnReject}})
+  ring_method = excluded.ring_method, on_no_answer = excluded.on_no_answer, on_reject = excluded.on_reject,
+  binding_mode = excluded.binding_mode, shift_end = excluded.shift_end`,
+			[]any{doc.Tenant.Domain, a.Number, a.User, string(a.Team), ms(a.WrapUp), a.RingMethod, a.OnNoAnswer, a.OnReject, a.Binding, a.ShiftEnd}})
 	}
 	return rows
 }

@@ -103,16 +103,18 @@ func exportAgents(ctx context.Context, tx bun.Tx, doc *tenancy.Document) error {
 		RingMethod string       `bun:"ring_method"`
 		OnNoAnswer agent.Follow `bun:"on_no_answer"`
 		OnReject   agent.Follow `bun:"on_reject"`
+		Binding    string       `bun:"binding_mode"`
+		ShiftEnd   string       `bun:"shift_end"`
 		Addresses  []id.Device  `bun:"addresses,array"`
 	}
 	err := tx.NewRaw(`
-SELECT number, user_name, coalesce(team, '') AS team, wrap_up_ms, ring_method, on_no_answer, on_reject,
+SELECT number, user_name, coalesce(team, '') AS team, wrap_up_ms, ring_method, on_no_answer, on_reject, binding_mode, shift_end,
        ARRAY (SELECT device FROM agent_addresses x WHERE x.tenant_id = a.tenant_id AND x.agent = a.number ORDER BY place) AS addresses
   FROM agents a WHERE tenant_id = ?`, doc.Tenant.Domain).Scan(ctx, &rows)
 	for _, r := range rows {
 		doc.Agents = append(doc.Agents, tenancy.Agent{
 			Number: r.Number, User: r.User, Team: r.Team, WrapUp: span(r.WrapUpMS), RingMethod: r.RingMethod,
-			OnNoAnswer: r.OnNoAnswer, OnReject: r.OnReject, Addresses: r.Addresses,
+			OnNoAnswer: r.OnNoAnswer, OnReject: r.OnReject, Addresses: r.Addresses, Binding: r.Binding, ShiftEnd: r.ShiftEnd,
 		})
 	}
 	return err

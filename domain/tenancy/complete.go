@@ -34,6 +34,7 @@ func (d Document) Complete() Document {
 		a.RingMethod = cmp.Or(a.RingMethod, "all")
 		a.OnNoAnswer = cmp.Or(a.OnNoAnswer, agent.FollowNotReady)
 		a.OnReject = cmp.Or(a.OnReject, agent.FollowNotReady)
+		a.Binding = cmp.Or(a.Binding, agent.Dynamic)
 	}
 	for i := range d.Devices {
 		v := &d.Devices[i]

@@ -117,9 +117,9 @@ type User struct {
 	PasswordHash string         `yaml:"password_hash,omitempty" json:"password_hash,omitempty"` // argon2id, PHC string; what export writes
 	Roles        []account.Role `yaml:"roles" json:"roles"`
 	Teams        []id.Team      `yaml:"teams,omitempty" json:"teams,omitempty"` // scope of a supervisor
+	Team         id.Team        `yaml:"team,omitempty" json:"team,omitempty"`   // whose administrator manages the account (SEED-43)
 	Disabled     bool           `yaml:"disabled,omitempty" json:"disabled,omitempty"`
 }
-	Team         id.Team        `yaml:"team,omitempty" json:"team,omitempty"`   // whose administrator manages the account (SEED-43)
 
 // Agent is the contact-center side of a user (SEED-15).
 type Agent struct {

@@ -52,8 +52,8 @@ func (d Document) Validate() []fault.Field {
 	c.that("tenant.policies.idle_logout", d.Tenant.Policies.Idle() >= 0, "must not be negative")
 	c.that("tenant.policies.terminal_grace", d.Tenant.Policies.Grace() >= 0, "must not be negative")
 	c.names(d)
-	for i, u := range d.Users {
 	c.roles(d)
+	for i, u := range d.Users {
 		c.user(fmt.Sprintf("users[%d]", i), u)
 	}
 	c.agents(d)
@@ -100,10 +100,10 @@ func (c *check) names(d Document) {
 		c.name("team", fmt.Sprintf("teams[%d].name", i), string(t.Name), nameForm)
 		c.text(fmt.Sprintf("teams[%d].display_name", i), t.DisplayName, 0, maxText)
 	}
-	for i, u := range d.Users {
 	for i, r := range d.Roles {
 		c.name("role", fmt.Sprintf("roles[%d].name", i), string(r.Name), nameForm)
 	}
+	for i, u := range d.Users {
 		c.name("user", fmt.Sprintf("users[%d].name", i), string(u.Name), nameForm)
 	}
 	for i, a := range d.Agents {
@@ -142,8 +142,8 @@ func (c *check) user(path string, u User) {
 		known := slices.Contains(account.Given(), r) || c.known["role"][string(r)]
 		c.that(fmt.Sprintf("%s.roles[%d]", path, i), known, "there is no role %q in this file, nor among those of every tenant: %v", r, account.Given())
 	}
-	for i, t := range u.Teams {
 	c.refer("team", path+".team", string(u.Team))
+	for i, t := range u.Teams {
 		c.refer("team", fmt.Sprintf("%s.teams[%d]", path, i), string(t))
 	}
 }
