@@ -82,6 +82,8 @@ type Policies struct {
 	WrapUpEarlyExit bool      `yaml:"wrapup_early_exit,omitempty" json:"wrapup_early_exit,omitempty"`
 	IdleLogout      *Duration `yaml:"idle_logout,omitempty" json:"idle_logout,omitempty"`       // default 8 h, 0 = never
 	TerminalGrace   *Duration `yaml:"terminal_grace,omitempty" json:"terminal_grace,omitempty"` // default 30 s
+
+	SessionPolicies `yaml:",inline"`
 }
 
 // The defaults of the policies.
@@ -131,6 +133,8 @@ type Agent struct {
 	OnNoAnswer agent.Follow `yaml:"on_no_answer,omitempty" json:"on_no_answer,omitempty"`
 	OnReject   agent.Follow `yaml:"on_reject,omitempty" json:"on_reject,omitempty"`
 	Addresses  []id.Device  `yaml:"addresses,omitempty" json:"addresses,omitempty"` // in order (SEED-106)
+	Binding    string       `yaml:"binding,omitempty" json:"binding,omitempty"`     // mode; default dynamic (SEED-53 to SEED-55, SEED-113)
+	ShiftEnd   string       `yaml:"shift_end,omitempty" json:"shift_end,omitempty"` // signed out at this time of day, "17:30"; none if left out
 }
 
 // Device is something that rings (SEED-21, SEED-22).
