@@ -65,35 +65,36 @@ func noteProfiles(ctx context.Context, tx bun.Tx, t id.Tenant, before map[id.Age
 	return err
 }
 
-// ProfileChanges hands the oldest changes that nobody else is telling, at most most, to
-// tell, and forgets them if that succeeds. It reports whether changes remain. tell must
-// be quick: the changes are held meanwhile, on a connection (idleTimeout).
-func (d *DB) ProfileChanges(ctx context.Context, most int, tell func(context.Context, []record.ProfileChange) error) (left bool, err error) {
+// ProfileChanges hands the oldest changes that nobody else is telling, at most most and
+// none of later, to tell, and forgets those that it returns as told. It reports whether
+// changes remain besides those of later. tell must be quick: the changes are held
+// meanwhile, on a connection (idleTimeout).
+func (d *DB) ProfileChanges(ctx context.Context, most int, later []int64, tell func(context.Context, []record.ProfileChange) (told []int64, err error)) (left bool, err error) {
 	const op = "tell of changed profiles"
+	not := pgdialect.Array(append([]int64{}, later...))
 	err = d.asSystem(ctx, op, func(ctx context.Context, tx bun.Tx) error {
 		var rows []struct {
 			Seq    int64     `bun:"seq"`
 			Tenant id.Tenant `bun:"tenant_id"`
 			Agent  id.Agent  `bun:"agent"`
 		}
-		if err := tx.NewRaw(`SELECT seq, tenant_id, agent FROM profile_changes ORDER BY seq LIMIT ? FOR UPDATE SKIP LOCKED`, most).Scan(ctx, &rows); err != nil {
+		if err := tx.NewRaw(`SELECT seq, tenant_id, agent FROM profile_changes WHERE seq <> ALL (?) ORDER BY seq LIMIT ? FOR UPDATE SKIP LOCKED`, not, most).Scan(ctx, &rows); err != nil {
 			return err
 		}
-		var seqs []int64
 		var changes []record.ProfileChange
 		for _, r := range rows {
-			seqs = append(seqs, r.Seq)
 			changes = append(changes, record.ProfileChange{Seq: r.Seq, Agent: agent.Ref{Tenant: r.Tenant, Agent: r.Agent}})
 		}
 		if len(changes) > 0 {
-			if err := tell(ctx, changes); err != nil {
+			told, err := tell(ctx, changes)
+			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `DELETE FROM profile_changes WHERE seq = ANY (?)`, pgdialect.Array(seqs)); err != nil {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM profile_changes WHERE seq = ANY (?)`, pgdialect.Array(told)); err != nil {
 				return err
 			}
 		}
-		return tx.NewRaw(`SELECT EXISTS (SELECT FROM profile_changes)`).Scan(ctx, &left)
+		return tx.NewRaw(`SELECT EXISTS (SELECT FROM profile_changes WHERE seq <> ALL (?))`, not).Scan(ctx, &left)
 	})
 	return left, err
 }

@@ -44,15 +44,23 @@ func count(name string) func(map[string]account.Tally) map[string]account.Tally 
 	}
 }
 
+func numbers(changes []record.ProfileChange) []int64 {
+	var all []int64
+	for _, c := range changes {
+		all = append(all, c.Seq)
+	}
+	return all
+}
+
 // told takes all changes of profiles as a herald does.
 func told(t *testing.T, d *db.DB) (agents []string) {
 	t.Helper()
 	for {
-		left, err := d.ProfileChanges(t.Context(), 2, func(_ context.Context, changes []record.ProfileChange) error {
+		left, err := d.ProfileChanges(t.Context(), 2, nil, func(_ context.Context, changes []record.ProfileChange) ([]int64, error) {
 			for _, c := range changes {
 				agents = append(agents, string(c.Agent.Agent))
 			}
-			return nil
+			return numbers(changes), nil
 		})
 		require.NoError(t, err)
 		if !left {
@@ -164,17 +172,27 @@ func TestProfileChanges_AreKeptUntilTheyAreTold_AndShared(t *testing.T) {
 	require.NoError(t, err)
 
 	away := errors.New("away")
-	_, err = d.ProfileChanges(t.Context(), 10, func(context.Context, []record.ProfileChange) error { return away })
+	_, err = d.ProfileChanges(t.Context(), 10, nil, func(context.Context, []record.ProfileChange) ([]int64, error) { return nil, away })
 	require.ErrorIs(t, err, away)
+	var failed []int64
+	left, err := d.ProfileChanges(t.Context(), 1, nil, func(_ context.Context, changes []record.ProfileChange) ([]int64, error) {
+		failed = numbers(changes)
+		return nil, nil
+	})
+	require.NoError(t, err)
+	require.True(t, left)
+	left, err = d.ProfileChanges(t.Context(), 0, failed, nil)
+	require.NoError(t, err)
+	require.True(t, left, "there are others")
 	var mine, theirs []record.ProfileChange
-	left, err := d.ProfileChanges(t.Context(), 3, func(ctx context.Context, changes []record.ProfileChange) error {
+	left, err = d.ProfileChanges(t.Context(), 3, nil, func(ctx context.Context, changes []record.ProfileChange) ([]int64, error) {
 		mine = changes
-		left, err := d.ProfileChanges(ctx, 10, func(_ context.Context, changes []record.ProfileChange) error {
+		left, err := d.ProfileChanges(ctx, 10, nil, func(_ context.Context, changes []record.ProfileChange) ([]int64, error) {
 			theirs = changes
-			return nil
+			return numbers(changes), nil
 		})
 		require.True(t, left, "what the first holds may come back")
-		return err
+		return numbers(changes), err
 	})
 	require.NoError(t, err)
 	require.False(t, left)

@@ -22,9 +22,10 @@ type Directory interface {
 	// OnDirectoryChange has fn called when a tenant's directory changed, and with ""
 	// whenever changes may have been missed. fn must not block.
 	OnDirectoryChange(fn func(id.Tenant))
-	// ProfileChanges hands the oldest changes that nobody else is telling, at most
-	// most, to tell, and forgets them if it succeeds. It reports whether any remain.
-	ProfileChanges(ctx context.Context, most int, tell func(context.Context, []record.ProfileChange) error) (left bool, err error)
+	// ProfileChanges hands the oldest changes that nobody else is telling, at most most
+	// and none of later, to tell, and forgets those that it returns as told. It reports
+	// whether any remain besides later.
+	ProfileChanges(ctx context.Context, most int, later []int64, tell func(context.Context, []record.ProfileChange) (told []int64, err error)) (left bool, err error)
 	// Profile reads the agent's directory entry; fault.NotFound if it is gone, or its
 	// user is disabled.
 	Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.Device, error)
@@ -32,9 +33,14 @@ type Directory interface {
 
 const (
 	// heraldBatch is how many agents are told while their changes are held, and
-	// heraldWithin how long that may take.
-	heraldBatch  = 20
-	heraldWithin = 8 * time.Second
+	// heraldWithin how long that may take; sessionWithin is one session's part, and they
+	// are told side by side.
+	heraldBatch   = 20
+	heraldWithin  = 8 * time.Second
+	sessionWithin = 2 * time.Second
+	// heraldPasses is how many sessions that can't be told are passed over before
+	// those behind them wait as well.
+	heraldPasses = 200
 )
 
 // Herald tells running sessions what changed in their agents' profiles. The changes are
@@ -97,49 +103,78 @@ func (h *Herald) run() {
 }
 
 // tellAll tells until nothing is left. What another herald holds may come back, should
-// that one die: so it is looked for again.
+// that one die: so it is looked for again. A session that can't be told is passed over,
+// and tried again when the others are told.
 func (h *Herald) tellAll() {
 	wait := firstPause
+	var later []int64
 	for h.life.Err() == nil {
-		told := 0
+		tried, passed := 0, len(later)
 		ctx, cancel := context.WithTimeout(h.life, heraldWithin)
-		left, err := h.directory.ProfileChanges(ctx, heraldBatch, func(ctx context.Context, changes []record.ProfileChange) error {
-			told = len(changes)
-			return h.tell(ctx, changes)
+		left, err := h.directory.ProfileChanges(ctx, heraldBatch, later, func(ctx context.Context, changes []record.ProfileChange) ([]int64, error) {
+			told, failed, err := h.tell(ctx, changes)
+			tried, later = len(changes), append(later, failed...)
+			if err != nil && wait == firstPause && passed == 0 {
+				h.log.Warn("Sessions can't be told yet that their profiles changed.", "failed", len(failed), "err", err)
+			}
+			return told, nil
 		})
 		cancel()
 		switch {
-		case err == nil && !left:
+		case err == nil && !left && len(later) == 0:
 			return
-		case err == nil && told > 0:
+		case err == nil && tried > len(later)-passed:
 			wait = firstPause
 			continue
+		case err == nil && tried > 0 && len(later) < heraldPasses:
+			continue
 		case err != nil && wait == firstPause:
-			h.log.Warn("Sessions can't be told yet that their profiles changed.", "err", err)
+			h.log.Warn("The changes of profiles can't be read.", "err", err)
 		}
 		if !pause(h.life, wait) {
 			return
 		}
-		wait = min(2*wait, longPause)
+		wait, later = min(2*wait, longPause), nil
 	}
 }
 
-// tell tells each agent's session once, by the newest of its changes.
-func (h *Herald) tell(ctx context.Context, changes []record.ProfileChange) error {
+// tell tells each agent's session once, by the newest of its changes. It returns the
+// numbers of the changes that are told, or can never be, and of those to be tried again,
+// with a reason.
+func (h *Herald) tell(ctx context.Context, changes []record.ProfileChange) (told, failed []int64, reason error) {
+	ctx, cancel := context.WithTimeout(ctx, sessionWithin)
+	defer cancel()
 	newest := map[agent.Ref]int64{}
 	for _, c := range changes {
 		newest[c.Agent] = max(newest[c.Agent], c.Seq)
 	}
+	var mu sync.Mutex
+	again := map[agent.Ref]bool{}
+	var telling sync.WaitGroup
 	for ref, seq := range newest {
-		err := tellProfile(ctx, h.temporal, h.directory, ref, seq)
-		if fault.KindOf(err) == fault.Unavailable {
-			return err
-		}
-		if err != nil {
-			h.log.Error("A session could not be told that its profile changed.", "agent", ref.Agent, "err", err)
+		telling.Go(func() {
+			err := tellProfile(ctx, h.temporal, h.directory, ref, seq)
+			if err == nil {
+				return
+			}
+			if fault.KindOf(err) != fault.Unavailable {
+				h.log.Error("A session could not be told that its profile changed.", "agent", ref.Agent, "err", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			again[ref], reason = true, err
+		})
+	}
+	telling.Wait()
+	for _, c := range changes {
+		if again[c.Agent] {
+			failed = append(failed, c.Seq)
+		} else {
+			told = append(told, c.Seq)
 		}
 	}
-	return nil
+	return told, failed, reason
 }
 
 // profileSource names who tells of profiles. The numbers of what it tells are those of

@@ -30,6 +30,7 @@ type sessions struct {
 
 	mu    sync.Mutex
 	away  bool
+	stuck bool // sessions that are to be signed out take no workflow task
 	tells []string
 }
 
@@ -54,7 +55,7 @@ func (s *sessions) SignalWorkflow(_ context.Context, workflow, _, name string, a
 func (s *sessions) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away {
+	if s.away || s.stuck {
 		return nil, errAway
 	}
 	s.tells = append(s.tells, fmt.Sprintf("%s %s %s", o.WorkflowID, o.UpdateName, o.Args[0].(activities.Message).Event))
@@ -90,6 +91,7 @@ type directory struct {
 	mu       sync.Mutex
 	listener func(id.Tenant)
 	changes  []record.ProfileChange
+	seq      int64
 	profiles map[id.Agent][]agent.Profile // what each reading finds; the last stays
 }
 
@@ -102,7 +104,8 @@ func (d *directory) OnDirectoryChange(fn func(id.Tenant)) {
 func (d *directory) change(agents ...id.Agent) {
 	d.mu.Lock()
 	for _, a := range agents {
-		d.changes = append(d.changes, record.ProfileChange{Seq: int64(len(d.changes)) + 1, Agent: agent.Ref{Tenant: "acme", Agent: a}})
+		d.seq++
+		d.changes = append(d.changes, record.ProfileChange{Seq: d.seq, Agent: agent.Ref{Tenant: "acme", Agent: a}})
 	}
 	fn := d.listener
 	d.mu.Unlock()
@@ -111,20 +114,23 @@ func (d *directory) change(agents ...id.Agent) {
 	}
 }
 
-func (d *directory) ProfileChanges(ctx context.Context, most int, tell func(context.Context, []record.ProfileChange) error) (bool, error) {
+func (d *directory) ProfileChanges(ctx context.Context, most int, later []int64, tell func(context.Context, []record.ProfileChange) ([]int64, error)) (bool, error) {
+	passed := func(c record.ProfileChange) bool { return slices.Contains(later, c.Seq) }
 	d.mu.Lock()
-	batch := slices.Clone(d.changes[:min(most, len(d.changes))])
+	batch := slices.DeleteFunc(slices.Clone(d.changes), passed)
+	batch = batch[:min(most, len(batch))]
 	d.mu.Unlock()
 	if len(batch) == 0 {
 		return false, nil
 	}
-	if err := tell(ctx, batch); err != nil {
+	told, err := tell(ctx, batch)
+	if err != nil {
 		return true, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.changes = d.changes[len(batch):]
-	return len(d.changes) > 0, nil
+	d.changes = slices.DeleteFunc(d.changes, func(c record.ProfileChange) bool { return slices.Contains(told, c.Seq) })
+	return slices.ContainsFunc(d.changes, func(c record.ProfileChange) bool { return !passed(c) }), nil
 }
 
 func (d *directory) Profile(_ context.Context, ref agent.Ref) (agent.Profile, []id.Device, error) {
@@ -180,6 +186,28 @@ func TestHerald_TellsEachSessionWhatChanged(t *testing.T) {
 	h.Stop()
 	d.change("1001")
 	require.Len(t, s.told(), len(want)+len(crowd), "a stopped herald tells nothing")
+}
+
+// More sessions than are told at a time fail for ever: those behind them are told once,
+// and the failing ones when they are well again.
+func TestHerald_SomeSessionsAreStuck_TheOthersAreTold(t *testing.T) {
+	t.Parallel()
+	s, d := &sessions{stuck: true}, &directory{profiles: map[id.Agent][]agent.Profile{}}
+	var gone, crowd []id.Agent
+	for n := range 30 {
+		gone = append(gone, id.Agent(fmt.Sprint(1000+n)))
+		crowd = append(crowd, id.Agent(fmt.Sprint(2000+n)))
+		d.profiles[crowd[n]] = []agent.Profile{{}}
+	}
+	d.change(append(gone, crowd...)...)
+	h := dispatch.NewHerald(s, d, silent())
+	h.Start()
+	defer h.Stop()
+	require.Eventually(t, func() bool { return len(s.told()) == len(crowd) }, 10*time.Second, time.Millisecond)
+	s.mu.Lock()
+	s.stuck = false
+	s.mu.Unlock()
+	require.Eventually(t, func() bool { return len(s.told()) == len(crowd)+len(gone) }, 10*time.Second, time.Millisecond)
 }
 
 func TestHerald_StoppedBeforeItsStart_DoesNothing(t *testing.T) {
