@@ -57,7 +57,8 @@ func NodeGuard(ctx workflow.Context, s Guarded) error {
 				return err
 			}
 		}
-		if info := workflow.GetInfo(ctx); info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxEvents {
+		// A run that has begun is heard first: its signal would be lost with this run.
+		if info := workflow.GetInfo(ctx); g.booted.Len() == 0 && (info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxEvents) {
 			return workflow.NewContinueAsNewError(ctx, NodeGuard, g.Guarded)
 		}
 	}
