@@ -18,11 +18,12 @@ import (
 
 // startWithin bounds a try to start a workflow while Temporal is well, and
 // startAgainWithin while it is not, because facts wait meanwhile; tellWithin bounds
-// what is told before.
+// what is told before, and leaves activities.Inform the time for a signal where no
+// worker is.
 const (
 	startWithin      = 1500 * time.Millisecond
 	startAgainWithin = 300 * time.Millisecond
-	tellWithin       = 500 * time.Millisecond
+	tellWithin       = time.Second
 )
 
 // opening drives one call from its first transaction until its workflow has taken
