@@ -114,7 +114,7 @@ func TestPermissions_EveryActionWithinAnEndpoint(t *testing.T) {
 			more := map[string]any{field: sample}
 			clerk.Name, clerk.Permissions = "clerk", []account.Permission{permission.At(account.Tenant)}
 			h.reader.users["clerk"] = clerk
-			h.forget()
+			h.api.persons.forget()
 			require.Less(t, h.call("clerk", r, nil).Code, 300, "%s is allowed", name)
 			before := len(h.things.changes)
 			got := h.call("clerk", r, more)
@@ -124,19 +124,12 @@ func TestPermissions_EveryActionWithinAnEndpoint(t *testing.T) {
 			require.Len(t, h.things.changes, before, "nothing was asked of the directory")
 			clerk.Permissions = append(clerk.Permissions, action.At(account.Tenant))
 			h.reader.users["clerk"] = clerk
-			h.forget()
+			h.api.persons.forget()
 			require.Less(t, h.call("clerk", r, more).Code, 300, "%s of %s", field, name)
 			require.Contains(t, h.things.authors[len(h.things.authors)-1].Needs, action, "the directory asks whether it reaches the thing")
 		}
 	}
 	require.GreaterOrEqual(t, tried, 12)
-}
-
-// forget makes the API read rights anew, as after rightsLife.
-func (h *house) forget() {
-	h.api.persons.mu.Lock()
-	defer h.api.persons.mu.Unlock()
-	clear(h.api.persons.known)
 }
 
 // The description says what each endpoint and each action within it needs.
@@ -202,7 +195,7 @@ func TestSwitchTenant_OnlyWhereOneIsAuthorized_AndBothAreTold(t *testing.T) {
 	require.Equal(t, "near.example", refreshed.body["tenant"], "a refresh stays in the tenant")
 	boss.Permissions = []account.Permission{"users:read:division"}
 	h.reader.users["boss"] = boss
-	h.forget()
+	h.api.persons.forget()
 	require.Equal(t, http.StatusUnauthorized, h.ask("", http.MethodGet, "/v1/me", "", there...).Code, "an authorization that is taken away ends the visit")
 
 	var lines []string

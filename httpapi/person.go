@@ -196,6 +196,13 @@ func (s *persons) remember(who personID, r rights) {
 	s.known[who] = r
 }
 
+// forget makes all rights be read again: some of them changed.
+func (s *persons) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.known)
+}
+
 // unavailable makes a failure of something we stand on one, unless it has a kind already.
 func unavailable(op string, err error) error {
 	if k := fault.KindOf(err); k != fault.Internal {

@@ -208,6 +208,9 @@ func tryChange(ctx context.Context, a *API, r resource, what asked,
 		}
 	}
 	t, err := do(ctx, a.author(ctx, what.route, what.fields), c)
+	if r.kind == directory.User || r.kind == directory.Role {
+		a.persons.forget() // here at once; elsewhere after rightsLife
+	}
 	return t, unavailable("change a "+string(r.kind), err)
 }
 

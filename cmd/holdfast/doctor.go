@@ -21,11 +21,14 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"holdfast/db"
+	"holdfast/domain/record"
 )
 
 const (
 	// doctorWithin bounds each check.
 	doctorWithin = 5 * time.Second
+	// auditWithin bounds the reading of all audit trails.
+	auditWithin = 2 * time.Minute
 	// skewLimit is how far clocks may differ: more shows in waits, deadlines and records.
 	skewLimit = 500 * time.Millisecond
 	// expirySoon is when a certificate is worth a word.
@@ -37,7 +40,7 @@ var searchAttributes = []string{"CCTenant", "CCQueue", "CCAgent", "CCAgentState"
 
 func doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check configuration, ports, clock, database, Temporal, addresses, certificates", GroupID: "tools",
+		Use: "doctor", Short: "Check configuration, ports, clock, database, audit trails, Temporal, addresses, certificates", GroupID: "tools",
 		Long: "Checks what the environment configures and prints one line per check: ✓ fine, ! worth a look, ✗ wrong.\nThe exit code is 1 if anything is wrong.",
 		RunE: func(c *cobra.Command, _ []string) error { return examine(c.Context(), c.OutOrStdout()) },
 	}
@@ -226,7 +229,41 @@ func checkDatabase(ctx context.Context, e environment) []finding {
 	if err != nil {
 		return []finding{wrong("database", "%s: %s", hostOf(e.DatabaseURL), sentence(err))}
 	}
-	return []finding{databaseFinding(hostOf(e.DatabaseURL), s), clockFinding(s)}
+	found := []finding{databaseFinding(hostOf(e.DatabaseURL), s), clockFinding(s)}
+	if len(s.Pending) > 0 {
+		return found // there may be no trail yet
+	}
+	// Every line there is will be read: that takes longer than a look.
+	long, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditWithin)
+	defer cancel()
+	chains, err := d.CheckAudit(long)
+	if err != nil {
+		return append(found, wrong("audit", "the audit trails can't be read: %s", sentence(err)))
+	}
+	return append(found, auditFindings(chains)...)
+}
+
+// auditFindings tells of each trail that doesn't hold together, and of the others in one
+// line. Whoever notes the heads elsewhere can prove later that nothing was cut off.
+func auditFindings(chains []record.AuditChain) []finding {
+	var found []finding
+	var lines int64
+	var heads []string
+	for _, c := range chains {
+		if c.Broken > 0 {
+			found = append(found, wrong("audit", "the trail of %s was tampered with: line %d %s", c.Tenant, c.Broken, c.Why))
+			continue
+		}
+		lines += c.Lines
+		heads = append(heads, fmt.Sprintf("%s %d:%.12x", c.Tenant, c.Lines, c.Head))
+	}
+	if len(found) > 0 || len(chains) == 0 {
+		return found
+	}
+	if len(heads) > 5 {
+		heads = append(heads[:5], "…")
+	}
+	return append(found, fine("audit", "%d lines in %d trails are what was written (%s)", lines, len(chains), strings.Join(heads, ", ")))
 }
 
 func databaseFinding(host string, s db.Examination) finding {

@@ -164,7 +164,9 @@ func TestSEED16_DisabledUserAndRemovedAgent_AreSignedOut(t *testing.T) {
 	ten.Talk(customer, rung)
 	require.NoError(t, customer.HangUp())
 	busy.Wait("LoggedOff(FORCED)")
-	require.Equal(t, http.StatusUnauthorized, disabled.Try(http.MethodGet, "/v1/agent-session", nil).Status)
+	require.Eventually(t, func() bool { // rights are believed for 5 s
+		return disabled.Try(http.MethodGet, "/v1/agent-session", nil).Status == http.StatusUnauthorized
+	}, stage.Patience, 100*time.Millisecond)
 }
 
 // The directory changes while an agent is ready, and while the agent talks; the session
