@@ -33,8 +33,10 @@ type pace struct {
 
 // The paces: at one account from one address; from one address at whatever account (an
 // office behind one address, where many mistype in the morning, is not slowed down at
-// once); at one account from whatever address (its owner, who signs in from a new place
-// meanwhile, waits no longer than that).
+// once); at one account from whatever address. The last is a choice: somebody who guesses
+// at one account without a pause, from ever new addresses, keeps its owner from signing
+// in at a place where the owner never was, and nowhere else. Without it, such guessing
+// would be as fast as the machine.
 var (
 	pairPace    = pace{free: 5, most: 60 * time.Second}
 	addressPace = pace{free: 50, most: 60 * time.Second}
@@ -49,9 +51,9 @@ type attempt struct {
 }
 
 // throttle slows down guessing at passwords. Three tallies are kept of each attempt, in
-// the vault, so that all processes count together. So that nobody can lock out another,
-// who signed in from an address before is slowed down there by its own mistakes only,
-// and those count for nobody else.
+// the vault, so that all processes count together. So that nobody can lock out another
+// where that one works, who signed in from an address before is slowed down there by its
+// own mistakes only, and those count for nobody else.
 type throttle struct {
 	vault Vault
 	now   func() time.Time
