@@ -14,6 +14,7 @@ import (
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
+	"holdfast/domain/record"
 )
 
 // Records holds the activities of the shared task queue: what writes the journal
@@ -49,6 +50,22 @@ func (r *Records) SaveAgent(ctx context.Context, s agent.Save) (Saved, error) {
 // the session is told that the offer is.
 func (r *Records) TellMatched(ctx context.Context, a agent.Ref, m call.Matched) error {
 	return Carry(r.tellMatched(ctx, a, m))
+}
+
+// TellTaken tells sessions that agent a took devices of theirs. A session that is over
+// need not know. They are told by signal: two sessions may take from each other.
+func (r *Records) TellTaken(ctx context.Context, a agent.Ref, lost []record.Lost) error {
+	for _, l := range lost {
+		e := agent.DeviceTaken{Device: l.Device, By: a.Agent}
+		m, err := NewMessage(r.now(), string(e.Kind()), e)
+		if err == nil {
+			err = r.Client.SignalWorkflow(ctx, id.AgentWorkflow(a.Tenant, l.Agent), "", m.Kind, m)
+		}
+		if err != nil && !missing(err) {
+			return Carry(unavailable("tell session that its device is taken", err))
+		}
+	}
+	return nil
 }
 
 func (r *Records) tellMatched(ctx context.Context, a agent.Ref, m call.Matched) error {

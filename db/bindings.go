@@ -42,6 +42,23 @@ SELECT d.name, d.kind, d.dial, d.agent IS NULL,
 	sqlSignedIn = `SELECT state <> 'LoggedOff' FROM presence WHERE tenant_id = $1 AND agent = $2`
 )
 
+// Choice lists what an agent may choose at its sign-in; fault.NotFound if there is no
+// such agent.
+func (d *DB) Choice(ctx context.Context, ref agent.Ref) (record.Choice, error) {
+	p, _, err := d.Profile(ctx, ref)
+	if err != nil {
+		return record.Choice{}, err
+	}
+	all, _, err := d.Candidates(ctx, ref)
+	c := record.Choice{Mode: p.Mode, Interfaces: p.Interfaces(), Devices: map[id.Device]record.Offered{}}
+	for _, x := range all {
+		if listed, now := x.OfferedTo(p); listed {
+			c.Devices[x.Device] = record.Offered{Now: now, UsedBy: x.UsedBy}
+		}
+	}
+	return c, err
+}
+
 // release lets go of everything that an agent's session held.
 func (f *flight) release(tenant, agent string) {
 	f.queue(sqlRelease, tenant, agent)

@@ -28,6 +28,10 @@ func (d *Dispatcher) SignIn(ctx context.Context, ref agent.Ref, user id.User, e 
 		return agent.View{}, false, err
 	}
 	e.Reachable = append([]id.Device{}, reachable...)
+	chosen := devicesOf(e.Addresses)
+	if err := d.seat(ctx, ref, profile, &e); err != nil {
+		return agent.View{}, false, err
+	}
 	update, err := command(id.AgentWorkflow(ref.Tenant, ref.Agent), string(e.Kind()), e.Key, e)
 	if err != nil {
 		return agent.View{}, false, fault.E(fault.Internal, op, err)
@@ -36,6 +40,12 @@ func (d *Dispatcher) SignIn(ctx context.Context, ref agent.Ref, user id.User, e 
 		s := agent.New(ref, user, profile, d.conf.Now())
 		reply, err := d.signIn(ctx, s, update)
 		if err == nil {
+			if err := taken(reply.View, chosen); err != nil {
+				if reply.Created {
+					d.leave(ctx, ref)
+				}
+				return reply.View, false, err
+			}
 			if reply.Created {
 				d.renew(ctx, ref, profile)
 			}
@@ -65,9 +75,20 @@ func (d *Dispatcher) signIn(ctx context.Context, s agent.State, u client.UpdateW
 // Agent gives a running session a command; see httpapi.Commands. With a refusal
 // comes the present view.
 func (d *Dispatcher) Agent(ctx context.Context, ref agent.Ref, e agent.Event) (agent.View, error) {
-	op := "command " + string(e.Kind())
 	ctx, cancel := context.WithTimeout(ctx, d.conf.Patience)
 	defer cancel()
+	switch e := e.(type) {
+	case agent.Bind:
+		return d.bind(ctx, ref, e)
+	case agent.Touch:
+		return d.touch(ctx, ref, e)
+	}
+	return d.give(ctx, ref, e)
+}
+
+// give gives a running session a command as it is.
+func (d *Dispatcher) give(ctx context.Context, ref agent.Ref, e agent.Event) (agent.View, error) {
+	op := "command " + string(e.Kind())
 	var reply workflows.Reply[agent.View]
 	update, err := command(id.AgentWorkflow(ref.Tenant, ref.Agent), string(e.Kind()), keyOf(e), e)
 	if err == nil {

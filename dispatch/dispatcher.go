@@ -22,7 +22,10 @@ type Config struct {
 	// Journal is what an opening writes by while Temporal is away. Needed where a
 	// node is connected.
 	Journal activities.Journal
-	Log     *slog.Logger
+	// Desks is what sign-ins and terminals are looked up in; nil: sessions are bound as
+	// asked, and nobody watches their terminals.
+	Desks Desks
+	Log   *slog.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Patience is how long a command or query waits for Temporal before it fails as
@@ -38,6 +41,8 @@ type Config struct {
 	// signing out, and ReapAfter how long after its lease a reservation is taken back
 	// that nobody gave back; 0 is 10 s and 30 s.
 	ReapEvery, ReapAfter time.Duration
+	// LeaseEvery is how often it is looked for terminals that show no life any more; 0 is 1 s.
+	LeaseEvery time.Duration
 }
 
 // Validate returns the first fault as one sentence.
@@ -92,6 +97,7 @@ func New(c Config) *Dispatcher {
 	orElse(&c.OrphanAge, 5*time.Second)
 	orElse(&c.ReapEvery, 10*time.Second)
 	orElse(&c.ReapAfter, 30*time.Second)
+	orElse(&c.LeaseEvery, time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -116,6 +122,9 @@ func (d *Dispatcher) Connect(p activities.Phone) { d.phone.Store(&phonePort{p}) 
 func (d *Dispatcher) Start() {
 	d.run(d.sweep)
 	d.run(d.reap)
+	if d.conf.Desks != nil {
+		d.run(d.watchTerminals)
+	}
 }
 
 // Stop ends what is under way and waits for it. Calls whose workflow was not

@@ -139,6 +139,15 @@ func (r *reader) Devices(context.Context, agent.Ref) ([]record.DeviceStatus, err
 	return r.devices, r.away
 }
 
+func (r *reader) Choice(context.Context, agent.Ref) (record.Choice, error) {
+	defer r.lock()()
+	c := record.Choice{Mode: agent.Dynamic, Interfaces: []string{agent.Web, agent.Phone}, Devices: map[id.Device]record.Offered{}}
+	for _, d := range r.devices {
+		c.Devices[d.Name] = record.Offered{Now: true}
+	}
+	return c, r.away
+}
+
 func (r *reader) Calls(_ context.Context, t id.Tenant, q record.CallQuery) ([]call.View, string, error) {
 	defer r.lock()()
 	r.queries = append(r.queries, q)

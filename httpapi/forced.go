@@ -37,7 +37,7 @@ func (a *API) registerForced() {
 	})
 }
 
-// force gives a subordinate's session a command (SEED-104).
+// force gives a subordinate's session a command (SEED-104), with a reason that the agent sees.
 func (a *API) force(ctx context.Context, operation string, in *forcedInput, command func(agent.Actor) agent.Event) (*sessionOutput, error) {
 	p := personOf(ctx)
 	ref := agent.Ref{Tenant: p.Tenant, Agent: id.Agent(in.Agent)}
@@ -45,7 +45,7 @@ func (a *API) force(ctx context.Context, operation string, in *forcedInput, comm
 		a.audit.add(p, "agent-session."+operation, "agent:"+string(ref.Agent), err)
 		return nil, err
 	}
-	by := agent.Actor{User: string(p.Name), Forced: true, Key: in.keyOf(p, operation)}
+	by := agent.Actor{User: string(p.Name), Forced: true, Key: in.keyOf(p, operation), Why: string(in.reason())}
 	return a.command(ctx, ref, command(by))
 }
 

@@ -18,7 +18,9 @@ type meView struct {
 	Permissions []account.Permission `json:"permissions"`
 	Agent       id.Agent             `json:"agent,omitempty"`
 	Teams       []id.Team            `json:"teams" doc:"Whose agents are my subordinates."`
-	Devices     []deviceView         `json:"devices" doc:"Which I may choose."`
+	Devices     []deviceView         `json:"devices" doc:"Which I may choose; with a hot desk, the shared telephones."`
+	Mode        string               `json:"binding_mode,omitempty" enum:"fixed,self_adapting,dynamic,hot_desk" doc:"Of the agent: how its devices are found at sign-in."`
+	Interfaces  []string             `json:"interfaces,omitempty" doc:"Which I may choose at sign-in, the default first. None: there is nothing to choose, as with a hot desk."`
 }
 
 type deviceView struct {
@@ -26,6 +28,8 @@ type deviceView struct {
 	Kind      leg.Kind  `json:"kind" enum:"sip,webrtc,external"`
 	Number    string    `json:"number,omitempty" doc:"Of an external device."`
 	Reachable bool      `json:"reachable"`
+	Offered   bool      `json:"offered" doc:"It can be chosen now."`
+	InUseBy   id.Agent  `json:"in_use_by,omitempty" doc:"The agent who has it now."`
 	UserAgent string    `json:"user_agent,omitempty" doc:"What the registered phone says it is."`
 }
 
@@ -42,8 +46,17 @@ func (a *API) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 		if err != nil {
 			return nil, unavailable("list devices", err)
 		}
+		choice, err := a.config.Reader.Choice(ctx, ref)
+		if err != nil {
+			return nil, unavailable("list what may be chosen", err)
+		}
+		v.Mode, v.Interfaces = choice.Mode, choice.Interfaces
 		for _, d := range devices {
-			v.Devices = append(v.Devices, deviceView{ID: d.Name, Kind: d.Kind, Number: d.Number, Reachable: d.Reachable, UserAgent: d.UserAgent})
+			if o, listed := choice.Devices[d.Name]; listed {
+				v.Devices = append(v.Devices, deviceView{
+					ID: d.Name, Kind: d.Kind, Number: d.Number, Reachable: d.Reachable, UserAgent: d.UserAgent, Offered: o.Now, InUseBy: o.UsedBy,
+				})
+			}
 		}
 	}
 	return &meOutput{Body: v}, nil

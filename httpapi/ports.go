@@ -35,6 +35,8 @@ type Reader interface {
 	User(ctx context.Context, t id.Tenant, name id.User) (account.User, error)
 	// Devices lists the devices that an agent may choose, with their reachability.
 	Devices(ctx context.Context, ref agent.Ref) ([]record.DeviceStatus, error)
+	// Choice lists what an agent may choose at its sign-in; fault.NotFound.
+	Choice(ctx context.Context, ref agent.Ref) (record.Choice, error)
 	// Calls lists calls, newest first.
 	Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]call.View, string, error)
 	// Call reads one call; fault.NotFound.

@@ -44,10 +44,13 @@ type sessionOutput struct {
 type signInInput struct {
 	Keyed
 	Body struct {
-		Interface string `json:"interface" enum:"web,phone,mobile" doc:"By what the agent works."`
-		Device    line   `json:"device_id,omitempty" maxLength:"128" doc:"Ring only this device; without, all of the agent's."`
+		Interface string `json:"interface,omitempty" enum:"web,phone,mobile" doc:"By what the agent works: the browser (web, the default), its telephones, or its number outside (mobile). With a hot desk there is no interface to choose."`
+		Device    line   `json:"device_id,omitempty" maxLength:"128" doc:"Ring only this device; without, those that the interface means, or the one at the client's address (self_adapting). With a hot desk, the telephone of this session."`
 		Terminal  line   `json:"terminal_id,omitempty" maxLength:"64" doc:"The client's own name for this browser tab or program."`
 		Initial   string `json:"initial_state,omitempty" enum:"Ready,NotReady" doc:"NotReady if left out."`
+
+		LeaseMS int64  `json:"lease_ms,omitempty" minimum:"1000" maximum:"600000" default:"90000" doc:"For how long the terminal may be silent: POST …/terminal in a third of it."`
+		Phone   string `json:"phone,omitempty" enum:"hold,take_over" doc:"This terminal is to be the agent's phone: if no other one is, or whichever is."`
 	}
 }
 
@@ -83,7 +86,6 @@ type bindingInput struct {
 	Keyed
 	Body struct {
 		Interface string `json:"interface,omitempty" enum:"web,phone,mobile"`
-		Mode      string `json:"mode,omitempty" enum:"fixed,self_adapting,dynamic,hot_desk"`
 		Devices   []line `json:"device_ids" minItems:"1" maxItems:"20" doc:"In the order in which they are tried where the ring method is linear."`
 	}
 }
@@ -101,6 +103,9 @@ type terminalInput struct {
 	Body struct {
 		Terminal line `json:"terminal_id" minLength:"1" maxLength:"64"`
 		Gone     bool `json:"gone,omitempty" doc:"The terminal leaves."`
+
+		LeaseMS int64  `json:"lease_ms,omitempty" minimum:"1000" maximum:"600000" default:"90000" doc:"For how long it may be silent from now on."`
+		Phone   string `json:"phone,omitempty" enum:"hold,take_over,release" doc:"Be the agent's phone, or no longer."`
 	}
 }
 
@@ -138,7 +143,10 @@ func (a *API) registerSession() {
 	})
 	register(a, "terminal", func(ctx context.Context, in *terminalInput) (*sessionOutput, error) {
 		return a.own(ctx, "terminal", func(by agent.Actor) agent.Event {
-			return agent.Touch{Actor: by, Terminal: id.Terminal(in.Body.Terminal), Gone: in.Body.Gone}
+			return agent.Touch{
+				Actor: by, Terminal: id.Terminal(in.Body.Terminal), Gone: in.Body.Gone, Phone: agent.Hold(in.Body.Phone),
+				Lease: time.Duration(in.Body.LeaseMS) * time.Millisecond,
+			}
 		}, in.Keyed)
 	})
 }
@@ -171,6 +179,7 @@ func (a *API) signIn(ctx context.Context, in *signInInput) (*sessionOutput, erro
 	e := agent.SignIn{
 		Actor:    agent.Actor{User: string(p.Name), Key: in.key("sign-in")},
 		Terminal: id.Terminal(in.Body.Terminal), Interface: in.Body.Interface, Initial: agent.Status(in.Body.Initial),
+		From: p.address, Lease: time.Duration(in.Body.LeaseMS) * time.Millisecond, Phone: agent.Hold(in.Body.Phone),
 	}
 	if in.Body.Device != "" {
 		if e.Addresses, err = a.addresses(ctx, ref, []line{in.Body.Device}, "device_id"); err != nil {
@@ -221,7 +230,7 @@ func (a *API) bind(ctx context.Context, in *bindingInput) (*sessionOutput, error
 		}
 	}
 	return a.own(ctx, "binding", func(by agent.Actor) agent.Event {
-		return agent.Bind{Actor: by, Interface: in.Body.Interface, Mode: in.Body.Mode, Addresses: addresses, Reachable: reachable}
+		return agent.Bind{Actor: by, Interface: in.Body.Interface, Addresses: addresses, Reachable: reachable}
 	}, in.Keyed)
 }
 

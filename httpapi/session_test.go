@@ -40,16 +40,18 @@ func TestSession_CommandsReachTheSessionAsTheirEvents(t *testing.T) {
 		{"POST", "/check-out", `{"queues":["support"]}`, agent.CheckOut{Actor: by("check-out"), Queues: []id.Queue{"support"}}}, // SEED-59
 		{"POST", "/wrap-up", `{"action":"finish"}`, agent.WrapUp{Actor: by("wrap-up"), Action: "finish", By: 30 * time.Second}},
 		{"POST", "/wrap-up", `{"action":"extend","by_ms":60000}`, agent.WrapUp{Actor: by("wrap-up"), Action: "extend", By: time.Minute}},
-		{"POST", "/terminal", `{"terminal_id":"tab-1"}`, agent.Touch{Actor: by("terminal"), Terminal: "tab-1"}},
-		{"POST", "/terminal", `{"terminal_id":"tab-1","gone":true}`, agent.Touch{Actor: by("terminal"), Terminal: "tab-1", Gone: true}},
-		{"POST", "/binding", `{"interface":"phone","mode":"dynamic","device_ids":["1001"]}`, // SEED-55
-			agent.Bind{Actor: by("binding"), Interface: "phone", Mode: "dynamic", Addresses: desk, Reachable: []id.Device{"1001"}}},
+		{"POST", "/terminal", `{"terminal_id":"tab-1"}`, agent.Touch{Actor: by("terminal"), Terminal: "tab-1", Lease: 90 * time.Second}},
+		{"POST", "/terminal", `{"terminal_id":"tab-1","gone":true}`, agent.Touch{Actor: by("terminal"), Terminal: "tab-1", Gone: true, Lease: 90 * time.Second}},
+		{"POST", "/terminal", `{"terminal_id":"tab-1","phone":"take_over","lease_ms":5000}`,
+			agent.Touch{Actor: by("terminal"), Terminal: "tab-1", Phone: agent.TakeOverPhone, Lease: 5 * time.Second}},
+		{"POST", "/binding", `{"interface":"phone","device_ids":["1001"]}`, // SEED-55
+			agent.Bind{Actor: by("binding"), Interface: "phone", Addresses: desk, Reachable: []id.Device{"1001"}}},
 		{"POST", "/binding", `{"device_ids":["mobile","1001"]}`, agent.Bind{Actor: by("binding"), Reachable: []id.Device{"1001"},
 			Addresses: []leg.Address{{Device: "mobile", Kind: leg.PSTN, URI: "+4917012345"}, desk[0]}}},
 		{"DELETE", "", ``, agent.SignOut{Actor: by("sign-out")}}, // SEED-72
-		{"POST", "", `{"interface":"phone"}`, agent.SignIn{Actor: by("sign-in"), Interface: "phone"}},
+		{"POST", "", `{"interface":"phone"}`, agent.SignIn{Actor: by("sign-in"), Interface: "phone", From: "127.0.0.9", Lease: 90 * time.Second}},
 		{"POST", "", `{"interface":"phone","device_id":"1001","terminal_id":"tab-1","initial_state":"Ready"}`,
-			agent.SignIn{Actor: by("sign-in"), Interface: "phone", Terminal: "tab-1", Initial: agent.Ready, Addresses: desk}},
+			agent.SignIn{Actor: by("sign-in"), Interface: "phone", Terminal: "tab-1", Initial: agent.Ready, Addresses: desk, From: "127.0.0.9", Lease: 90 * time.Second}},
 	} {
 		h.api.config.Vault = newVault() // the key is the same, the requests are not
 		h.api.answers = newAnswers(h.api.config)
@@ -236,7 +238,9 @@ func TestRequests_BodyOfAnotherTypeOrTooLarge(t *testing.T) {
 func TestForced_OnlySubordinatesAndMarkedAsForced(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	by := func(op string) agent.Actor { return agent.Actor{User: "supervisor", Forced: true, Key: op + `:"supervisor":k`} }
+	by := func(op string) agent.Actor {
+		return agent.Actor{User: "supervisor", Forced: true, Key: op + `:"supervisor":k`, Why: "FORCED"}
+	}
 	for path, want := range map[string]agent.Event{
 		"ready":     agent.GoReady{Actor: by("force-ready")},
 		"not-ready": agent.GoNotReady{Actor: by("force-not-ready"), Reason: agent.ReasonForced},
@@ -250,6 +254,8 @@ func TestForced_OnlySubordinatesAndMarkedAsForced(t *testing.T) {
 	require.Equal(t, `force-ready:"admin":k`, h.commands.last(t).(agent.GoReady).Key, "another person's key is another key")
 	h.ask("supervisor", "POST", "/v1/agents/1001/session/not-ready", `{"reason":"TRAINING"}`)
 	require.EqualValues(t, "TRAINING", h.commands.last(t).(agent.GoNotReady).Reason)
+	h.ask("supervisor", "POST", "/v1/agents/1001/session/ready", `{"reason":"RUSH"}`)
+	require.Equal(t, "RUSH", h.commands.last(t).(agent.GoReady).Why, "the agent sees why")
 	asked := len(h.commands.asked)
 
 	a := h.ask("supervisor", "POST", "/v1/agents/1003/session/ready", "")

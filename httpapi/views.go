@@ -26,7 +26,24 @@ type sessionView struct {
 	Devices     []id.Device      `json:"devices" doc:"The devices of the binding that are reachable now."`
 	Terminals   []id.Terminal    `json:"terminals"`
 	WrapUpUntil *time.Time       `json:"wrap_up_until,omitempty"`
+	Phone       id.Terminal      `json:"phone_terminal,omitempty" doc:"Which of the terminals is the agent's phone."`
+	Order       *orderView       `json:"order,omitempty" doc:"What a supervisor ordered last, until the agent decides for itself again."`
+	LimitAt     *time.Time       `json:"limit_at,omitempty" doc:"Until when the reason allows NotReady."`
+	OverSince   *time.Time       `json:"over_since,omitempty" doc:"When that time was past."`
+	ShiftEnd    *time.Time       `json:"shift_end,omitempty" doc:"When the agent is signed out, after its call."`
 	Version     int64            `json:"version" doc:"Counts the accepted events: a higher version is newer."`
+}
+
+type orderView struct {
+	Command agent.Kind `json:"command" enum:"ready,not_ready,sign_out"`
+	By      string     `json:"by" doc:"The supervisor's user name."`
+	Reason  string     `json:"reason"`
+	At      time.Time  `json:"at"`
+}
+
+type takenView struct {
+	Device id.Device `json:"device"`
+	By     id.Agent  `json:"by"`
 }
 
 type pendingView struct {
@@ -57,6 +74,7 @@ type bindingView struct {
 	Interface string        `json:"interface" enum:"web,phone,mobile"`
 	Mode      string        `json:"mode" enum:"fixed,self_adapting,dynamic,hot_desk"`
 	Addresses []addressView `json:"addresses"`
+	Taken     []takenView   `json:"taken,omitempty" doc:"Devices that would belong to it, and that another agent has."`
 }
 
 type addressView struct {
@@ -126,7 +144,8 @@ func sessionOf(v agent.View) sessionView {
 	s := sessionView{
 		Agent: v.Agent, State: v.State, Reason: v.Reason, Since: v.Since.UTC(), CallIDs: list(v.CallIDs),
 		Memberships: []membershipView{}, Devices: list(v.Devices), Terminals: list(v.Terminals),
-		WrapUpUntil: moment(v.WrapUpUntil), Version: v.Version,
+		WrapUpUntil: moment(v.WrapUpUntil), Version: v.Version, Phone: v.Phone,
+		LimitAt: moment(v.LimitAt), OverSince: moment(v.OverSince), ShiftEnd: moment(v.ShiftEnd),
 		Binding: bindingView{Interface: v.Binding.Interface, Mode: v.Binding.Mode, Addresses: []addressView{}},
 	}
 	for _, m := range v.Memberships {
@@ -134,6 +153,12 @@ func sessionOf(v agent.View) sessionView {
 	}
 	for _, a := range v.Binding.Addresses {
 		s.Binding.Addresses = append(s.Binding.Addresses, addressView{Device: a.Device, Kind: a.Kind, Number: a.URI})
+	}
+	for _, t := range v.Binding.Taken {
+		s.Binding.Taken = append(s.Binding.Taken, takenView(t))
+	}
+	if o := v.Order; o != nil {
+		s.Order = &orderView{Command: o.Command, By: o.By, Reason: o.Why, At: o.At.UTC()}
 	}
 	if p := v.Pending; p != nil {
 		s.Pending = &pendingView{State: p.Status, Reason: p.Reason, By: p.By}

@@ -81,6 +81,10 @@ func (agentStory) Wake(s agent.State) wake {
 		w.slack, w.summary = min(idleSlack, s.Profile.IdleLogout/idleShare), "signs out if nobody gives a sign of life until "+clock(at)
 	case agent.KindTerminalsGone:
 		w.summary = "signs out if no window is opened again until " + clock(at)
+	case agent.KindLimitElapsed:
+		w.summary = "the reason for not ready allows it until " + clock(at)
+	case agent.KindShiftEnded:
+		w.summary = "the shift ends at " + clock(at)
 	case agent.KindStuck:
 		w.summary = "tries again what failed"
 	}
@@ -115,7 +119,14 @@ func (a agentStory) save(ctx workflow.Context, f agent.Effect) agent.Event {
 			return a.record(ctx, summary, nil, records.TellMatched, agent.Ref{Tenant: p.Tenant, Agent: p.Agent}, *saved.Matched)
 		})
 	}
-	return a.answer(agent.Done{Seq: f.Seq, Reserved: saved.Reserved}, f, err)
+	if err == nil && len(saved.Lost) > 0 {
+		p := f.Save.Presence
+		a.besides(ctx, func(ctx workflow.Context) error {
+			summary := "Tell agent " + string(saved.Lost[0].Agent) + " that device " + string(saved.Lost[0].Device) + " was taken over"
+			return a.record(ctx, summary, nil, records.TellTaken, agent.Ref{Tenant: p.Tenant, Agent: p.Agent}, saved.Lost)
+		})
+	}
+	return a.answer(agent.Done{Seq: f.Seq, Reserved: saved.Reserved, Taken: saved.Taken}, f, err)
 }
 
 func (a agentStory) refuse(ctx workflow.Context, s agent.State, f agent.Effect) agent.Event {

@@ -36,7 +36,7 @@ var AgentCommands = []agent.Kind{
 // AgentFacts are the facts that AgentSession takes, as signals and as updates.
 var AgentFacts = []agent.Kind{
 	agent.KindOffered, agent.KindOfferEnded, agent.KindEstablished, agent.KindCallStarted,
-	agent.KindCallEnded, agent.KindDeviceChanged, agent.KindProfileChanged,
+	agent.KindCallEnded, agent.KindDeviceChanged, agent.KindProfileChanged, agent.KindDeviceTaken,
 }
 
 // CallCommands are the updates that Call takes.

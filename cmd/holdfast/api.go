@@ -18,7 +18,7 @@ func apiCommand() *cobra.Command {
 		Long: "Runs the HTTP API with its reference (/docs), event streams and pages.\nConfigured by the environment: holdfast help environment.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runRole(c, "api", func(g *ground) (role, error) {
-				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Log: g.log})
+				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Desks: g.db, Log: g.log})
 				return newAPI(g, d, newMetrics())
 			})
 		},

@@ -49,7 +49,7 @@ func TestRole_AskedToStopWhileItWaitsForTemporal_EndsInOrderAndSoon(t *testing.T
 			t.Parallel()
 			kept := &keptLog{}
 			g := away(t, slog.New(kept))
-			r, err := build(g, dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Journal: g.db, Log: g.log}))
+			r, err := build(g, dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Desks: g.db, Journal: g.db, Log: g.log}))
 			require.NoError(t, err)
 			ctx, ask := context.WithCancel(t.Context())
 			ended := make(chan error, 1)

@@ -36,7 +36,7 @@ func telephonyCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runRole(c, "telephony", func(g *ground) (role, error) {
 				hurry(g.env.Nice, g.log)
-				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Journal: g.db, Log: g.log})
+				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Desks: g.db, Journal: g.db, Log: g.log})
 				return newNode(g, d, newMetrics())
 			})
 		},

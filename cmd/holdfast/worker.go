@@ -15,7 +15,7 @@ func workerCommand() *cobra.Command {
 		Long: "Runs the Temporal worker of the shared task queue: agent sessions, calls, guards of the nodes.\nConfigured by the environment: holdfast help environment.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runRole(c, "worker", func(g *ground) (role, error) {
-				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Journal: g.db, Log: g.log})
+				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Desks: g.db, Journal: g.db, Log: g.log})
 				return newWorker(g, d), nil
 			})
 		},

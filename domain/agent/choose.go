@@ -88,6 +88,18 @@ func (p Profile) choose(a Ask, all []Candidate) (Choice, *fault.Error) {
 	return c, nil
 }
 
+// Interfaces are those to choose from at the sign-in: the first is the default, mobile is
+// there if there is a number outside (SEED-118); none where there is no choice (SEED-119).
+func (p Profile) Interfaces() []string {
+	switch {
+	case p.Mode == HotDesk || p.Mode == Fixed:
+		return nil
+	case slices.ContainsFunc(p.Addresses, func(a leg.Address) bool { return fits(a, Mobile) }):
+		return []string{Web, Phone, Mobile}
+	}
+	return []string{Web, Phone}
+}
+
 // fixed binds to the profile's addresses.
 func (p Profile) fixed(a Ask, all []Candidate) (Choice, *fault.Error) {
 	var mine []id.Device

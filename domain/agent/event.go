@@ -74,8 +74,11 @@ type (
 		// follow the profile.
 		Standard bool `json:"standard,omitempty"`
 		// Leased says that somebody tells when the terminal shows no life any more.
-		Leased bool `json:"leased,omitempty"`
-		Phone  Hold `json:"phone,omitempty"` // of the terminal
+		Leased bool   `json:"leased,omitempty"`
+		Phone  Hold   `json:"phone,omitempty"` // of the terminal
+		From   string `json:"from,omitempty"`  // IP address of the client (SEED-54)
+		// Lease is how long the terminal may be silent. It is no concern of the session's.
+		Lease time.Duration `json:"-"`
 	}
 	// GoReady asks for Ready (SEED-68, SEED-69).
 	GoReady struct{ Actor }
@@ -121,6 +124,8 @@ type (
 		Gone     bool        `json:"gone,omitempty"`
 		Leased   bool        `json:"leased,omitempty"` // see SignIn
 		Phone    Hold        `json:"phone,omitempty"`
+
+		Lease time.Duration `json:"-"` // see SignIn
 	}
 
 	// Offered happens when a match reserved this agent for a call.

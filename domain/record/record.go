@@ -54,6 +54,19 @@ type DeviceStatus struct {
 	Contacts []device.Contact `json:"contacts,omitempty"`
 }
 
+// Choice is what an agent may choose at its sign-in.
+type Choice struct {
+	Mode       string   // of its binding
+	Interfaces []string // none with a hot desk or a fixed device (SEED-118, SEED-119)
+	Devices    map[id.Device]Offered
+}
+
+// Offered says of a device in the list whether it can be chosen now (SEED-115).
+type Offered struct {
+	Now    bool
+	UsedBy id.Agent // who has it
+}
+
 // DeviceQuery filters and pages the devices of a tenant, in the order of their names;
 // zero fields don't.
 type DeviceQuery struct {
