@@ -325,3 +325,54 @@ func TestThings_PagesHoldEachOnce_InEveryOrder(t *testing.T) {
 	_, _, err = w.Things(t.Context(), w.ada(), directory.Query{Kind: directory.User, Sort: "password_hash"})
 	require.Equal(t, fault.Invalid, fault.KindOf(err))
 }
+
+// Devices and trunks are checked and completed as apply would; what is kept of a
+// password is never shown.
+func TestLines_AreCompletedAsByApply(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`UPDATE tenants SET country = 'CN'`)
+	w.make(directory.User, "1001", map[string]any{"roles": []account.Role{account.Regular}})
+	trunk := w.make(directory.Trunk, "carrier", map[string]any{"host": "sip.carrier.example", "user_name": "us", "password": "secret-secret", "addresses": []string{"192.0.2.9"}})
+	require.Equal(t, "sip.carrier.example", fieldsOf(t, trunk)["realm"])
+	require.Equal(t, []any{"192.0.2.9/32"}, fieldsOf(t, trunk)["addresses"])
+	var kept string
+	w.one(&kept, `SELECT carrier_sha256 FROM trunks`)
+	require.Len(t, kept, 64)
+	w.make(directory.Number, "0*", map[string]any{"trunk": "carrier"})
+	outside := w.make(directory.Device, "ordinary", map[string]any{"kind": "external", "number": "041139735857", "extension": "5000", "owner": "1001"})
+	require.Equal(t, "+8641139735857", fieldsOf(t, outside)["number"])
+	require.Empty(t, fieldsOf(t, outside)["host"])
+	phone := w.make(directory.Device, "1001", map[string]any{"kind": "sip", "agent": "1001", "password": "secret-secret", "codecs": []string{"alaw"}})
+	require.Equal(t, "dynamic", fieldsOf(t, phone)["host"])
+	require.NotContains(t, string(phone.Body), "ha1")
+	w.one(&kept, `SELECT ha1_sha256 FROM devices WHERE name = '1001'`)
+	require.Len(t, kept, 64)
+	phone, err := w.Update(t.Context(), w.ada(), directory.Change{Kind: directory.Device, Name: "1001", Set: map[string]any{"nat": "no"}})
+	require.NoError(t, err)
+	require.Equal(t, "no", fieldsOf(t, phone)["nat"])
+	var same string
+	w.one(&same, `SELECT ha1_sha256 FROM devices WHERE name = '1001'`)
+	require.Equal(t, kept, same)
+
+	for field, set := range map[string]map[string]any{
+		"number": {"kind": "sip", "number": "1"}, "nat": {"kind": "sip", "nat": "perhaps"}, "agent": {"kind": "sip", "agent": "7"},
+	} {
+		_, err = w.Create(t.Context(), w.ada(), directory.Change{Kind: directory.Device, Name: "odd", Set: set})
+		requireRefused(t, err, fault.Invalid, "invalid")
+		require.Contains(t, fault.Sentence(err), field+":")
+	}
+	_, err = w.Create(t.Context(), w.ada(), directory.Change{Kind: directory.Device, Name: "twin", Set: map[string]any{"kind": "sip", "extension": "5000"}})
+	requireRefused(t, err, fault.Conflict, "number_taken")
+	requireRefused(t, w.Delete(t.Context(), w.ada(), directory.Change{Kind: directory.Trunk, Name: "carrier"}), fault.Conflict, "in_use")
+	require.NoError(t, w.Delete(t.Context(), w.ada(), directory.Change{Kind: directory.Device, Name: "ordinary"}))
+	back, err := w.Restore(t.Context(), w.ada(), directory.Change{Kind: directory.Device, Name: "ordinary"})
+	require.NoError(t, err)
+	require.Equal(t, "5000", fieldsOf(t, back)["extension"])
+
+	doc, err := w.Export(t.Context(), acme)
+	require.NoError(t, err)
+	same2, err := w.Apply(t.Context(), doc, true)
+	require.NoError(t, err)
+	require.Empty(t, same2, "what was made one by one is as a file would make it")
+}

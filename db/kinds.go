@@ -81,6 +81,7 @@ var kinds = map[directory.Kind]kind{
 	directory.Queue:  queueKind,
 	directory.Number: numberKind,
 	directory.Trunk:  trunkKind,
+	directory.Device: deviceKind,
 }
 
 var agentKind = kind{
@@ -141,12 +142,11 @@ var trunkKind = kind{
 	table: "trunks", key: "name",
 	body: `jsonb_build_object('name', x.name, 'host', x.host, 'transport', x.transport, 'user', x.user_name, 'realm', x.realm, 'limit', x.call_limit,
 	  'addresses', coalesce((SELECT jsonb_agg(a.address::text ORDER BY a.address) FROM trunk_addresses a WHERE a.tenant_id = x.tenant_id AND a.trunk = x.name), '[]'))`,
-	columns: []string{"host", "transport", "user_name", "realm", "call_limit", "ha1_md5", "ha1_sha256", "carrier_md5", "carrier_sha256"},
+	columns: []string{"host", "transport", "user_name", "realm", "call_limit"},
 	search:  []string{"x.name", "x.host"},
 	sorts:   map[string]string{"host": "x.host", "updated_at": "x.updated_at"},
 	users:   `SELECT 'number' AS kind, n.number AS name FROM numbers n WHERE n.tenant_id = x.tenant_id AND n.trunk = x.name`,
 	owned:   []owned{{table: "trunk_addresses", where: `o.tenant_id = ?0 AND o.trunk = ?1`}},
-	write:   writeTrunkAddresses,
 	routes:  true,
 }
 
@@ -175,7 +175,7 @@ func writeAddresses(ctx context.Context, tx bun.Tx, c *changing) error {
 	return nil
 }
 
-// Member is an agent of a queue as a change of the queue sets it.
+// member is an agent of a queue as a change of the queue sets it.
 type member struct {
 	Agent    id.Agent `json:"agent"`
 	Penalty  int      `json:"penalty"`
@@ -198,22 +198,6 @@ func writeMembers(ctx context.Context, tx bun.Tx, c *changing) error {
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO memberships (tenant_id, queue, agent, penalty, position, static, manual) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			c.by.Tenant, c.Name, m.Agent, m.Penalty, m.Position, m.Static, m.Manual); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeTrunkAddresses(ctx context.Context, tx bun.Tx, c *changing) error {
-	addresses, given := part[[]string](c, "addresses")
-	if !given {
-		return nil
-	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM trunk_addresses WHERE tenant_id = ? AND trunk = ?`, c.by.Tenant, c.Name); err != nil {
-		return err
-	}
-	for _, a := range addresses {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO trunk_addresses (tenant_id, trunk, address) VALUES (?, ?, ?::cidr) ON CONFLICT DO NOTHING`, c.by.Tenant, c.Name, a); err != nil {
 			return err
 		}
 	}

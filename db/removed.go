@@ -195,6 +195,8 @@ func explained(c *changing, err error) error {
 		return refusal("number_taken", err, "This number leads to something else already; choose another.")
 	case pg.ConstraintName == "agents_tenant_id_user_name_key":
 		return refusal("agent_exists", err, "This user has an agent already: a user has at most one.")
+	case pg.ConstraintName == "trunks_user":
+		return refusal("user_taken", err, "Another trunk has this user already.")
 	case pg.Code == "23505" && c.action == "restore":
 		return refusal("name_taken", err, "Another %s is called %s meanwhile; rename or delete it first.", c.Kind, c.Name)
 	case pg.Code == "23505":

@@ -26,6 +26,10 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return roleRules(ctx, tx, c)
 	case directory.Agent:
 		return agentRules(ctx, tx, c)
+	case directory.Device:
+		return deviceRules(ctx, tx, c)
+	case directory.Trunk:
+		return trunkRules(ctx, tx, c)
 	}
 	return nil
 }

@@ -50,6 +50,11 @@ var within = map[string]map[string]account.Permission{
 	"update-agent": {"team": account.AgentsMove},
 	"create-queue": {"members": account.QueuesStaff},
 	"update-queue": {"members": account.QueuesStaff},
+
+	"create-device": {"password": account.DevicesSecret},
+	"update-device": {"password": account.DevicesSecret},
+	"create-trunk":  {"password": account.TrunksPassword},
+	"update-trunk":  {"password": account.TrunksPassword},
 }
 
 // The groups in which the reference shows the routes.
@@ -110,6 +115,8 @@ var routes = map[string][]route{
 	tagService: slices.Concat(
 		crud(queues, account.QueuesRead, account.QueuesWrite, account.QueuesWrite, account.QueuesWrite),
 		crud(numbers, account.NumbersRead, account.NumbersWrite, account.NumbersWrite, account.NumbersWrite),
+		crud(devices, account.DevicesRead, account.DevicesWrite, account.DevicesWrite, account.DevicesWrite),
+		crud(trunks, account.TrunksRead, account.TrunksWrite, account.TrunksWrite, account.TrunksWrite),
 	),
 	tagTenants: {
 		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},

@@ -152,7 +152,8 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 		switchInput{}, tenantsInput{}, auditInput{}, thingInput{}, deleteInput{}, restoreInput{},
 		createInput[newUser]{}, updateInput[changedUser]{}, listUsers{}, createInput[newRole]{}, updateInput[RoleFields]{}, listRoles{},
 		createInput[newTeam]{}, updateInput[TeamFields]{}, listTeams{}, createInput[newAgent]{}, updateInput[AgentFields]{}, listAgents{},
-		createInput[newQueue]{}, updateInput[changedQueue]{}, listQueues{}, createInput[newNumber]{}, updateInput[NumberFields]{}, listNumbers{},
+		createInput[newQueue]{}, updateInput[changedQueue]{}, listQueues{}, createInput[newDevice]{}, updateInput[DeviceFields]{}, listDevices{},
+		createInput[newTrunk]{}, updateInput[TrunkFields]{}, listTrunks{}, createInput[newNumber]{}, updateInput[NumberFields]{}, listNumbers{},
 	} {
 		checkText(t, reflect.TypeOf(in), exceptions)
 	}

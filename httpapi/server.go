@@ -191,6 +191,7 @@ func (a *API) build() error {
 	a.registerWatch()
 	a.registerPeople()
 	a.registerService()
+	a.registerLines()
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()
