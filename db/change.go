@@ -149,6 +149,9 @@ func (c *changing) affected(ctx context.Context, tx bun.Tx) error {
 // conclude tells sessions and processes of the change, and writes its line of the audit
 // trail: last, because the trail's chain is held until the transaction ends.
 func (c *changing) conclude(ctx context.Context, tx bun.Tx) error {
+	if err := c.redial(ctx, tx); err != nil {
+		return err
+	}
 	if len(c.tell) > 0 {
 		slices.Sort(c.tell)
 		if _, err := tx.ExecContext(ctx, `INSERT INTO profile_changes (tenant_id, agent) SELECT ?, unnest(?::text[])`,
