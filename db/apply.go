@@ -57,7 +57,10 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if err := noteProfiles(ctx, tx, doc.Tenant.Domain, before); err != nil {
 			return err
 		}
-		return directoryChanged(ctx, tx, doc.Tenant.Domain)
+		if err := directoryChanged(ctx, tx, doc.Tenant.Domain); err != nil {
+			return err
+		}
+		return auditApply(ctx, tx, doc.Tenant.Domain, changes)
 	})
 	if err != nil {
 		return nil, failure(op, err)

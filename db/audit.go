@@ -12,6 +12,7 @@ import (
 
 	"holdfast/domain/id"
 	"holdfast/domain/record"
+	"holdfast/domain/tenancy"
 )
 
 // auditRow is a row of audit; its place and hash are the database's to give.
@@ -59,6 +60,27 @@ func appendAudit(ctx context.Context, tx bun.Tx, a record.AuditEntry) error {
 	}
 	_, err := insert.Exec(ctx)
 	return err
+}
+
+const (
+	// operator is who applies a tenant on the command line: nobody is signed in there.
+	operator = "operator"
+	// mostApplied is how many differences of one apply stand in its line.
+	mostApplied = 500
+)
+
+// auditApply writes what an apply changed, as it is shown to who applies: one line.
+func auditApply(ctx context.Context, tx bun.Tx, t id.Tenant, changes []tenancy.Change) error {
+	var words []string
+	for _, c := range changes[:min(mostApplied, len(changes))] {
+		words = append(words, c.String())
+	}
+	detail, err := json.Marshal(map[string]any{"count": len(changes), "changes": words})
+	if err != nil {
+		return err
+	}
+	return appendAudit(ctx, tx, record.AuditEntry{Tenant: t, User: operator, Action: "tenant.apply", Object: "tenant:" + string(t),
+		Detail: detail, Source: "command line", Result: "ok"})
 }
 
 // AuditLines reads the trail of a tenant, newest first, at most q.Limit lines (50 when 0).

@@ -101,6 +101,11 @@ func (d *things) Neighbors(_ context.Context, from id.Tenant, within account.Sco
 	return list, nil
 }
 
+func (d *things) Found(_ context.Context, _ directory.Author, n directory.Neighbor) (directory.Neighbor, error) {
+	n.Shared = account.System
+	return n, d.refuse
+}
+
 func (d *things) AuditLines(_ context.Context, _ id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -22,7 +22,8 @@ var samples = map[string]map[string]any{
 	"create-team": {"name": "new"}, "update-team": {}, "create-agent": {"number": "1009", "user": "new"}, "update-agent": {},
 	"create-queue": {"name": "new"}, "update-queue": {}, "create-number": {"number": "8001", "queue": "support"}, "update-number": {"agent": "1001"},
 	"create-device": {"name": "new"}, "update-device": {}, "create-trunk": {"name": "new"}, "update-trunk": {},
-	"binding": {"device_ids": []string{"1001"}}, "wrap-up": {"action": "finish"}, "terminal": {"terminal_id": "t"}, "sign-in": {"interface": "phone"},
+	"create-tenant": {"tenant": "new.example", "organization": "o", "division": "d"},
+	"binding":       {"device_ids": []string{"1001"}}, "wrap-up": {"action": "finish"}, "terminal": {"terminal_id": "t"}, "sign-in": {"interface": "phone"},
 }
 
 // actions are fields that are actions of their own, with a value that is valid.

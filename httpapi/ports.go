@@ -68,6 +68,8 @@ type Directory interface {
 	Neighbor(ctx context.Context, from, to id.Tenant) (directory.Neighbor, error)
 	// Neighbors lists the tenants within a level of one, by name after the one named.
 	Neighbors(ctx context.Context, from id.Tenant, within account.Scope, after id.Tenant, limit int) ([]directory.Neighbor, error)
+	// Found makes a tenant within what the author reaches; fault.Conflict: there is one.
+	Found(ctx context.Context, by directory.Author, n directory.Neighbor) (directory.Neighbor, error)
 	// AuditLines reads the audit trail, newest first.
 	AuditLines(ctx context.Context, t id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error)
 }

@@ -120,6 +120,7 @@ var routes = map[string][]route{
 	),
 	tagTenants: {
 		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},
+		{"create-tenant", http.MethodPost, "/v1/tenants", may(account.TenantsCreate), "Found a tenant, with division and organization if they are new", http.StatusCreated},
 		{"list-audit", http.MethodGet, "/v1/audit", may(account.AuditRead), "Who did what, newest first", 0},
 	},
 	tagOperator: {

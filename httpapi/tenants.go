@@ -117,6 +117,32 @@ func tenantOf(n directory.Neighbor, p person) tenantView {
 	}
 }
 
+type newTenantInput struct {
+	Keyed
+	Body struct {
+		Tenant       line `json:"tenant" minLength:"1" maxLength:"253" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$" patternDescription:"a domain in lower case" example:"branch.example"`
+		Organization line `json:"organization" minLength:"1" maxLength:"64"`
+		Division     line `json:"division" minLength:"1" maxLength:"64"`
+		DisplayName  line `json:"display_name,omitempty" maxLength:"200"`
+	}
+}
+
+type tenantOutput struct{ Body tenantView }
+
+// createTenant founds a tenant (SEED-37, SEED-42). Its first users are made by switching
+// to it, or by apply.
+func (a *API) createTenant(ctx context.Context, in *newTenantInput) (*tenantOutput, error) {
+	p, b := personOf(ctx), in.Body
+	n, err := a.config.Directory.Found(ctx, a.author(ctx, "create-tenant", nil), directory.Neighbor{
+		Tenant: id.Tenant(b.Tenant.clean()), Organization: b.Organization.clean(), Division: b.Division.clean(), DisplayName: b.DisplayName.clean(),
+	})
+	if err != nil {
+		a.audit.add(p, "tenant.create", "tenant:"+b.Tenant.clean(), err)
+		return nil, unavailable("found a tenant", err)
+	}
+	return &tenantOutput{Body: tenantOf(n, p)}, nil
+}
+
 type auditInput struct {
 	User   line      `query:"user" maxLength:"64"`
 	Action line      `query:"action" maxLength:"64" doc:"Exactly, or its first part." example:"user.update"`
@@ -181,5 +207,6 @@ func (a *API) listAudit(ctx context.Context, in *auditInput) (*auditOutput, erro
 
 func (a *API) registerTenants() {
 	register(a, "list-tenants", a.listTenants)
+	register(a, "create-tenant", a.createTenant)
 	register(a, "list-audit", a.listAudit)
 }

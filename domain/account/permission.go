@@ -20,6 +20,7 @@ const (
 	TenantsApply    Permission = "tenants:apply"    // change the tenant's directory as a whole
 	TenantsExport   Permission = "tenants:export"   // read the tenant's directory as a whole
 	TenantsRead     Permission = "tenants:read"     // see organizations, divisions and tenants
+	TenantsCreate   Permission = "tenants:create"   // found a tenant
 	TenantsSwitch   Permission = "tenants:switch"   // work in another tenant (SEED-40)
 	AuditRead       Permission = "audit:read"       // who did what (SEED-4)
 
@@ -58,7 +59,7 @@ const (
 var reaches = map[Permission][2]Scope{
 	SessionUse: {Own, Own}, CallsRead: {Own, System}, CallsHangUp: {Own, Own}, CallsDisconnect: {Team, System}, CallsMonitor: {Team, System},
 	QueuesWatch: {Team, System}, PresenceRead: {Team, System}, AgentsCommand: {Team, System}, OpsTemporal: {Tenant, System},
-	TenantsApply: {Tenant, System}, TenantsExport: {Tenant, System}, TenantsRead: {Tenant, System}, TenantsSwitch: {Division, System}, AuditRead: {Tenant, System},
+	TenantsApply: {Tenant, System}, TenantsExport: {Tenant, System}, TenantsRead: {Tenant, System}, TenantsCreate: {Division, System}, TenantsSwitch: {Division, System}, AuditRead: {Tenant, System},
 	UsersRead: {Team, System}, UsersCreate: {Team, System}, UsersUpdate: {Team, System}, UsersDelete: {Team, System},
 	UsersAssign: {Team, System}, UsersPassword: {Team, System}, UsersDisable: {Team, System},
 	RolesRead: {Team, System}, RolesWrite: {Tenant, System}, RolesGrant: {Tenant, System},

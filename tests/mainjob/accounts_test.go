@@ -47,7 +47,7 @@ func trail(t *testing.T, c *stage.Client, want string) {
 	}, stage.Patience, 50*time.Millisecond, "%s", want)
 }
 
-// SEED-1, SEED-6, SEED-15, SEED-16, SEED-17: a user is made by the API with the role of
+// SEED-6, SEED-15, SEED-16, SEED-17: a user is made by the API with the role of
 // an agent, signs in, and has its one agent; disabled, its session ends and it is out;
 // deleted, the agent is gone, and comes back with the user.
 func TestSEED6_UserMadeByTheAPI_HasItsAgentForAsLongAsTheRole(t *testing.T) {
@@ -129,7 +129,7 @@ func TestSEED40_WorkInAnotherTenant_NeedsAuthorizationAndASwitch(t *testing.T) {
 	trail(t, here.Login("admin"), "olga@ auth.switch-tenant tenant:no.example no_such_tenant")
 }
 
-// SEED-41, SEED-42, SEED-43, SEED-44: the system administrator works everywhere, the
+// SEED-37, SEED-41, SEED-42, SEED-43: the system administrator works everywhere, the
 // team administrator in its team only, the user on nobody's account.
 func TestSEED41_ThreeKindsOfAccount_ReachSystemTeamAndNobody(t *testing.T) {
 	t.Parallel()
@@ -160,6 +160,15 @@ func TestSEED41_ThreeKindsOfAccount_ReachSystemTeamAndNobody(t *testing.T) {
 	far := root.With(granted["access_token"].(string))
 	asked(t, far, http.StatusCreated, http.MethodPost, "/v1/users", map[string]any{"name": "rescue", "password": stage.Password, "roles": []string{"business_administrator", "it_administrator"}})
 	trail(t, there.Login("rescue"), "root@"+ten.Domain+" user.create user:rescue ok")
+
+	branch := map[string]any{"tenant": "branch-of-" + ten.Domain, "organization": "apart", "division": "branch"}
+	require.Equal(t, "organization", asked(t, root, http.StatusCreated, http.MethodPost, "/v1/tenants", branch)["shared"])
+	asked(t, ted, http.StatusForbidden, http.MethodPost, "/v1/tenants", branch)
+	granted = asked(t, root, http.StatusOK, http.MethodPost, "/v1/auth/switch-tenant", map[string]any{"tenant": branch["tenant"]})
+	inside := root.With(granted["access_token"].(string))
+	asked(t, inside, http.StatusCreated, http.MethodPost, "/v1/users", map[string]any{"name": "first", "password": stage.Password, "roles": []string{"business_administrator", "it_administrator"}})
+	_, err := hall.Login(t.Context(), branch["tenant"].(string), "first", stage.Password)
+	require.NoError(t, err)
 }
 
 // SEED-109, SEED-110, SEED-111: a role of the tenant allows an endpoint and not every
