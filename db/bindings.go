@@ -39,8 +39,22 @@ SELECT d.name, d.kind, d.dial, d.agent IS NULL,
  WHERE d.tenant_id = $1 AND (d.agent = $2 OR d.agent IS NULL OR x.device IS NOT NULL)
  ORDER BY x.place NULLS LAST, d.name`
 
+	sqlHolder = `
+SELECT coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = $1 AND b.device = $2), d.agent, '') FROM devices d
+ WHERE d.tenant_id = $1 AND d.name = $2`
+
 	sqlSignedIn = `SELECT state <> 'LoggedOff' FROM presence WHERE tenant_id = $1 AND agent = $2`
 )
+
+// Holder is the agent whose session is bound to a device, else its owner; "" is nobody.
+func (d *DB) Holder(ctx context.Context, t id.Tenant, device id.Device) (holder id.Agent, err error) {
+	err = d.fly(ctx, t, func(f *flight) error {
+		var found bool
+		f.scanOne(&found, []any{&holder}, sqlHolder, string(t), string(device))
+		return nil
+	})
+	return holder, failure("look up who sits at a device", err)
+}
 
 // Choice lists what an agent may choose at its sign-in; fault.NotFound if there is no
 // such agent.

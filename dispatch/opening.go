@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -26,7 +27,7 @@ func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 	if route.Kind == call.ToNobody {
 		return &fault.Error{Kind: fault.NotFound, Op: op, Code: "no_route", Sentence: "The number leads nowhere."}
 	}
-	s, _, err := call.New(in).Step(in.At, call.Arrived{Route: route})
+	s, _, err := call.New(d.seated(ctx, in)).Step(in.At, call.Arrived{Route: route})
 	if err != nil {
 		return fault.E(fault.Internal, op, err)
 	}
@@ -42,6 +43,24 @@ func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 		return fault.E(fault.Unavailable, op, errors.New("the process is stopping"))
 	}
 	return nil
+}
+
+// seated names the agent whose session is bound to the device that calls, else the
+// device's owner: the node may remember who sat there before (SEED-117). If that can't be
+// looked up now, it is who the node says.
+func (d *Dispatcher) seated(ctx context.Context, in call.Incoming) call.Incoming {
+	if d.conf.Desks == nil || in.Device == "" {
+		return in
+	}
+	holder, err := d.conf.Desks.Holder(ctx, in.Tenant, in.Device)
+	if err != nil || holder == in.Agent {
+		return in
+	}
+	if in.From == string(in.Agent) || in.From == string(in.Device) {
+		in.From = cmp.Or(string(holder), string(in.Device))
+	}
+	in.Agent = holder
+	return in
 }
 
 // route looks the number up; one more try bridges a broken connection.

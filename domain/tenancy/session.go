@@ -33,13 +33,19 @@ func (p SessionPolicies) Rules() []agent.Rule {
 	return rules
 }
 
-// timeOfDay is how a time of day is written.
-const timeOfDay = "15:04"
+// timeOfDay reads "17:30" and "17:30:15".
+func timeOfDay(s string) (time.Time, error) {
+	at, err := time.Parse("15:04", s)
+	if err != nil {
+		at, err = time.Parse("15:04:05", s)
+	}
+	return at, err
+}
 
 // NextTime is when it is next, after now, that time of day ("17:30") in the tenant's
 // zone; the zero time if there is none.
 func (p SessionPolicies) NextTime(of string, now time.Time) time.Time {
-	at, err := time.Parse(timeOfDay, of)
+	at, err := timeOfDay(of)
 	if err != nil {
 		return time.Time{}
 	}
@@ -50,12 +56,12 @@ func (p SessionPolicies) NextTime(of string, now time.Time) time.Time {
 	day := now.In(zone)
 	for n := range 2 {
 		// Tomorrow as the calendar has it: a day may have 23 or 25 hours.
-		next := time.Date(day.Year(), day.Month(), day.Day()+n, at.Hour(), at.Minute(), 0, 0, zone)
+		next := time.Date(day.Year(), day.Month(), day.Day()+n, at.Hour(), at.Minute(), at.Second(), 0, zone)
 		if next.After(now) {
 			return next.UTC()
 		}
 	}
-	return time.Date(day.Year(), day.Month(), day.Day()+2, at.Hour(), at.Minute(), 0, 0, zone).UTC()
+	return time.Date(day.Year(), day.Month(), day.Day()+2, at.Hour(), at.Minute(), at.Second(), 0, zone).UTC()
 }
 
 // maxLimit bounds the time limit of a reason.
@@ -80,7 +86,7 @@ func (c *check) session(d Document) {
 	for i, a := range d.Agents {
 		path := fmt.Sprintf("agents[%d]", i)
 		c.that(path+".binding", slices.Contains(modes, a.Binding), "%q is not allowed: fixed, self_adapting, dynamic or hot_desk", a.Binding)
-		_, err := time.Parse(timeOfDay, a.ShiftEnd)
+		_, err := timeOfDay(a.ShiftEnd)
 		c.that(path+".shift_end", a.ShiftEnd == "" || err == nil, "%q is not a time of day, such as 17:30", a.ShiftEnd)
 	}
 }

@@ -46,6 +46,27 @@ type Session struct {
 		Queue     string `json:"queue"`
 		CheckedIn bool   `json:"checked_in"`
 	} `json:"memberships"`
+	Binding struct {
+		Interface string `json:"interface"`
+		Mode      string `json:"mode"`
+		Addresses []struct {
+			Device string `json:"device"`
+		} `json:"addresses"`
+		Taken []struct {
+			Device string `json:"device"`
+			By     string `json:"by"`
+		} `json:"taken"`
+	} `json:"binding"`
+	Order *struct {
+		Command string `json:"command"`
+		By      string `json:"by"`
+		Reason  string `json:"reason"`
+	} `json:"order"`
+	Terminals   []string   `json:"terminals"`
+	Phone       string     `json:"phone_terminal"`
+	LimitAt     *time.Time `json:"limit_at"`
+	OverSince   *time.Time `json:"over_since"`
+	ShiftEnd    *time.Time `json:"shift_end"`
 	Devices     []string   `json:"devices"`
 	WrapUpUntil *time.Time `json:"wrap_up_until"`
 	Version     int64      `json:"version"`
