@@ -205,10 +205,10 @@ func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *r
 func (n *Node) atFixedAddress(ctx context.Context, req *sip.Request, from transaction.Flow) (caller, *refusal, bool) {
 	name, host, _ := strings.Cut(registrar.AOR(req.From().Address), "@")
 	realm, known := n.carriers.realm(host)
-	if name == "" || !known || !strings.EqualFold(string(realm), host) {
+	if name == "" || !known || !strings.EqualFold(string(realm), host) || n.settings.nobody(realm, id.Device(name)) {
 		return caller{}, nil, false
 	}
-	v, err := n.settings.of(ctx, realm, id.Device(name))
+	v, err := n.settings.quick(ctx, realm, id.Device(name))
 	if err != nil || !v.Fixed() || lettingIn(v, from) != nil {
 		return caller{}, nil, false
 	}
@@ -221,7 +221,7 @@ func (n *Node) atFixedAddress(ctx context.Context, req *sip.Request, from transa
 
 // settle adds what is set of a caller's device, and refuses what it may not do.
 func (n *Node) settle(ctx context.Context, who *caller, from transaction.Flow) *refusal {
-	v, err := n.settings.of(ctx, who.tenant, who.device)
+	v, err := n.settings.quick(ctx, who.tenant, who.device)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
 		return refuse(sip.StatusForbidden, err)

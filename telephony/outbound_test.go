@@ -117,6 +117,8 @@ func newExchange(t *testing.T) *exchange {
 	t.Cleanup(x.layer.Stop)
 	addr, err := x.layer.Listen(t.Context(), transaction.Endpoint{Transport: "UDP", Addr: "127.0.0.1:0"})
 	require.NoError(t, err)
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.addr = addr.String()
 	return x
 }
@@ -124,7 +126,7 @@ func newExchange(t *testing.T) *exchange {
 func (x *exchange) Request(tx *transaction.Server) {
 	req := tx.Request()
 	x.mu.Lock()
-	guard := x.guard
+	guard, addr := x.guard, x.addr
 	x.mu.Unlock()
 	result, err := guard.Check(x.t.Context(), req, "carrier.example", netip.MustParseAddrPort(tx.Flow().Remote).Addr())
 	res := tx.NewResponse(200, "")
@@ -134,7 +136,7 @@ func (x *exchange) Request(tx *transaction.Server) {
 			res.AppendHeader(h)
 		}
 	} else if req.Method == sip.INVITE {
-		res.AppendHeader(sip.NewHeader("Contact", "<sip:x@"+x.addr+">"))
+		res.AppendHeader(sip.NewHeader("Contact", "<sip:x@"+addr+">"))
 		res.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
 		res.SetBody([]byte(offerPCMU))
 	}
@@ -253,7 +255,7 @@ func zone(query []byte, first, second netip.AddrPort) []byte {
 	}
 	const srv, a = 33, 1
 	switch {
-	case kind == srv && name == "_sip._udp.carrier.test.":
+	case kind == srv && (name == "_sip._udp.carrier.test." || name == "_sip._tcp.carrier.test."):
 		for i, to := range []netip.AddrPort{first, second} {
 			data := []byte{0, byte(10 * (i + 1)), 0, 1}
 			data = binary.BigEndian.AppendUint16(data, to.Port())

@@ -48,6 +48,7 @@ type knownSettings struct {
 	device.Device
 	read    time.Time
 	doubted bool // the directory changed since
+	missing bool // there is none of that name
 	reading bool // somebody reads it anew
 }
 
@@ -61,7 +62,7 @@ func (s *settings) of(ctx context.Context, t id.Tenant, name id.Device) (device.
 	s.mu.Lock()
 	old, found := s.known[k]
 	s.mu.Unlock()
-	if found && !old.doubted && now.Sub(old.read) < settingsFresh {
+	if found && !old.missing && !old.doubted && now.Sub(old.read) < settingsFresh {
 		return old.Device, nil
 	}
 	v, err := s.dir.Device(ctx, t, name)
@@ -74,10 +75,29 @@ func (s *settings) of(ctx context.Context, t id.Tenant, name id.Device) (device.
 		return v, nil
 	case fault.KindOf(err) == fault.NotFound:
 		delete(s.known, k)
-	case found && now.Sub(old.read) < settingsStale:
+		if len(s.known) < settingsLimit/2 { // strangers don't drive out whom we know
+			s.known[k] = knownSettings{read: now, missing: true}
+		}
+	case found && !old.missing && now.Sub(old.read) < settingsStale:
 		return old.Device, nil
 	}
 	return device.Device{}, fmt.Errorf("read the settings of a device: %w", err)
+}
+
+// nobody reports a name that was looked up just now, and that no device has.
+func (s *settings) nobody(t id.Tenant, name id.Device) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, found := s.known[settingsKey{t, name}]
+	return found && old.missing && !old.doubted && s.now().Sub(old.read) < settingsFresh
+}
+
+// quick finds a device, and waits only if it is not at hand; fault.NotFound.
+func (s *settings) quick(ctx context.Context, t id.Tenant, name id.Device) (device.Device, error) {
+	if v, found := s.atHand(t, name); found {
+		return v, nil
+	}
+	return s.of(ctx, t, name)
 }
 
 // atHand finds a device without waiting; false if it has to be looked up.
@@ -86,7 +106,7 @@ func (s *settings) atHand(t id.Tenant, name id.Device) (device.Device, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old, found := s.known[k]
-	if !found || old.doubted {
+	if !found || old.doubted || old.missing {
 		return device.Device{}, false
 	}
 	if now.Sub(old.read) >= settingsFresh && !old.reading {
@@ -240,7 +260,7 @@ func hostOf(addr string) netip.Addr {
 }
 
 // fixed is the way to a device at a fixed address that is not registered (SEED-121).
-func (n *Node) fixed(ctx context.Context, v device.Device) []contact {
+func (n *Node) fixed(v device.Device) []contact {
 	at, _ := v.FixedAt()
 	t := v.FixedTransport()
 	if at.Port() == 0 {
@@ -251,12 +271,7 @@ func (n *Node) fixed(ctx context.Context, v device.Device) []contact {
 		uri += ";transport=" + string(t)
 	}
 	flow := transaction.Flow{Transport: strings.ToUpper(string(t)), Remote: at.String()}
-	if flow.Reliable() && t != "" && v.Type.Called() {
-		var err error
-		if flow, err = n.layer.Connect(ctx, flow.Transport, flow.Remote, nil); err != nil {
-			n.log.Info("a device at a fixed address can't be reached", "device", string(v.Name), "err", err)
-			return nil
-		}
-	}
-	return arranged(v, []contact{{uri: uri, to: toURI(v.Tenant, v.Name), flow: flow, instance: "fixed", peer: at.String()}})
+	return arranged(v, []contact{{
+		uri: uri, to: toURI(v.Tenant, v.Name), flow: flow, instance: "fixed", peer: at.String(), unconnected: flow.Reliable(),
+	}})
 }

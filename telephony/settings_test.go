@@ -327,3 +327,21 @@ func TestPulses_AreWrittenTogether(t *testing.T) {
 	})
 	require.False(t, slices.ContainsFunc(s.w.pulses[:1], func(p device.Pulse) bool { return p.RoundTrip > time.Second }))
 }
+
+// Strangers who call themselves by a name that nobody has cost one look-up; a device of that name is known as soon as
+// the directory changed, or it has shown a password.
+func TestSettings_OfNobody_AreRemembered(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	_, err := s.settings.quick(t.Context(), demo, "door")
+	require.Equal(t, fault.NotFound, fault.KindOf(err))
+	require.True(t, s.settings.nobody(demo, "door"))
+	require.False(t, s.settings.nobody(demo, "window"), "not looked up")
+	s.DirectoryChanged(demo)
+	require.False(t, s.settings.nobody(demo, "door"))
+	s.w.change(func() { s.w.devices = map[id.Device]device.Device{"door": {Kind: leg.SIP}} })
+	v, err := s.settings.quick(t.Context(), demo, "door")
+	require.NoError(t, err)
+	require.Equal(t, id.Device("door"), v.Name)
+	require.False(t, s.settings.nobody(demo, "door"))
+}
