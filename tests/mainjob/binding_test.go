@@ -298,3 +298,41 @@ func TestSEED118_TheInterfaceDecidesTheDevices(t *testing.T) {
 	require.Zero(t, held())
 	require.Equal(t, "no_mobile", refused(t, b.Sit(map[string]any{"interface": "mobile"}), http.StatusConflict).Code)
 }
+
+// SEED-106, SEED-117, ring methods linear and single over several addresses: one after the
+// other in their order, or only the first; a chosen device is the only one in any case.
+func TestSEED106_SeveralAddresses_LinearAndSingle(t *testing.T) {
+	t.Parallel()
+	for method, plan := range map[string]stage.Plan{
+		"linear": {Devices: 2, Method: "linear"}, "single": {Devices: 2, Method: "single"},
+	} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			ten := hall.Tenant(t, plan)
+			a := ten.Agent(1)
+			second := ten.Registered("1001-2", ten.Stranger())
+			sat(t, a.Sit(map[string]any{}), http.StatusCreated)
+			a.Ready()
+			customer := ten.Call("4941700", "8000")
+			rung := a.Offered()
+			require.Zero(t, second.Invites())
+			require.NoError(t, rung.Reject(486))
+			if method == "linear" {
+				rung = ten.Offered(second, "1001-2")
+				require.NoError(t, rung.Answer())
+				ten.Talk(customer, rung)
+			} else {
+				a.Wait("NotReady(REJECTED)")
+				require.Zero(t, second.Invites())
+			}
+			require.NoError(t, customer.HangUp())
+			a.SignOut()
+			a.Wait("LoggedOff")
+			sat(t, a.Sit(at("1001-2")), http.StatusCreated)
+			a.Ready()
+			before := a.Phone.Invites()
+			ten.Rings(second, "4941701")
+			require.Equal(t, before, a.Phone.Invites(), "only the chosen one rings")
+		})
+	}
+}
