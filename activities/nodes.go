@@ -3,9 +3,11 @@ package activities
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
 
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
@@ -102,13 +104,18 @@ func (r *Records) Witness(ctx context.Context, l Loss) (Sighting, error) {
 }
 
 // LoseNode gives runs of a node up: boot l.Boot, or all but l.Alive. The registry is
-// marked first, so that a run that lives after all learns it; then every open call of
-// it is told node_lost, and every session whose phone can't be reached any more.
+// marked first, so that a run that lives after all learns it; then every session is
+// told whose phone can't be reached any more, and every open call of it node_lost. The
+// phones come first: an agent whose call ends must not be offered the next one on a
+// phone that is gone.
 // fault.Conflict: l.Boot has beaten since l.Seen, and nothing was told; or l.Alive is a
 // run that was given up itself.
 func (r *Records) LoseNode(ctx context.Context, l Loss) (calls int, err error) {
 	stranded, err := r.Journal.LoseNode(ctx, device.Loss(l))
 	if err != nil {
+		return 0, Carry(err)
+	}
+	if err := r.losePhones(ctx, stranded); err != nil {
 		return 0, Carry(err)
 	}
 	refs, err := r.Journal.CallsOf(ctx, l.Node, l.Alive)
@@ -121,15 +128,36 @@ func (r *Records) LoseNode(ctx context.Context, l Loss) (calls int, err error) {
 		}
 		calls++
 	}
-	for _, s := range stranded {
-		if err := r.losePhone(ctx, s); err != nil {
-			return calls, Carry(err)
-		}
-	}
-	if err := r.Journal.Unstrand(ctx, stranded); err != nil {
-		return calls, Carry(err)
-	}
 	return calls, Carry(r.doubt(ctx, l))
+}
+
+// losesAtOnce is how many phones are told of at a time.
+const losesAtOnce = 8
+
+// losePhones tells of every phone, or returns why one could not be told; those that
+// were told are not told again.
+func (r *Records) losePhones(ctx context.Context, list []device.Stranded) error {
+	var running sync.WaitGroup
+	slots, failed := make(chan struct{}, losesAtOnce), make(chan error, losesAtOnce)
+	for _, s := range list {
+		slots <- struct{}{}
+		if len(failed) > 0 {
+			break
+		}
+		running.Go(func() {
+			if err := LosePhone(ctx, r.Client, r.Journal, s); err != nil {
+				failed <- err // at most losesAtOnce run when the first comes
+			}
+			<-slots
+		})
+	}
+	running.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
 }
 
 // doubt is a fault.Conflict if the run that is said to live was given up before.
@@ -170,18 +198,43 @@ func (r *Records) loseCall(ctx context.Context, l Loss, ref call.Ref) error {
 	return nil
 }
 
-// losePhone tells the owner's session, if there is one, that a device's registration
-// went with its node.
-func (r *Records) losePhone(ctx context.Context, s device.Stranded) error {
-	if s.Agent == "" {
+// LosePhone tells the session of a device, if there is one, that registration s of it is
+// gone, and removes s. How the device is reached otherwise is read when it is told, and
+// told again if it has changed meanwhile: the phone may register elsewhere in the same
+// moment, and what is told of that must not be overtaken by older news. An error says
+// that s is still there, as a rule: then this is done again.
+func LosePhone(ctx context.Context, c client.Client, p Phones, s device.Stranded) error {
+	told, owner, reachable := false, id.Agent(""), false // what was told last, and to whom
+	tell := func() error {
+		for {
+			now, there, err := p.Reachable(ctx, s)
+			if err != nil || now == owner && there == reachable && told {
+				return err
+			}
+			told, owner, reachable = true, now, there
+			if err := tellPhone(ctx, c, agent.Ref{Tenant: s.Tenant, Agent: owner}, agent.DeviceChanged{Device: s.Device, Reachable: there}); err != nil {
+				return err
+			}
+		}
+	}
+	if err := tell(); err != nil {
+		return err
+	}
+	if err := p.Unstrand(ctx, []device.Stranded{s}); err != nil {
+		return err
+	}
+	return tell() // as long as s was there, others may have counted on it
+}
+
+func tellPhone(ctx context.Context, c client.Client, owner agent.Ref, e agent.DeviceChanged) error {
+	if owner.Agent == "" {
 		return nil
 	}
-	changed := agent.DeviceChanged{Device: s.Device, Reachable: s.Reachable}
-	m, err := NewMessage(r.now(), string(changed.Kind()), changed)
+	m, err := NewMessage(time.Now(), string(e.Kind()), e)
 	if err != nil {
 		return err
 	}
-	err = r.Client.SignalWorkflow(ctx, id.AgentWorkflow(s.Tenant, s.Agent), "", m.Kind, m)
+	err = c.SignalWorkflow(ctx, id.AgentWorkflow(owner.Tenant, owner.Agent), "", m.Kind, m)
 	if missing(err) {
 		return nil // not signed in
 	}

@@ -49,6 +49,14 @@ type Journal interface {
 	// LoseNode marks a run of a node as given up and lists the registrations that can't
 	// be reached any more; fault.Conflict if the run has beaten since l.Seen.
 	LoseNode(ctx context.Context, l device.Loss) ([]device.Stranded, error)
+	Phones
+}
+
+// Phones is where registrations stand that nobody keeps any more; *db.DB satisfies it.
+type Phones interface {
+	// Reachable tells whose the device of s is (whose session is bound to it, else its
+	// owner; "": nobody's) and whether it is reachable now in another way than by s.
+	Reachable(ctx context.Context, s device.Stranded) (owner id.Agent, reachable bool, err error)
 	// Unstrand removes registrations that can't be reached, unless they were renewed.
 	Unstrand(ctx context.Context, list []device.Stranded) error
 }

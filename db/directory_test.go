@@ -151,9 +151,9 @@ func registration(name id.Device, expires time.Time) device.Registration {
 
 func register(t *testing.T, d *db.DB, name id.Device, expires time.Time) (id.Agent, bool) {
 	t.Helper()
-	owner, reachable, err := d.SaveRegistration(t.Context(), registration(name, expires))
+	owner, reach, err := d.SaveRegistration(t.Context(), registration(name, expires))
 	require.NoError(t, err)
-	return owner, reachable
+	return owner, reach.Reachable
 }
 
 func TestRegistrations_ComeAndGoAndExpire(t *testing.T) {
@@ -204,13 +204,13 @@ func TestRegistrations_OutOfOrder_ChangesNothing(t *testing.T) {
 	register(t, d, "1001", later)
 	late := registration("1001", later)
 	late.CSeq, late.Contact = 9, "sip:old@192.0.2.9"
-	_, reachable, err := d.SaveRegistration(t.Context(), late)
+	_, reach, err := d.SaveRegistration(t.Context(), late)
 	require.NoError(t, err)
-	require.True(t, reachable)
+	require.True(t, reach.Reachable)
 	late.Expires = time.Now().Add(-time.Second)
-	_, reachable, err = d.SaveRegistration(t.Context(), late)
+	_, reach, err = d.SaveRegistration(t.Context(), late)
 	require.NoError(t, err)
-	require.True(t, reachable, "an old un-REGISTER does not remove the new binding")
+	require.True(t, reach.Reachable, "an old un-REGISTER does not remove the new binding")
 	list, err := d.Registrations(t.Context(), demoTenant, "1001")
 	require.NoError(t, err)
 	require.Equal(t, "sip:1001@192.0.2.7:5060", list[0].Contact)

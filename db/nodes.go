@@ -91,36 +91,42 @@ func (d *DB) stranded(ctx context.Context, tx bun.Tx, l device.Loss, away bool) 
 	var rows []struct {
 		device.Stranded
 		Transport, Contact, Flow string
-		Live, Theirs             bool
 	}
 	err := tx.NewRaw(`
-SELECT tenant_id AS tenant, device, instance, node, coalesce(boot, '') AS boot,
-       coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = r.tenant_id AND b.device = r.device), agent, '') AS agent, transport, contact, flow,
-       expires > ?0 AS live, node = ?1 AND CASE WHEN ?2 = '' THEN ?4 OR coalesce(boot, ?3) = ?3 ELSE boot IS DISTINCT FROM ?2 END AS theirs
-  FROM registrations r
- WHERE (tenant_id, device) IN (SELECT tenant_id, device FROM registrations WHERE node = ?1)
- ORDER BY tenant_id, device, instance`, d.now(), l.Node, l.Alive, l.Boot, away).Scan(ctx, &rows)
+SELECT tenant_id AS tenant, device, instance, node, coalesce(boot, '') AS boot, expires AS until, transport, contact, flow
+  FROM registrations
+ WHERE node = ?0 AND CASE WHEN ?1 = '' THEN ?3 OR coalesce(boot, ?2) = ?2 ELSE boot IS DISTINCT FROM ?1 END
+ ORDER BY tenant_id, device, instance`, l.Node, l.Alive, l.Boot, away).Scan(ctx, &rows)
 	if err != nil {
 		return nil, err
 	}
-	type phone struct {
-		tenant id.Tenant
-		device id.Device
-	}
 	var list []device.Stranded
-	reachable := map[phone]bool{}
 	for _, r := range rows {
 		connected := !strings.EqualFold(r.Transport, "udp")
-		if r.Theirs && (!r.Live || connected || away && !direct(r.Contact, r.Flow)) {
+		if !r.Until.After(d.now()) || connected || away && !direct(r.Contact, r.Flow) {
 			list = append(list, r.Stranded)
-		} else if r.Live {
-			reachable[phone{r.Tenant, r.Device}] = true
 		}
 	}
-	for i, s := range list {
-		list[i].Reachable = reachable[phone{s.Tenant, s.Device}]
-	}
 	return list, nil
+}
+
+const sqlReachableBeside = `
+SELECT coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = $1 AND b.device = $2), d.agent, ''), d.at_hand OR EXISTS (
+       SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = $2 AND r.expires > $3
+          AND NOT (r.instance = $4 AND r.node = $5 AND coalesce(r.boot, '') = $6 AND r.expires = $7))
+  FROM devices d WHERE d.tenant_id = $1 AND d.name = $2`
+
+// Reachable tells whose the device of s is (whose session is bound to it, else its
+// owner; "": nobody's) and whether it is reachable now in another way than by s.
+func (d *DB) Reachable(ctx context.Context, s device.Stranded) (owner id.Agent, reachable bool, err error) {
+	err = d.fly(ctx, s.Tenant, func(f *flight) error {
+		found := false
+		owner, reachable = "", false
+		f.scanOne(&found, []any{&owner, &reachable}, sqlReachableBeside, string(s.Tenant), string(s.Device), d.now(),
+			s.Instance, string(s.Node), s.Boot, s.Until)
+		return nil
+	})
+	return owner, reachable, failure("see whether a device is reachable", err)
 }
 
 // direct reports whether a contact names the address that its REGISTER came from: then
@@ -146,9 +152,9 @@ func (d *DB) Unstrand(ctx context.Context, list []device.Stranded) error {
 	if len(list) == 0 {
 		return nil
 	}
-	columns := make([][]string, 5)
+	columns := make([][]string, 6)
 	for _, s := range list {
-		for i, v := range []string{string(s.Tenant), string(s.Device), s.Instance, string(s.Node), s.Boot} {
+		for i, v := range []string{string(s.Tenant), string(s.Device), s.Instance, string(s.Node), s.Boot, s.Until.Format(time.RFC3339Nano)} {
 			columns[i] = append(columns[i], v)
 		}
 	}
@@ -158,22 +164,31 @@ func (d *DB) Unstrand(ctx context.Context, list []device.Stranded) error {
 	}
 	return d.asSystem(ctx, "remove unreachable registrations", func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.ExecContext(ctx, `
-DELETE FROM registrations r USING unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[]) AS s (tenant, device, instance, node, boot)
- WHERE r.tenant_id = s.tenant AND r.device = s.device AND r.instance = s.instance AND r.node = s.node AND coalesce(r.boot, '') = s.boot`, args...)
+DELETE FROM registrations r USING unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[]) AS s (tenant, device, instance, node, boot, until)
+ WHERE r.tenant_id = s.tenant AND r.device = s.device AND r.instance = s.instance AND r.node = s.node AND coalesce(r.boot, '') = s.boot AND r.expires = s.until`, args...)
 		return err
 	})
 }
 
-// Lapsed removes the registrations that ran out more than age ago: their node, which
-// removes what runs out at once, is gone. Each is returned to one caller only.
+const (
+	// owedFor bounds how long what ran out is left to a node that was not given up: it
+	// has refreshed it, or taken it out, and owes that to the database since an outage.
+	owedFor = time.Hour
+	// mostLapsedPhones is how many are listed at once; the rest comes next time.
+	mostLapsedPhones = 1000
+)
+
+// Lapsed lists registrations that ran out more than age ago, the oldest first: their
+// node, which removes what runs out at once, is gone. What a node wrote whose run was
+// not given up is left to it for an hour. They stay until they are removed (Unstrand).
 func (d *DB) Lapsed(ctx context.Context, age time.Duration) (list []device.Stranded, err error) {
-	err = d.asSystem(ctx, "remove what ran out", func(ctx context.Context, tx bun.Tx) error {
+	err = d.asSystem(ctx, "list what ran out", func(ctx context.Context, tx bun.Tx) error {
 		return tx.NewRaw(`
-DELETE FROM registrations r WHERE r.expires <= ?1
-RETURNING r.tenant_id AS tenant, r.device, r.instance, r.node, coalesce(r.boot, '') AS boot,
-       coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = r.tenant_id AND b.device = r.device), r.agent, '') AS agent,
-       EXISTS (SELECT FROM registrations o WHERE o.tenant_id = r.tenant_id AND o.device = r.device AND o.expires > ?0) AS reachable`,
-			d.now(), d.now().Add(-age)).Scan(ctx, &list)
+SELECT tenant_id AS tenant, device, instance, node, coalesce(boot, '') AS boot, expires AS until
+  FROM registrations r
+ WHERE expires <= ?0 AND (expires <= ?1 OR NOT EXISTS (
+       SELECT FROM nodes n WHERE n.name = r.node AND n.boot = coalesce(r.boot, n.boot) AND n.lost_at IS NULL))
+ ORDER BY expires LIMIT ?2`, d.now().Add(-age), d.now().Add(-owedFor), mostLapsedPhones).Scan(ctx, &list)
 	})
 	return list, err
 }

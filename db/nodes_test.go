@@ -55,12 +55,14 @@ func (n *nodes) lose(l device.Loss) map[id.Device]bool {
 	again, err := n.LoseNode(n.Context(), l)
 	require.NoError(n, err)
 	require.Equal(n, list, again, "as long as they were not removed they are told again")
-	require.NoError(n, n.Unstrand(n.Context(), list))
 	reachable := map[id.Device]bool{}
 	for _, s := range list {
-		require.Equal(n, id.Agent(s.Device), s.Agent)
-		reachable[s.Device] = s.Reachable
+		owner, there, err := n.Reachable(n.Context(), s)
+		require.NoError(n, err)
+		require.Equal(n, id.Agent(s.Device), owner)
+		reachable[s.Device] = there
 	}
+	require.NoError(n, n.Unstrand(n.Context(), list))
 	return reachable
 }
 
@@ -149,6 +151,35 @@ func TestUnstrand_ARenewedRegistration_Stays(t *testing.T) {
 	require.Equal(t, 1, n.contacts("1001"))
 }
 
+// The same instance, at the same node: a node that was taken for dead keeps its phones.
+func TestUnstrand_ARefreshedRegistration_StaysAndCounts(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	n.beat("node-1", "b1", t0)
+	n.phone("1001", "node-1", over("tcp"))
+	list, err := n.LoseNode(t.Context(), device.Loss{Node: "node-1", Boot: "b1"})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	_, there, err := n.Reachable(t.Context(), list[0])
+	require.NoError(t, err)
+	require.False(t, there, "by itself does not count")
+	n.phone("1001", "node-1", over("tcp"), func(r *device.Registration) { r.CSeq++; r.Expires = r.Expires.Add(time.Minute) })
+	_, there, err = n.Reachable(t.Context(), list[0])
+	require.NoError(t, err)
+	require.True(t, there)
+	require.NoError(t, n.Unstrand(t.Context(), list))
+	require.Equal(t, 1, n.contacts("1001"))
+}
+
+func TestReachable_NobodysDeviceOrNone_HasNoOwner(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	owner, there, err := n.Reachable(t.Context(), device.Stranded{Tenant: demoTenant, Device: "no-such-phone", Node: "node-1"})
+	require.NoError(t, err)
+	require.Empty(t, owner)
+	require.False(t, there)
+}
+
 // A run that was given up learns it from its next heartbeat, and its row is its own
 // again under a new boot.
 func TestBeat_OfARunThatWasGivenUp_SaysSo(t *testing.T) {
@@ -189,29 +220,70 @@ func TestLoseNode_ThatHasBeatenSince_IsRefused(t *testing.T) {
 	require.True(t, lost.Lost)
 }
 
-func TestLapsed_WhatRanOutLongAgo_IsReturnedOnce(t *testing.T) {
+func TestLapsed_WhatRanOutLongAgo_IsListedUntilItIsRemoved(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	d := dbtest.Open(t, db.Config{URL: dbtest.URL(t), Now: func() time.Time { return now }})
-	apply(t, d)
-	n := &nodes{t, d}
-	n.phone("1001", "node-1", func(r *device.Registration) { r.Expires = now.Add(time.Minute) })
-	n.phone("1002", "node-1", func(r *device.Registration) { r.Expires = now.Add(time.Minute) })
+	n, lapse := newLapsing(t)
+	n.phone("1001", "node-1", lapse.inAMinute)
+	n.phone("1002", "node-1", lapse.inAMinute)
 	n.phone("1002", "node-2", func(r *device.Registration) { r.Instance = "softphone" })
-	now = now.Add(time.Minute + 5*time.Second)
-	list, err := d.Lapsed(t.Context(), 10*time.Second)
+	lapse.by(time.Minute + 5*time.Second)
+	require.Empty(t, n.lapsed(), "its node may be about to say so")
+	lapse.by(6 * time.Second)
+	require.Equal(t, map[id.Device]bool{"1001": false, "1002": true}, n.lapsed())
+	list, err := n.DB.Lapsed(t.Context(), 10*time.Second)
 	require.NoError(t, err)
-	require.Empty(t, list, "its node may be about to say so")
-	now = now.Add(6 * time.Second)
-	list, err = d.Lapsed(t.Context(), 10*time.Second)
+	n.phone("1001", "node-1", func(r *device.Registration) { r.CSeq++ }) // meanwhile it is back
+	require.NoError(t, n.Unstrand(t.Context(), list))
+	require.Empty(t, n.lapsed())
+	require.Equal(t, 1, n.contacts("1001"))
+}
+
+// A node that was not given up owes the database what it could not write: after an
+// outage of the database its phones are there, whatever the rows say.
+func TestLapsed_OfARunThatWasNotGivenUp_IsLeftToItForAnHour(t *testing.T) {
+	t.Parallel()
+	n, lapse := newLapsing(t)
+	n.beat("node-1", "b1", t0)
+	n.phone("1001", "node-1", lapse.inAMinute)
+	n.phone("1002", "node-1", lapse.inAMinute, func(r *device.Registration) { r.Boot = "b0" })
+	lapse.by(2 * time.Minute)
+	require.Equal(t, map[id.Device]bool{"1002": false}, n.lapsed(), "another run of the node does not keep it")
+	lapse.by(time.Hour)
+	require.Equal(t, map[id.Device]bool{"1001": false, "1002": false}, n.lapsed(), "that long nobody is away")
+	lapse.by(-time.Hour)
+	list, err := n.LoseNode(t.Context(), device.Loss{Node: "node-1", Boot: "b1"})
 	require.NoError(t, err)
-	require.ElementsMatch(t, []device.Stranded{
-		{Tenant: demoTenant, Device: "1001", Instance: "i1", Node: "node-1", Agent: "1001"},
-		{Tenant: demoTenant, Device: "1002", Instance: "i1", Node: "node-1", Agent: "1002", Reachable: true},
-	}, list)
-	list, err = d.Lapsed(t.Context(), 10*time.Second)
-	require.NoError(t, err)
-	require.Empty(t, list)
+	require.NotEmpty(t, list)
+	require.Equal(t, map[id.Device]bool{"1001": false, "1002": false}, n.lapsed(), "given up")
+}
+
+// lapsing is a clock that tests set forward.
+type lapsing struct{ now time.Time }
+
+func newLapsing(t *testing.T) (*nodes, *lapsing) {
+	t.Helper()
+	l := &lapsing{now: time.Now()}
+	d := dbtest.Open(t, db.Config{URL: dbtest.URL(t), Now: func() time.Time { return l.now }})
+	apply(t, d)
+	return &nodes{t, d}, l
+}
+
+func (l *lapsing) by(d time.Duration) { l.now = l.now.Add(d) }
+
+func (l *lapsing) inAMinute(r *device.Registration) { r.Expires = l.now.Add(time.Minute) }
+
+// lapsed lists the phones that ran out, and whether they are reachable otherwise.
+func (n *nodes) lapsed() map[id.Device]bool {
+	n.Helper()
+	list, err := n.DB.Lapsed(n.Context(), 10*time.Second)
+	require.NoError(n, err)
+	reachable := map[id.Device]bool{}
+	for _, s := range list {
+		_, there, err := n.Reachable(n.Context(), s)
+		require.NoError(n, err)
+		reachable[s.Device] = there
+	}
+	return reachable
 }
 
 // A call that its node still drives, because that node is cut off from Temporal, is

@@ -34,22 +34,29 @@ DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND instance = $3
 	// sqlExpire removes what has expired of a device, so that nothing piles up.
 	sqlExpire = `DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires <= $3`
 
-	sqlDeviceReachable = `
-SELECT coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = $1 AND b.device = $2), d.agent, ''), d.at_hand OR EXISTS (
-       SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = $2 AND r.expires > $3)
-  FROM devices d WHERE d.tenant_id = $1 AND d.name = $2`
+	// sqlReach tells, besides whose a device is and whether it is reachable, whether the
+	// session that is bound to it takes it for unreachable.
+	sqlReach = `
+SELECT o.agent, d.at_hand OR EXISTS (
+       SELECT FROM registrations r WHERE r.tenant_id = $1 AND r.device = $2 AND r.expires > $3), EXISTS (
+       SELECT FROM presence p WHERE p.tenant_id = $1 AND p.agent = o.agent AND p.state <> 'LoggedOff'
+          AND p.view->'binding'->'addresses' @> jsonb_build_array(jsonb_build_object('device', $2::text))
+          AND NOT coalesce(p.view->'devices' ? $2, false))
+  FROM devices d
+ CROSS JOIN LATERAL (SELECT coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = $1 AND b.device = $2), d.agent, '') AS agent) o
+ WHERE d.tenant_id = $1 AND d.name = $2`
 )
 
 // SaveRegistration writes a registration or, with Expires in the past, removes it,
-// and returns whose the device is (whose session is bound to it, else its owner) and whether it is reachable now. What comes out
-// of order (an older CSeq of the same Call-ID) changes nothing. fault.NotFound if
-// there is no such device.
-func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reachable bool, err error) {
+// and returns whose the device is (whose session is bound to it, else its owner) and
+// whether it is reachable now. What comes out of order (an older CSeq of the same
+// Call-ID) changes nothing. fault.NotFound if there is no such device.
+func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reach device.Reach, err error) {
 	const op = "save a registration"
 	if r.Instance == "" {
-		return "", false, fault.E(fault.Invalid, op, errors.New("the registration has no instance"))
+		return "", reach, fault.E(fault.Invalid, op, errors.New("the registration has no instance"))
 	}
-	found := false
+	found, unheard := false, false
 	err = d.fly(ctx, r.Tenant, func(f *flight) error {
 		t, name, now := string(r.Tenant), string(r.Device), d.now()
 		if r.Expires.After(now) {
@@ -59,13 +66,14 @@ func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner
 			f.queue(sqlUnregister, t, name, r.Instance, r.CallID, int64(r.CSeq))
 		}
 		f.queue(sqlExpire, t, name, now)
-		f.scanOne(&found, []any{&owner, &reachable}, sqlDeviceReachable, t, name, now)
+		f.scanOne(&found, []any{&owner, &reach.Reachable, &unheard}, sqlReach, t, name, now)
 		return nil
 	})
 	if err == nil && !found {
 		err = fault.E(fault.NotFound, op, fmt.Errorf("there is no device %s", r.Device))
 	}
-	return owner, reachable, failure(op, err)
+	reach.Unheard = reach.Reachable && unheard
+	return owner, reach, failure(op, err)
 }
 
 const sqlRegistrations = `

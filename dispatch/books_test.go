@@ -31,7 +31,10 @@ type books struct {
 	stored  map[call.Ref]call.State
 	started map[call.Ref]bool
 	writes  []string
-	lapsed  []device.Stranded     // what the next look at the registrations finds
+	lapsed  []device.Stranded     // registrations that ran out
+	lapses  int                   // how often they were looked for
+	gone    int                   // how many looks for orphans still fail
+	unheard bool                  // the session takes every device for unreachable
 	kept    map[id.Agent]id.Offer // for what presence rows are reserved
 	buried  []id.Agent
 	looks   int // how often overdue reservations were looked for
@@ -123,6 +126,10 @@ func (b *books) Started(_ context.Context, ref call.Ref) error {
 func (b *books) Orphans(context.Context, time.Duration) ([]call.State, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.gone > 0 {
+		b.gone--
+		return nil, fault.E(fault.Unavailable, "look for orphans", errors.New("connection refused"))
+	}
 	var orphans []call.State
 	for ref, s := range b.stored {
 		if !b.started[ref] {
@@ -140,16 +147,33 @@ func (b *books) Profile(context.Context, agent.Ref) (agent.Profile, []id.Device,
 	return agent.Profile{}, nil, nil
 }
 
-func (b *books) SaveRegistration(_ context.Context, r device.Registration) (id.Agent, bool, error) {
-	return "1001", r.Expires.After(time.Now()), nil
+func (b *books) SaveRegistration(_ context.Context, r device.Registration) (id.Agent, device.Reach, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	there := r.Expires.After(time.Now())
+	return "1001", device.Reach{Reachable: there, Unheard: there && b.unheard}, nil
 }
 
 func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	lapsed := b.lapsed
-	b.lapsed = nil
-	return lapsed, nil
+	b.lapses++
+	return slices.Clone(b.lapsed), nil
+}
+
+// Reachable says that a device named after an agent is its only phone.
+func (b *books) Reachable(_ context.Context, s device.Stranded) (id.Agent, bool, error) {
+	if s.Device == "lobby" {
+		return "", false, nil
+	}
+	return id.Agent(s.Device), false, nil
+}
+
+func (b *books) Unstrand(_ context.Context, list []device.Stranded) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lapsed = slices.DeleteFunc(b.lapsed, func(s device.Stranded) bool { return slices.Contains(list, s) })
+	return nil
 }
 
 func (b *books) Overdue(_ context.Context, by time.Time) ([]record.Reservation, time.Time, error) {

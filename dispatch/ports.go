@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"holdfast/activities"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/device"
@@ -33,12 +34,7 @@ type Ledger interface {
 	// Profile reads the agent's directory entry for the sign-in, with the devices of
 	// it that are reachable now. fault.NotFound if there is no such agent.
 	Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.Device, error)
-	// SaveRegistration writes (or, with Expires in the past, removes) a registration
-	// and returns whether the device is reachable now and whose it is.
-	SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reachable bool, err error)
-	// Lapsed removes the registrations that ran out more than age ago, whose node is
-	// gone, and returns each to one caller only.
-	Lapsed(ctx context.Context, age time.Duration) ([]device.Stranded, error)
+	Registrations
 	// Overdue lists the reservations of all tenants whose lease ended before by, and
 	// when that of the next one ends; the zero time if there is none.
 	Overdue(ctx context.Context, by time.Time) (overdue []record.Reservation, next time.Time, err error)
@@ -46,4 +42,15 @@ type Ledger interface {
 	// returns the offer that its row was reserved for. found is false if there is
 	// nothing to bury.
 	Bury(ctx context.Context, ref agent.Ref, closed time.Time) (offer id.Offer, found bool, err error)
+}
+
+// Registrations is where phones stand; *db.DB satisfies it.
+type Registrations interface {
+	// SaveRegistration writes (or, with Expires in the past, removes) a registration
+	// and returns whether the device is reachable now and whose it is.
+	SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reach device.Reach, err error)
+	// Lapsed lists registrations that ran out more than age ago, whose node is gone; they
+	// stay until they are removed (Phones).
+	Lapsed(ctx context.Context, age time.Duration) ([]device.Stranded, error)
+	activities.Phones
 }

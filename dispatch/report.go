@@ -96,16 +96,17 @@ func (d *Dispatcher) pass(ref call.Ref, r report) {
 }
 
 // Registered writes a registration and tells the owner's session when a device came
-// or went; see telephony.Handler. A refreshed registration is told to nobody.
+// or went; see telephony.Handler. A refreshed registration is told to nobody, unless
+// the session takes the device for unreachable: then older news overtook what it was told.
 func (d *Dispatcher) Registered(ctx context.Context, r device.Registration) error {
-	owner, reachable, err := d.conf.Ledger.SaveRegistration(ctx, r)
+	owner, reach, err := d.conf.Ledger.SaveRegistration(ctx, r)
 	if err != nil {
 		return err
 	}
-	if refreshed := d.known.note(r, d.conf.Now()); refreshed || owner == "" {
+	if refreshed := d.known.note(r, d.conf.Now()); refreshed && !reach.Unheard || owner == "" {
 		return nil
 	}
-	return d.deviceChanged(agent.Ref{Tenant: r.Tenant, Agent: owner}, r.Device, reachable)
+	return d.deviceChanged(agent.Ref{Tenant: r.Tenant, Agent: owner}, r.Device, reach.Reachable)
 }
 
 // deviceChanged tells an owner's session that a device came or went.

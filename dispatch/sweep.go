@@ -4,47 +4,52 @@ import (
 	"context"
 	"time"
 
-	"holdfast/domain/agent"
+	"holdfast/activities"
 	"holdfast/domain/call"
 	"holdfast/workflows"
 )
 
-// A node removes what runs out at once; what is still there so much later has none any
-// more. It is looked for at each lapseEvery-th sweep.
 const (
-	lapsedFor  = 10 * time.Second
+	// A node removes what runs out at once; what is still there so much later has none
+	// any more.
+	lapsedFor = 10 * time.Second
+	// lapseEvery is after how many sweeps, all of which found the database, it is looked
+	// for. When the database was away, its nodes write first what they owe.
 	lapseEvery = 5
+	// lapseWithin bounds one look.
+	lapseWithin = 5 * time.Second
 )
 
 // sweep starts, again and again, the workflow of every open call that has none:
 // its process died between the opening's transaction and the workflow's start.
 func (d *Dispatcher) sweep(ctx context.Context) {
-	for n := 0; pause(ctx, d.conf.SweepEvery); n++ {
-		if n%lapseEvery == 0 {
-			d.sweepPhones(ctx)
-		}
+	for n := 0; pause(ctx, d.conf.SweepEvery); {
 		orphans, err := d.conf.Ledger.Orphans(ctx, d.conf.OrphanAge)
 		if err != nil {
+			n = 0
 			continue // readyz tells that the database is away
 		}
 		for _, s := range orphans {
 			d.adopt(ctx, s)
+		}
+		if n++; n%lapseEvery == 0 {
+			d.sweepPhones(ctx)
 		}
 	}
 }
 
 // sweepPhones tells the owners of phones whose registration ran out at a dead node.
 func (d *Dispatcher) sweepPhones(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lapseWithin)
+	defer cancel()
 	lapsed, err := d.conf.Ledger.Lapsed(ctx, lapsedFor)
 	if err != nil {
 		return // the database is away: next time
 	}
 	for _, s := range lapsed {
-		if s.Agent == "" {
-			continue
-		}
-		if err := d.deviceChanged(agent.Ref{Tenant: s.Tenant, Agent: s.Agent}, s.Device, s.Reachable); err != nil {
-			d.log.Error("It could not be told that a phone is gone.", "agent", s.Agent, "err", err)
+		if err := activities.LosePhone(ctx, d.conf.Temporal, d.conf.Ledger, s); err != nil {
+			d.log.Info("It can't be told yet that a phone is gone.", "device", s.Device, "err", err)
+			return
 		}
 	}
 }

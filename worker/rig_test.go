@@ -190,6 +190,8 @@ type ledger struct {
 	*db.DB
 	*rig
 	wrapUp time.Duration
+	// unheard: the sessions take their phones for unreachable
+	unheard bool
 }
 
 func (l *ledger) Route(_ context.Context, _ id.Tenant, number string) (call.Route, error) {
@@ -210,8 +212,9 @@ func (l *ledger) Profile(_ context.Context, ref agent.Ref) (agent.Profile, []id.
 	}, []id.Device{id.Device(ref.Agent)}, nil
 }
 
-func (l *ledger) SaveRegistration(_ context.Context, r device.Registration) (id.Agent, bool, error) {
-	return id.Agent(r.Device), r.Expires.After(time.Now()), nil
+func (l *ledger) SaveRegistration(_ context.Context, r device.Registration) (id.Agent, device.Reach, error) {
+	there := r.Expires.After(time.Now())
+	return id.Agent(r.Device), device.Reach{Reachable: there, Unheard: there && l.unheard}, nil
 }
 
 func address(number string) []leg.Address {

@@ -117,11 +117,16 @@ type Loss struct {
 
 // Stranded is a registration by which a device can't be reached any more.
 type Stranded struct {
-	Tenant    id.Tenant `json:"tenant"`
-	Device    id.Device `json:"device"`
-	Instance  string    `json:"instance"`
-	Node      id.Node   `json:"node"`
-	Boot      string    `json:"boot,omitempty"`
-	Agent     id.Agent  `json:"agent,omitempty"` // the device's owner
-	Reachable bool      `json:"reachable"`       // by another registration
+	Tenant   id.Tenant `json:"tenant"`
+	Device   id.Device `json:"device"`
+	Instance string    `json:"instance"`
+	Node     id.Node   `json:"node"`
+	Boot     string    `json:"boot,omitempty"`
+	Until    time.Time `json:"until"` // when it runs out, or ran out; another time: it was renewed
+}
+
+// Reach is what is known of a device when a registration of it was written.
+type Reach struct {
+	Reachable bool // by this registration or another
+	Unheard   bool // it is reachable, and the session that is bound to it has not taken that in
 }
