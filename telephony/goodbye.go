@@ -99,7 +99,10 @@ func (g *goodbye) found() bool {
 		if reg.Instance != g.phone || !reg.Expires.After(g.n.now()) {
 			continue
 		}
-		c, err := g.n.peers.reach(ctx, reg)
+		c, err := g.n.peers.plan(ctx, reg)
+		if err == nil {
+			c, err = g.n.connect(ctx, c)
+		}
 		if err != nil || c.flow == old && slices.Equal(c.route, g.dialog.RouteSet) {
 			continue
 		}

@@ -35,7 +35,7 @@ type sipLeg struct {
 
 	account *digest.Client // our credentials at the carrier, if it is one
 	next    []contact      // of the carrier's servers, those not tried yet
-	to      leg.Address    // whom we ring
+	to      *address       // whom we ring
 	offer   []byte         // the caller's session description
 	nat     device.NAT     // of the device
 
@@ -235,7 +235,7 @@ func (a *actor) ended(l *sipLeg, e evidence) {
 }
 
 // invite rings one contact of the ring.
-func (a *actor) invite(r *ring, to leg.Address, c contact) {
+func (a *actor) invite(r *ring, to *address, c contact) {
 	r.legs++
 	l := &sipLeg{
 		phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, to: to, way: c.flow, hop: c.hop, peer: c.peer,

@@ -72,18 +72,11 @@ func (n *Node) carrier(ctx context.Context, t id.Tenant, ad leg.Address) (contac
 		if trunk.User != "" && trunk.MD5+trunk.SHA256 != "" {
 			c.account = digest.NewHashed(trunk.User, trunk.Realm, trunk.MD5, trunk.SHA256)
 		}
-		if transport == "TCP" {
-			if c.flow, err = n.layer.Connect(ctx, transport, to.String(), nil); err != nil {
-				continue
-			}
-		}
+		c.unconnected = transport == "TCP"
 		ways = append(ways, c)
 	}
-	if len(ways) == 0 {
-		return contact{}, err
-	}
 	ways[0].next = ways[1:]
-	return ways[0], nil
+	return n.firstOf(ctx, ways[0])
 }
 
 // servers are the addresses of a trunk's host, best first: those of its SRV records if it names no port (RFC 3263 §4.2),
@@ -148,16 +141,46 @@ func (a *actor) awaitServer(l *sipLeg) {
 	})
 }
 
-// tryNext rings the next server of a carrier in place of one that is silent or out of service.
+// tryNext rings the next server of a carrier in place of one that is silent or out of service. Until it is connected, it
+// counts as a leg of the ring.
 func (a *actor) tryNext(l *sipLeg) {
 	if len(l.next) == 0 || l.ring != a.ring || l.phase != calling && l.phase != alerting || !l.rangAt.IsZero() {
 		return
 	}
-	c := l.next[0]
-	c.next = l.next[1:]
+	c, r, to := contact{next: l.next}.afterThis(), l.ring, l.to
 	l.next = nil
 	a.log.Info("a carrier's server or a way to a phone does not serve; the next one is tried", "flow", l.way.String())
-	a.invite(l.ring, l.to, c)
+	if c.ready() {
+		a.invite(r, to, c)
+		return
+	}
+	r.legs++
+	n := a.node
+	started := n.start(func() {
+		ctx, cancel := context.WithTimeout(n.life, lookupTime)
+		defer cancel()
+		c, err := n.firstOf(ctx, c)
+		a.ask(func() { a.foundNext(r, to, c, err) })
+	})
+	if !started {
+		r.legs--
+	}
+}
+
+// foundNext rings a next way that has been connected.
+func (a *actor) foundNext(r *ring, to *address, c contact, err error) {
+	if a.ring != r {
+		return
+	}
+	r.legs--
+	switch {
+	case err != nil:
+		a.log.Info("no other way to a party can be reached", "device", string(to.Device), "err", err)
+		r.note(call.RingUnreachable, 0)
+	case !to.over:
+		a.invite(r, to, c)
+	}
+	a.advance(r)
 }
 
 // t1 is the base timer (RFC 3261 §17.1.1.1).

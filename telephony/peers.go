@@ -121,9 +121,9 @@ func (p *peers) find(ctx context.Context, name id.Node) (device.Node, error) {
 	return d, nil
 }
 
-// reach is the way to a phone that the directory knows: on its own address, or through the node that holds its
-// connection.
-func (p *peers) reach(ctx context.Context, reg device.Registration) (contact, error) {
+// plan is the way to a phone that the directory knows: on its own address, or through the node that holds its
+// connection. It has yet to be connected.
+func (p *peers) plan(ctx context.Context, reg device.Registration) (contact, error) {
 	n := p.n
 	flow := transaction.Flow{Transport: strings.ToUpper(reg.Transport), Remote: reg.Flow}
 	c := contact{uri: reg.Contact, to: toURI(reg.Tenant, reg.Device), flow: flow, route: reg.Path, instance: reg.Instance, peer: reg.Flow}
@@ -138,17 +138,18 @@ func (p *peers) reach(ctx context.Context, reg device.Registration) (contact, er
 	if err != nil {
 		return c, err
 	}
-	return p.through(ctx, c, holder)
+	c.hop, c.transport, c.holder = true, flow.Transport, holder.Address
+	return c, nil
 }
 
 // through sends a contact's requests by the node that holds its connection.
-func (p *peers) through(ctx context.Context, c contact, holder device.Node) (contact, error) {
+func (p *peers) through(ctx context.Context, c contact) (contact, error) {
 	n, between := p.n, hop.Between(c.flow.Transport)
 	ours, err := n.address(ctx, n.Addr(between))
 	if err != nil {
 		return c, err
 	}
-	theirs, err := n.address(ctx, holder.Address)
+	theirs, err := n.address(ctx, c.holder)
 	if err != nil {
 		return c, err
 	}
@@ -156,15 +157,14 @@ func (p *peers) through(ctx context.Context, c contact, holder device.Node) (con
 	if route == "" {
 		return c, errors.New("the nodes' secret is not known yet")
 	}
-	c.route = append([]string{route}, c.route...)
-	c.hop, c.transport = true, c.flow.Transport
-	c.flow = transaction.Flow{Transport: between, Remote: theirs.String()}
-	if c.flow.Reliable() {
-		if c.flow, err = n.layer.Connect(ctx, between, theirs.String(), nil); err != nil {
+	flow := transaction.Flow{Transport: between, Remote: theirs.String()}
+	if flow.Reliable() {
+		if flow, err = n.layer.Connect(ctx, between, theirs.String(), nil); err != nil {
 			return c, err
 		}
 		p.hold(theirs.String())
 	}
+	c.route, c.flow, c.holder = append([]string{route}, c.route...), flow, ""
 	return c, nil
 }
 

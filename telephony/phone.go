@@ -3,15 +3,11 @@ package telephony
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
 	"holdfast/domain/leg"
 )
-
-// lookupTime bounds the search for contacts of one ring.
-const lookupTime = 5 * time.Second
 
 // Ring rings the order's targets and returns how it ended. It blocks until then, or until ctx ends: the ring goes on
 // without its caller, and a further Ring of the same offer attaches to it, also minutes after its end; to the call's newest as
@@ -40,7 +36,9 @@ func (n *Node) begin(ctx context.Context, ref call.Ref, r *ring) {
 	near := n.near(ref.Tenant, r)
 	live := a != nil && a.ask(func() {
 		if err = a.startRing(r); err == nil {
-			a.found(r, near, false)
+			for i, list := range near {
+				a.found(r, finding{at: i, contacts: list})
+			}
 		}
 	})
 	if !live {
@@ -54,10 +52,10 @@ func (n *Node) begin(ctx context.Context, ref call.Ref, r *ring) {
 	if r.ended() {
 		return // nobody is to be looked for
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
-	defer cancel()
-	far := n.far(ctx, ref.Tenant, r)
-	a.box.post(func() { a.found(r, far, true) })
+	ctx = context.WithoutCancel(ctx) // the ring goes on without its caller
+	if !n.start(func() { n.search(ctx, a, r) }) {
+		a.ask(func() { a.nobodyElse(r) })
+	}
 }
 
 // Cancel takes a ring back: its phones get CANCEL with the cause, its waiters the outcome rescinded. A ring that is

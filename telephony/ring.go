@@ -42,6 +42,9 @@ type contact struct {
 	account  *digest.Client // our credentials at a carrier
 	next     []contact      // other ways to the same, to be tried one after the other
 
+	holder      string // address of the node that holds the phone's connection, as long as flow does not lead there (see connect)
+	unconnected bool   // flow has yet to be connected
+
 	transport string          // that of the phone, if flow is that of another node
 	settings  device.Settings // of the device
 }
@@ -50,6 +53,8 @@ type contact struct {
 type address struct {
 	leg.Address
 	contacts []contact
+	looking  bool // more contacts may be found
+	over     bool // linear: its share of the time has passed
 }
 
 // ring is one call.Ring in progress or ended. done is closed when result or err stand; the rest is the actor's.
@@ -66,7 +71,6 @@ type ring struct {
 	addresses []address
 	at        int  // linear: the address whose turn it is …
 	turn      bool // … and whether it has begun
-	looking   bool // the directory has not told all contacts yet
 	rescinded bool // it was taken back before it began
 	legs      int  // our INVITEs without final outcome
 	outcome   call.Outcome
@@ -144,32 +148,37 @@ func (a *actor) startRing(r *ring) error {
 	a.ring = r
 	a.setup.offers++
 	r.startedAt = a.node.now()
-	r.looking = true
+	for i := range r.addresses {
+		r.addresses[i].looking = true
+	}
 	a.alarms.arm(&r.timeout, r.startedAt.Add(r.order.Timeout), a.ringTimedOut)
 	return nil
 }
 
-// found adds contacts, by address; last says that no more will come.
-func (a *actor) found(r *ring, found [][]contact, last bool) {
+// found adds contacts of an address.
+func (a *actor) found(r *ring, f finding) {
 	if a.ring != r {
 		return
 	}
-	for i, list := range found {
-		ad := &r.addresses[i]
-		for _, c := range list {
-			if slices.ContainsFunc(ad.contacts, func(k contact) bool { return k.instance == c.instance }) {
-				continue
-			}
-			ad.contacts = append(ad.contacts, c)
-			if r.order.Method != ringLinear || r.turn && r.at == i {
-				a.invite(r, ad.Address, c)
-			}
+	ad := &r.addresses[f.at]
+	for _, c := range f.contacts {
+		if slices.ContainsFunc(ad.contacts, func(k contact) bool { return k.instance == c.instance }) {
+			continue
+		}
+		ad.contacts = append(ad.contacts, c)
+		if r.order.Method != ringLinear || r.turn && r.at == f.at && !ad.over {
+			a.invite(r, ad, c)
 		}
 	}
-	if last {
-		r.looking = false
-	}
+	ad.looking = ad.looking && !f.last
 	a.advance(r)
+}
+
+// nobodyElse ends the search for contacts.
+func (a *actor) nobodyElse(r *ring) {
+	for i := range r.targets {
+		a.found(r, finding{at: i, last: true})
+	}
 }
 
 // advance rings the next address when it is its turn, and ends the ring when nobody is left.
@@ -185,7 +194,7 @@ func (a *actor) advance(r *ring) {
 		}
 		ad := &r.addresses[r.at]
 		if len(ad.contacts) == 0 {
-			if r.looking {
+			if ad.looking {
 				return
 			}
 			r.note(call.RingUnreachable, 0)
@@ -194,10 +203,15 @@ func (a *actor) advance(r *ring) {
 		}
 		a.turn(r, ad)
 	}
-	if a.ring == r && r.legs == 0 && !r.looking {
+	if a.ring == r && r.legs == 0 && !r.looking() {
 		r.note(call.RingUnreachable, 0)
 		a.endRing(call.RingEnded{Outcome: r.outcome, SIPCode: r.code}, causeOf(r.outcome))
 	}
+}
+
+// looking reports that somebody may be found who would be rung.
+func (r *ring) looking() bool {
+	return slices.ContainsFunc(r.addresses[r.at:], func(ad address) bool { return ad.looking }) // at: 0 if not linear
 }
 
 // turn rings one address of a linear ring for its share of the time.
@@ -208,7 +222,7 @@ func (a *actor) turn(r *ring, ad *address) {
 	r.turn = true
 	a.alarms.arm(&r.slice, now.Add(share), func() { a.turnOver(r) })
 	for _, c := range ad.contacts {
-		a.invite(r, ad.Address, c)
+		a.invite(r, ad, c)
 	}
 }
 
@@ -217,6 +231,7 @@ func (a *actor) turnOver(r *ring) {
 	if r.at == len(r.addresses)-1 {
 		return // the last one rings until the ring's timeout
 	}
+	r.addresses[r.at].over = true
 	for _, l := range a.ringing(r) {
 		a.giveUp(l, leg.NoAnswer)
 		r.note(unanswered(l), l.code)
