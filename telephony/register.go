@@ -238,32 +238,6 @@ func (n *Node) near(t id.Tenant, r *ring) [][]contact {
 	return found
 }
 
-// far lists those that only the directory knows: registered at another node, or here before a restart; and numbers
-// behind a trunk.
-func (n *Node) far(ctx context.Context, t id.Tenant, r *ring) [][]contact {
-	found := make([][]contact, len(r.targets))
-	for i, ad := range r.targets {
-		if ad.Kind == leg.PSTN {
-			if c, err := n.carrier(ctx, t, ad); err != nil {
-				n.log.Warn("a number can't be dialled", "tenant", string(t), "err", err)
-			} else {
-				found[i] = append(found[i], c)
-			}
-			continue
-		}
-		v, err := n.settings.quick(ctx, t, ad.Device)
-		if err != nil {
-			n.log.Warn("a device can't be called without its settings", "device", string(ad.Device), "err", err)
-			continue
-		}
-		found[i] = arranged(v, append(n.here(t, ad.Device), n.elsewhere(ctx, v)...))
-		if len(found[i]) == 0 && v.Fixed() {
-			found[i] = n.fixed(ctx, v)
-		}
-	}
-	return found
-}
-
 // here are the ways to a device by its registrations at this node.
 func (n *Node) here(t id.Tenant, d id.Device) (ways []contact) {
 	for _, b := range n.phones.reg.Lookup(aorOf(t, d)) {
@@ -272,26 +246,6 @@ func (n *Node) here(t id.Tenant, d id.Device) (ways []contact) {
 				uri: b.Contact, to: toURI(t, d), flow: b.Flow, route: b.Path, instance: b.Key(), peer: b.Flow.Remote,
 			})
 		}
-	}
-	return ways
-}
-
-// elsewhere are those that only the directory knows.
-func (n *Node) elsewhere(ctx context.Context, v device.Device) (ways []contact) {
-	list, err := n.dir.Registrations(ctx, v.Tenant, v.Name)
-	if err != nil {
-		n.log.Warn("the registrations of a device could not be read", "device", string(v.Name), "err", err)
-	}
-	for _, reg := range list {
-		if !reg.Expires.After(n.now()) {
-			continue
-		}
-		c, err := n.peers.reach(ctx, reg)
-		if err != nil {
-			n.log.Info("a registration can't be reached", "device", string(v.Name), "node", string(reg.Node), "err", err)
-			continue
-		}
-		ways = append(ways, c)
 	}
 	return ways
 }

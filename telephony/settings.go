@@ -260,7 +260,7 @@ func hostOf(addr string) netip.Addr {
 }
 
 // fixed is the way to a device at a fixed address that is not registered (SEED-121).
-func (n *Node) fixed(ctx context.Context, v device.Device) []contact {
+func (n *Node) fixed(v device.Device) []contact {
 	at, _ := v.FixedAt()
 	t := v.FixedTransport()
 	if at.Port() == 0 {
@@ -271,12 +271,7 @@ func (n *Node) fixed(ctx context.Context, v device.Device) []contact {
 		uri += ";transport=" + string(t)
 	}
 	flow := transaction.Flow{Transport: strings.ToUpper(string(t)), Remote: at.String()}
-	if flow.Reliable() && t != "" && v.Type.Called() {
-		var err error
-		if flow, err = n.layer.Connect(ctx, flow.Transport, flow.Remote, nil); err != nil {
-			n.log.Info("a device at a fixed address can't be reached", "device", string(v.Name), "err", err)
-			return nil
-		}
-	}
-	return arranged(v, []contact{{uri: uri, to: toURI(v.Tenant, v.Name), flow: flow, instance: "fixed", peer: at.String()}})
+	return arranged(v, []contact{{
+		uri: uri, to: toURI(v.Tenant, v.Name), flow: flow, instance: "fixed", peer: at.String(), unconnected: flow.Reliable(),
+	}})
 }
