@@ -32,6 +32,7 @@ type kind struct {
 	agents string
 	// routes: numbers lead through it, which processes keep in memory.
 	routes bool
+	graves bool // see graveyard
 }
 
 // owned are rows of a table that belong to a thing; where speaks of them as o.

@@ -95,15 +95,17 @@ func read(ctx context.Context, tx bun.Tx, by directory.Author, of directory.Ref,
 // the page after, empty on the last. fault.Invalid: a cursor of another list.
 func (d *DB) Things(ctx context.Context, by directory.Author, q directory.Query) (list []directory.Thing, next string, err error) {
 	k := kinds[q.Kind]
+	if q.Deleted {
+		k = k.graveyard()
+	}
 	if q.Limit <= 0 || q.Limit > mostThings {
 		q.Limit = defaultThings
 	}
-	sql, args := k.listing(by, q)
 	p, err := k.pageOf(q)
 	if err != nil {
 		return nil, "", err
 	}
-	sql, args = p.cut(sql, args, q.Limit)
+	sql, args := k.page(by, q, p)
 	var rows []thingRow
 	err = d.inTenant(ctx, "list things", by.Tenant, func(ctx context.Context, tx bun.Tx) error {
 		return tx.NewRaw(sql, args...).Scan(ctx, &rows)
@@ -122,12 +124,38 @@ func (d *DB) Things(ctx context.Context, by directory.Author, q directory.Query)
 	return list, next, nil
 }
 
-// listing is the query for all things that fit.
-func (k kind) listing(by directory.Author, q directory.Query) (string, []any) {
-	if q.Deleted {
-		return k.graveyard(by, q)
+// graveyard is the kind of what was deleted of a kind.
+func (k kind) graveyard() kind {
+	g := kind{
+		table: "removed", key: "name", body: "x.thing", search: []string{"x.name"},
+		filters: map[string]string{"kind": "x.kind = ?"}, sorts: map[string]string{"updated_at": "x.removed_at"}, graves: true,
 	}
-	sql, args := k.selected(), []any{by.Tenant}
+	if k.team != "" {
+		g.team = "x.team"
+	}
+	return g
+}
+
+// page is the query for one page. It finds the names first, so that what there is to
+// show is put together for one page's rows only.
+func (k kind) page(by directory.Author, q directory.Query, p page) (string, []any) {
+	team, times := k.team, `x.created_at, x.updated_at`
+	if team == "" {
+		team = `''`
+	}
+	if k.graves {
+		q.Filters, times = map[string]string{"kind": string(q.Kind)}, `x.created_at, x.removed_at AS updated_at, x.removed_at`
+	}
+	where, args := k.fits(by, q)
+	from, more := p.from(k)
+	order := p.order(k)
+	return `SELECT x.` + k.key + ` AS name, ` + k.body + ` AS body, ` + team + ` AS team, x.version, ` + times + `, ` + p.shown() + ` AS sorted FROM (SELECT x.* FROM ` +
+		k.table + ` x WHERE ` + where + from + order + ` LIMIT ` + fmt.Sprint(q.Limit+1) + `) x` + order, append(args, more...)
+}
+
+// fits is the condition for all things that a list holds.
+func (k kind) fits(by directory.Author, q directory.Query) (string, []any) {
+	sql, args := `x.tenant_id = ?`, []any{by.Tenant}
 	if k.ofTeams(by) {
 		sql += ` AND ` + k.team + ` = ANY (?::text[])`
 		args = append(args, teamsOf(by))
@@ -145,21 +173,6 @@ func (k kind) listing(by directory.Author, q directory.Query) (string, []any) {
 			sql += ` AND ` + condition
 			args = append(args, v)
 		}
-	}
-	return sql, args
-}
-
-// graveyard is the query for what was deleted.
-func (k kind) graveyard(by directory.Author, q directory.Query) (string, []any) {
-	sql := `SELECT x.name, x.thing AS body, x.team, x.version, x.created_at, x.removed_at AS updated_at, x.removed_at FROM removed x WHERE x.tenant_id = ? AND x.kind = ?`
-	args := []any{by.Tenant, q.Kind}
-	if k.ofTeams(by) {
-		sql += ` AND x.team = ANY (?::text[])`
-		args = append(args, teamsOf(by))
-	}
-	if q.Search != "" {
-		sql += ` AND x.name ILIKE ?`
-		args = append(args, "%"+likeEscape.Replace(q.Search)+"%")
 	}
 	return sql, args
 }
@@ -191,16 +204,13 @@ func badCursor() error {
 
 func (k kind) pageOf(q directory.Query) (page, error) {
 	sort, down := strings.CutPrefix(q.Sort, "-")
-	p := page{Sort: sort, Down: down, Column: "l.name"}
-	if _, known := k.sorts[sort]; known {
-		p.Column = "l." + sort
+	p := page{Sort: sort, Down: down, Column: "x." + k.key}
+	if column, known := k.sorts[sort]; known {
+		p.Column = column
 	} else if sort != "" && sort != "name" && sort != k.key {
 		return p, &fault.Error{Kind: fault.Invalid, Fields: []fault.Field{{Name: "sort", Sentence: "there is no such order"}}}
 	} else {
 		p.Sort = ""
-	}
-	if q.Deleted && p.Sort != "" && p.Sort != "updated_at" {
-		return p, &fault.Error{Kind: fault.Invalid, Fields: []fault.Field{{Name: "sort", Sentence: "what was deleted is listed by name or updated_at"}}}
 	}
 	if q.Cursor == "" {
 		return p, nil
@@ -222,36 +232,41 @@ func (k kind) pageOf(q directory.Query) (page, error) {
 // sortedTime is how a cursor writes a time: what Postgres keeps, to the microsecond.
 const sortedTime = "2006-01-02T15:04:05.000000Z"
 
-// cut wraps a listing into the order, the place and the length of a page.
-func (p page) cut(sql string, args []any, limit int) (string, []any) {
-	column, value, order, sign := p.Column, `?`, ``, `>`
-	switch p.Sort {
-	case "":
-	case "updated_at":
-		value = `?::timestamptz`
-	default:
-		column = `(l.body ->> '` + p.Sort + `')`
+// expression is what the page is sorted by; texts by their code points, wherever the
+// database stands.
+func (p page) expression() string {
+	if p.Sort == "updated_at" {
+		return p.Column
 	}
+	return p.Column + ` COLLATE "C"`
+}
+
+// shown is what the page is sorted by, as a cursor keeps it.
+func (p page) shown() string {
+	if p.Sort == "updated_at" {
+		return `to_char(` + p.Column + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+	}
+	return p.Column
+}
+
+func (p page) order(k kind) string {
+	down := map[bool]string{true: ` DESC`}[p.Down]
+	return ` ORDER BY ` + p.expression() + down + `, x.` + k.key + ` COLLATE "C"` + down
+}
+
+// from is the condition for what comes after the cursor.
+func (p page) from(k kind) (string, []any) {
+	if !p.after {
+		return "", nil
+	}
+	sign, value := `>`, `?`
 	if p.Down {
-		order, sign = ` DESC`, `<`
+		sign = `<`
 	}
-	shown := column
 	if p.Sort == "updated_at" {
-		shown = `to_char(` + column + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+		value = `?::timestamptz`
 	}
-	sql = `SELECT l.*, ` + shown + ` AS sorted FROM (` + sql + `) l`
-	if p.after {
-		sql += ` WHERE (` + column + ` COLLATE "C", l.name COLLATE "C") ` + sign + ` (` + value + `, ?)`
-		if p.Sort == "updated_at" {
-			sql = strings.Replace(sql, column+` COLLATE "C"`, column, 1)
-		}
-		args = append(args, p.Sorted, p.Name)
-	}
-	collated := column + ` COLLATE "C"`
-	if p.Sort == "updated_at" {
-		collated = column
-	}
-	return sql + ` ORDER BY ` + collated + order + `, l.name COLLATE "C"` + order + ` LIMIT ` + fmt.Sprint(limit+1), args
+	return ` AND (` + p.expression() + `, x.` + k.key + ` COLLATE "C") ` + sign + ` (` + value + `, ?)`, []any{p.Sorted, p.Name}
 }
 
 func (p page) cursor(sorted, name string) string {
