@@ -25,7 +25,10 @@ type books struct {
 	mu      sync.Mutex
 	away    int  // how many openings still fail
 	mute    int  // how many are written, but their answer is lost
+	after   int  // how many openings fail after one whose answer is lost
 	over    bool // calls end as soon as they are open
+	known   bool // open calls are found by name
+	beats   bool // their node drives them: they are no orphans
 	route   call.Route
 	free    []id.Agent
 	stored  map[call.Ref]call.State
@@ -88,6 +91,7 @@ func (b *books) Open(_ context.Context, at time.Time, s call.State) (call.State,
 	b.stored[s.Ref()] = s
 	if b.mute > 0 {
 		b.mute--
+		b.away = b.after
 		return s, nil, fault.E(fault.Unavailable, "open", errors.New("connection reset"))
 	}
 	return s, nil, nil
@@ -132,7 +136,7 @@ func (b *books) Orphans(context.Context, time.Duration) ([]call.State, error) {
 	}
 	var orphans []call.State
 	for ref, s := range b.stored {
-		if !b.started[ref] {
+		if !b.started[ref] && !b.beats {
 			orphans = append(orphans, s)
 		}
 	}
@@ -140,6 +144,14 @@ func (b *books) Orphans(context.Context, time.Duration) ([]call.State, error) {
 }
 
 func (b *books) CallState(_ context.Context, ref call.Ref) (call.State, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s, ok := b.stored[ref]; ok && b.known {
+		if b.away > 0 {
+			return s, fault.E(fault.Unavailable, "read call", errors.New("connection refused"))
+		}
+		return s, nil
+	}
 	return call.State{}, fault.E(fault.NotFound, "read call", fmt.Errorf("%s is over", ref.Call))
 }
 

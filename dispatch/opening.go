@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
+	"holdfast/domain/leg"
 )
 
 // Incoming opens a call: its number is looked up, its row written and its agent
@@ -78,8 +80,11 @@ func (d *Dispatcher) route(ctx context.Context, in call.Incoming) (call.Route, e
 	return route, err
 }
 
-// open writes the call, and tries again while the database is away.
+// open writes the call, and tries again while the database is away. A try whose outcome
+// is unknown may have been committed all the same: if no later one says so, the call is
+// forsaken.
 func (d *Dispatcher) open(ctx context.Context, s call.State) (call.State, error) {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, d.conf.OpenPatience)
 	defer cancel()
 	for tries := 0; ; tries++ {
@@ -89,19 +94,97 @@ func (d *Dispatcher) open(ctx context.Context, s call.State) (call.State, error)
 		case codeOf(err) == "already_open" && tries > 0:
 			return reached, nil // an earlier try was committed, only its answer was lost
 		case codeOf(err) == "already_open":
-			// A former try of this caller was given up after it was committed. That call
-			// finds nobody and ends within seconds; then the caller may come again.
+			// A former try of this caller was given up after it was committed. That call is
+			// forsaken and ends within seconds; then the caller may come again.
 			return s, fault.E(fault.Unavailable, "open call", err)
-		case err == nil || !away(err):
+		case err == nil:
+			return reached, nil
+		case !away(err):
+			if tries > 0 {
+				d.forsake(caller, s.Ref())
+			}
 			return reached, err
 		case tries == 0:
 			d.log.Warn("A call can't be opened yet: the database is away.", "call", s.ID, "err", err)
 			d.console(ctx, s)
 		}
 		if !pause(ctx, min(firstPause<<min(tries, 10), time.Second)) {
+			d.forsake(caller, s.Ref())
 			return s, fault.E(fault.Unavailable, "open call", err)
 		}
 	}
+}
+
+// forsakenFor is how long a call is looked for that the database doesn't know: its
+// COMMIT may be under way on a connection that is slow to die.
+const forsakenFor = time.Minute
+
+// forsaken is a call whose opening was given up. Nobody else takes it as long as this
+// node's run beats, and an agent may be reserved for it.
+type forsaken struct {
+	cause  leg.Cause // of its end
+	sought time.Time // since when the database has known of no such call; zero: it was not asked yet
+}
+
+// forsake remembers a call that nobody drives, to end it when the database is back.
+func (d *Dispatcher) forsake(caller context.Context, ref call.Ref) {
+	f := forsaken{cause: leg.Failed}
+	if caller.Err() != nil {
+		f.cause = leg.Abandoned
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forsaken[ref] = f
+}
+
+// endForsaken ends the forsaken calls that the database knows of.
+func (d *Dispatcher) endForsaken(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, reapWithin)
+	defer cancel()
+	d.mu.Lock()
+	calls := maps.Clone(d.forsaken)
+	d.mu.Unlock()
+	for ref, f := range calls {
+		if d.conf.Journal == nil {
+			return
+		}
+		s, err := d.conf.Journal.CallState(ctx, ref)
+		now := d.conf.Now()
+		switch {
+		case err == nil:
+			d.disown(s, f.cause)
+		case fault.KindOf(err) != fault.NotFound:
+			return // the database is away: next time
+		case f.sought.IsZero():
+			f.sought = now
+		}
+		d.mu.Lock()
+		if d.forsaken[ref] = f; err == nil || now.Sub(f.sought) > forsakenFor {
+			delete(d.forsaken, ref)
+		}
+		d.mu.Unlock()
+	}
+}
+
+// disown drives a call to its end whose caller is gone.
+func (d *Dispatcher) disown(s call.State, c leg.Cause) {
+	r, err := d.report(call.LegEnded{Leg: call.CallerLeg, Cause: c})
+	if err != nil {
+		d.log.Error("A fact could not be written.", "call", s.ID, "err", err)
+		return
+	}
+	next, _, err := s.Step(r.At, r.event)
+	if err != nil {
+		d.log.Error("A fact was refused.", "call", s.ID, "kind", r.event.Kind(), "err", err)
+		return
+	}
+	o := newOpening(d, next)
+	o.told = append(o.told, r) // should its workflow run already, from the state stored
+	d.mu.Lock()
+	d.openings[s.Ref()] = o
+	d.mu.Unlock()
+	d.log.Info("An opening that was given up had been committed: its call is ended.", "call", s.ID)
+	d.run(o.drive)
 }
 
 // codeOf is the stable code of a refusal; none: "".

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -84,6 +85,44 @@ func TestOpening_CommittedAndOverMeanwhile_IsRefusedAndNothingIsDriven(t *testin
 	require.Equal(t, []string{"treat music"}, d.phone.transcript(), "while the database seemed away")
 	_, runs := d.temporal.workflow(c1)
 	require.False(t, runs)
+}
+
+// Nobody else takes a call whose node lives: whoever gave its opening up ends it, and the
+// agent that was reserved for it comes free.
+func TestOpening_GivenUpAfterItWasCommitted_IsEndedWhenTheDatabaseIsBack(t *testing.T) {
+	t.Parallel()
+	for cause, patience := range map[leg.Cause]time.Duration{leg.Failed: time.Minute, leg.Abandoned: 20 * time.Millisecond} {
+		t.Run(string(cause), func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, well)
+			d.books.mute, d.books.after, d.books.known, d.books.beats = 1, 1000, true, true
+			d.Start()
+			in := invited
+			in.At = time.Now()
+			ctx, hangUp := context.WithTimeout(t.Context(), patience)
+			defer hangUp()
+			require.Equal(t, fault.Unavailable, fault.KindOf(d.Incoming(ctx, in)))
+			_, runs := d.temporal.workflow(c1)
+			require.False(t, runs)
+			d.books.back()
+			s := d.reaches(t, is(call.Ended))
+			require.Equal(t, cause, s.Cause)
+			require.Empty(t, d.phone.begun, "no phone rings for it")
+			told := slices.ContainsFunc(s.Owed, func(f call.Effect) bool { return f.Tell != nil && f.Tell.What == call.TellOfferEnded })
+			require.True(t, told || slices.Contains(d.temporal.sent(), amy+" offer_ended"), "%v %v", s.Owed, d.temporal.sent())
+			require.Eventually(t, func() bool {
+				d.books.mu.Lock()
+				defer d.books.mu.Unlock()
+				return d.books.started[c1]
+			}, 10*time.Second, time.Millisecond)
+		})
+	}
+}
+
+func (b *books) back() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.away = 0
 }
 
 func TestOpening_FormerCallOfTheSameInviteIsStillOpen_TryAgainLater(t *testing.T) {

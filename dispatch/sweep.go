@@ -24,6 +24,7 @@ const (
 // its process died between the opening's transaction and the workflow's start.
 func (d *Dispatcher) sweep(ctx context.Context) {
 	for n := 0; pause(ctx, d.conf.SweepEvery); {
+		d.endForsaken(ctx)
 		orphans, err := d.conf.Ledger.Orphans(ctx, d.conf.OrphanAge)
 		if err != nil {
 			n = 0
