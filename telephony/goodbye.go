@@ -3,7 +3,6 @@ package telephony
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -22,11 +21,12 @@ type goodbye struct {
 	tenant  id.Tenant
 	device  id.Device
 	phone   string // the registration's instance
-	hop     bool
+	hop     bool   // it goes, or went, through another node: the routes are ours
 	account *digest.Client
 	dialog  dialog.Dialog // a copy: that of the leg is over
 	why     headers.Reason
-	tries   int // credentials shown
+	tries   int    // credentials shown
+	lost    string // the hop that has lost the phone's connection
 }
 
 // comeBack are the pauses after which a phone without connection is looked for: most come back within seconds.
@@ -53,7 +53,10 @@ func (g *goodbye) send() error {
 // answered takes the answer. A peer that gives none has gone as well.
 func (g *goodbye) answered(plain *sip.Request, res *sip.Response, err error) {
 	switch {
-	case errors.Is(err, transaction.ErrFlowGone), err == nil && res.StatusCode == statusFlowFailed:
+	case disconnected(res, err):
+		if err == nil && g.hop {
+			g.lost = hopOf(g.dialog.RouteSet)
+		}
 		g.search()
 	case err != nil || !challenges(res) || g.account == nil || g.tries > 0:
 	case g.account.Learn(plain, res) == nil:
@@ -70,7 +73,7 @@ const statusFlowFailed = 430
 // search looks for the phone in the directory, and sends it the BYE where it is now; false if nobody can look.
 func (g *goodbye) search() bool {
 	return g.device != "" && g.n.start(func() {
-		for _, pause := range comeBack {
+		for i, pause := range comeBack {
 			wait := time.NewTimer(pause)
 			select {
 			case <-wait.C:
@@ -78,7 +81,7 @@ func (g *goodbye) search() bool {
 				wait.Stop()
 				return
 			}
-			if g.found() {
+			if g.found(i == 0) {
 				return
 			}
 		}
@@ -86,15 +89,15 @@ func (g *goodbye) search() bool {
 	})
 }
 
-// found tries once.
-func (g *goodbye) found() bool {
+// found looks once, and tells the phone; false if that did not reach it. What has said just now that it lost the phone is
+// not asked at once again, but later it is: the phone may be back by the same address.
+func (g *goodbye) found(first bool) bool {
 	ctx, cancel := context.WithTimeout(g.n.life, lookupTime)
 	defer cancel()
 	list, err := g.n.dir.Registrations(ctx, g.tenant, g.device)
 	if err != nil {
 		return false
 	}
-	old := g.dialog.Flow
 	for _, reg := range list {
 		if reg.Instance != g.phone || !reg.Expires.After(g.n.now()) {
 			continue
@@ -103,17 +106,52 @@ func (g *goodbye) found() bool {
 		if err == nil {
 			c, err = g.n.connect(ctx, c)
 		}
-		if err != nil || c.flow == old && slices.Equal(c.route, g.dialog.RouteSet) {
+		if err != nil || first && c.hop && hopOf(c.route) == g.lost {
 			continue
 		}
 		g.dialog.Moved(c.flow)
 		if g.hop || c.hop {
-			g.dialog.RouteSet = c.route
+			g.dialog.RouteSet, g.hop = c.route, true
 		}
-		_, err = g.n.layer.Request(g.dialog.Bye(g.why), func(*sip.Response, error) {})
-		return err == nil
+		if g.tell() {
+			return true
+		}
 	}
 	return false
+}
+
+// tell sends the BYE by the way found and waits for the answer; false if the phone's connection is gone there as well. A
+// phone that is connected and gives no answer is told no more.
+func (g *goodbye) tell() bool {
+	final := make(chan bool, 1)
+	_, err := g.n.layer.Request(g.dialog.Bye(g.why), func(res *sip.Response, err error) {
+		if err != nil || res.StatusCode >= 200 {
+			final <- !disconnected(res, err)
+		}
+	})
+	if err != nil {
+		return false
+	}
+	select {
+	case reached := <-final:
+		return reached
+	case <-g.n.life.Done():
+		return true
+	}
+}
+
+// disconnected reports that a request did not get to its party, because the connection is gone here or at another node.
+func disconnected(res *sip.Response, err error) bool {
+	return errors.Is(err, transaction.ErrFlowGone) || err == nil && res.StatusCode == statusFlowFailed
+}
+
+// hopOf is the name of the hop that a route begins with, which is the same however its node is addressed.
+func hopOf(route []string) string {
+	var uri sip.Uri
+	if len(route) == 0 || sip.ParseUri(route[0], &uri) != nil {
+		return ""
+	}
+	return uri.User
 }
 
 // challenges reports that a response asks for credentials.

@@ -2,6 +2,7 @@ package telephony
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,6 +17,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -272,6 +274,76 @@ func TestHop_ThePhoneComesBackAtTheOtherNode_StillLearnsOfTheEnd(t *testing.T) {
 	require.Equal(t, sip.BYE, bye.Method)
 	require.Empty(t, bye.GetHeaders("Route"), "nobody stands between any more")
 	second.answer(bye, 200, "")
+	b.empty()
+}
+
+// flowFailed counts the 430s that come back.
+func flowFailed(n *atomic.Int32) func(*Config, *world) {
+	return func(c *Config, _ *world) {
+		c.Trace = func(sent bool, _ transaction.Flow, data []byte) {
+			if !sent && bytes.HasPrefix(data, []byte("SIP/2.0 430 ")) {
+				n.Add(1)
+			}
+		}
+	}
+}
+
+// RFC 5626 §5.3. The directory does not know yet that the phone's connection is gone, or knows another one that is gone.
+func TestHop_ThePhoneComesBackAfterTheBye_StillLearnsOfTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, failures := range map[string]int32{"the directory has the old connection": 1, "and then another that is gone": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var failed atomic.Int32
+			a, b := two(t, flowFailed(&failed))
+			first := a.stream()
+			first.register(1)
+			a.waitPhone("registered", "1001", came)
+			customer, in := b.dial(b.customer("4930123"), softphone.Dial{})
+			done := b.ring(in, order(in, 1, "1001"))
+			first.answer(first.read().(*sip.Request), 200, offerPCMU)
+			require.Equal(t, call.RingAnswered, b.wait(done).Outcome)
+			require.Equal(t, sip.ACK, first.read().(*sip.Request).Method)
+			b.w.change(func() { b.w.forgetful = true })
+			require.NoError(t, first.conn.Close())
+			a.waitPhone("lost", "1001", went)
+			if failures == 2 {
+				b.w.change(func() {
+					for k, r := range b.w.regs {
+						r.Flow = "127.0.0.1:1"
+						b.w.regs[k] = r
+					}
+				})
+			}
+			require.NoError(t, customer.Wait(b.soon(), softphone.Up))
+			require.NoError(t, customer.HangUp())
+			require.Eventually(t, func() bool { return failed.Load() == failures }, 10*time.Second, time.Millisecond)
+			second := b.stream()
+			second.register(3)
+			require.Equal(t, failures, failed.Load(), "where it can't be, nobody asks at once again")
+			bye := second.read().(*sip.Request)
+			require.Equal(t, sip.BYE, bye.Method)
+			second.answer(bye, 200, "")
+			b.empty()
+		})
+	}
+}
+
+// Only the connection between the nodes broke: the phone need not wait.
+func TestHop_TheConnectionBetweenTheNodesIsBroken_TheByeGoesByANewOne(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	customer, agent, _ := across(t, a, b, a.phone("1001", "TCP"))
+	between := transaction.Flow{Transport: "TCP", Remote: a.tcp}
+	b.peers.mu.Lock()
+	b.peers.lines = map[string]*line{} // nobody makes it anew
+	b.peers.mu.Unlock()
+	b.layer.Disconnect(between)
+	require.Eventually(t, func() bool { return !b.layer.Alive(between) }, 5*time.Second, time.Millisecond)
+	began := time.Now()
+	require.NoError(t, customer.HangUp())
+	require.NoError(t, agent.Wait(b.soon(), softphone.Ended))
+	require.Less(t, time.Since(began), comeBack[1])
 	b.empty()
 }
 
