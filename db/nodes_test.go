@@ -8,9 +8,11 @@ import (
 
 	"holdfast/db"
 	"holdfast/db/dbtest"
+	"holdfast/domain/agent"
 	"holdfast/domain/device"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
+	"holdfast/domain/leg"
 )
 
 // nodes is the demo tenant with a registry of nodes and phones.
@@ -169,6 +171,40 @@ func TestUnstrand_ARefreshedRegistration_StaysAndCounts(t *testing.T) {
 	require.True(t, there)
 	require.NoError(t, n.Unstrand(t.Context(), list))
 	require.Equal(t, 1, n.contacts("1001"))
+}
+
+// What a session was told may have been overtaken by older news: a refresh shows it.
+func TestSaveRegistration_SessionTakesTheDeviceForUnreachable_IsUnheard(t *testing.T) {
+	t.Parallel()
+	n := newNodes(t)
+	unheard := func() bool {
+		t.Helper()
+		r := registration("1001", time.Now().Add(time.Hour))
+		owner, reach, err := n.SaveRegistration(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, id.Agent("1001"), owner)
+		require.True(t, reach.Reachable)
+		return reach.Unheard
+	}
+	require.False(t, unheard(), "not signed in")
+	save := agent.Save{
+		View:     agent.View{Tenant: demoTenant, Agent: "1001", State: agent.NotReady, Since: t0},
+		Presence: agent.Presence{Tenant: demoTenant, Agent: "1001", Status: agent.NotReady, Method: "all"},
+	}
+	put := func(change func(v *agent.View)) {
+		t.Helper()
+		change(&save.View)
+		save.View.Version++
+		save.Presence.Version, save.Presence.Status = save.View.Version, save.View.State
+		_, err := n.SaveAgent(t.Context(), save)
+		require.NoError(t, err)
+	}
+	put(func(*agent.View) {})
+	require.False(t, unheard(), "not bound to it")
+	put(func(v *agent.View) { v.Binding.Addresses = []leg.Address{{Device: "1001", Kind: leg.SIP}} })
+	require.True(t, unheard())
+	put(func(v *agent.View) { v.Devices = []id.Device{"1001"} })
+	require.False(t, unheard())
 }
 
 func TestReachable_NobodysDeviceOrNone_HasNoOwner(t *testing.T) {

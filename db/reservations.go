@@ -21,9 +21,15 @@ import (
 // mostOverdue is how many reservations are looked at at once; the rest comes next time.
 const mostOverdue = 1000
 
+// silentFor bounds how long the offers of a node are left to it that was not given up
+// and does not beat: the database may have been away, or its guard.
+const silentFor = 5 * time.Minute
+
 // sqlReservations lists the offers that rows are reserved for, first those whose lease
-// ends first. Who talks by his offer is about to say so; and a call that has no workflow
-// yet is driven by its node, or found by the sweeper.
+// ends first. Who talks by his offer is about to say so; a call that has no workflow yet
+// is driven by its node, or found by the sweeper; and one that another run carries, which
+// lives as far as anybody knows, is that run's: it knows whether its phone was answered,
+// which the row learns only from the workflow.
 const sqlReservations = `
 SELECT tenant_id, agent, offer, min(until) AS until FROM (
   SELECT tenant_id, agent, offer, offered_at + ring_ms * interval '1 ms' + ? * interval '1 s' AS until
@@ -34,12 +40,15 @@ SELECT tenant_id, agent, offer, min(until) AS until FROM (
 ) AS kept
  WHERE NOT EXISTS (SELECT FROM calls c
         WHERE c.tenant_id = kept.tenant_id AND c.call = split_part(kept.offer, '/', 1) AND c.open
-          AND (NOT c.workflow_started OR c.phase = ? AND c.agent = kept.agent))
+          AND (NOT c.workflow_started OR c.phase = ? AND c.agent = kept.agent
+               OR c.boot <> ? AND EXISTS (SELECT FROM nodes n WHERE n.name = c.node AND n.boot = c.boot
+                      AND n.lost_at IS NULL AND n.seen_at > clock_timestamp() - ? * interval '1 s')))
  GROUP BY tenant_id, agent, offer ORDER BY 4 LIMIT ?`
 
 // Overdue lists, of all tenants, the reservations whose lease ended before by, and
-// returns when the lease of the next one ends; the zero time if there is none.
-func (d *DB) Overdue(ctx context.Context, by time.Time) (overdue []record.Reservation, next time.Time, err error) {
+// returns when the lease of the next one ends; the zero time if there is none. Offers of
+// calls that a node's run carries which is not boot are left to it while it lives.
+func (d *DB) Overdue(ctx context.Context, by time.Time, boot string) (overdue []record.Reservation, next time.Time, err error) {
 	err = d.asSystem(ctx, "list overdue reservations", func(ctx context.Context, tx bun.Tx) error {
 		var rows []struct {
 			Tenant id.Tenant `bun:"tenant_id"`
@@ -47,7 +56,7 @@ func (d *DB) Overdue(ctx context.Context, by time.Time) (overdue []record.Reserv
 			Offer  id.Offer  `bun:"offer"`
 			Until  time.Time `bun:"until"`
 		}
-		if err := tx.NewRaw(sqlReservations, call.RingGrace.Seconds(), call.Talking, mostOverdue).Scan(ctx, &rows); err != nil {
+		if err := tx.NewRaw(sqlReservations, call.RingGrace.Seconds(), call.Talking, boot, silentFor.Seconds(), mostOverdue).Scan(ctx, &rows); err != nil {
 			return err
 		}
 		for _, r := range rows {

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/record"
@@ -19,7 +20,7 @@ const lease = 15*time.Second + call.RingGrace
 // overdue lists what is overdue at a time, and when the next will be.
 func (w *world) overdue(by time.Time) ([]record.Reservation, time.Time) {
 	w.Helper()
-	list, next, err := w.Overdue(w.Context(), by)
+	list, next, err := w.Overdue(w.Context(), by, "b9")
 	require.NoError(w, err)
 	for i := range list {
 		list[i].Until = list[i].Until.UTC()
@@ -131,4 +132,38 @@ func TestOverdue_AgentTalks_IsNotListed(t *testing.T) {
 	require.Equal(t, 1, offers, "its session has not saved yet")
 	got, _ := w.overdue(t0.Add(time.Hour))
 	require.Empty(t, got)
+}
+
+// Whether a phone was answered knows its node first. While that lives, its offers are its
+// own process's; the row still says that it rings when no worker is there.
+func TestOverdue_CallOfARunThatLives_IsLeftToItsOwnProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "support")
+	w.SetClock(func() time.Time { return t0 })
+	w.session("1001", "support").ready(t0)
+	s := w.open(w.arriving("support", t0))
+	require.Equal(t, call.Offering, s.Phase)
+	require.NoError(t, w.Started(t.Context(), s.Ref()))
+	late := t0.Add(time.Hour)
+	count := func(boot string) int {
+		t.Helper()
+		list, _, err := w.Overdue(t.Context(), late, boot)
+		require.NoError(t, err)
+		return len(list)
+	}
+	require.Equal(t, 1, count(""), "its node never beat")
+	n := &nodes{t, w.DB}
+	n.beat(s.Node, s.Boot, t0)
+	require.Zero(t, count(""), "a worker")
+	require.Zero(t, count("another"), "another node")
+	require.Equal(t, 1, count(s.Boot))
+	w.exec(`UPDATE nodes SET seen_at = seen_at - interval '1 min'`)
+	require.Zero(t, count(""), "the database may have been away")
+	w.exec(`UPDATE nodes SET seen_at = seen_at - interval '5 min'`)
+	require.Equal(t, 1, count(""), "that long nobody is silent")
+	n.beat(s.Node, s.Boot, t0)
+	n.lose(device.Loss{Node: s.Node, Boot: s.Boot})
+	require.Equal(t, 1, count(""), "given up")
+	n.beat(s.Node, "later", t0.Add(time.Second))
+	require.Equal(t, 1, count(""), "another run does not have it")
 }

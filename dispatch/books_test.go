@@ -40,7 +40,8 @@ type books struct {
 	unheard bool                  // the session takes every device for unreachable
 	kept    map[id.Agent]id.Offer // for what presence rows are reserved
 	buried  []id.Agent
-	looks   int // how often overdue reservations were looked for
+	asked   string // as whose run
+	looks   int    // how often overdue reservations were looked for
 }
 
 func newBooks() *books {
@@ -188,10 +189,11 @@ func (b *books) Unstrand(_ context.Context, list []device.Stranded) error {
 	return nil
 }
 
-func (b *books) Overdue(_ context.Context, by time.Time) ([]record.Reservation, time.Time, error) {
+func (b *books) Overdue(_ context.Context, by time.Time, boot string) ([]record.Reservation, time.Time, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.looks++
+	b.asked = boot
 	var overdue []record.Reservation
 	for a, o := range b.kept {
 		overdue = append(overdue, record.Reservation{Session: agent.Ref{Tenant: c1.Tenant, Agent: a}, Offer: o, Until: by})

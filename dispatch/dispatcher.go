@@ -13,6 +13,7 @@ import (
 
 	"holdfast/activities"
 	"holdfast/domain/call"
+	"holdfast/domain/id"
 )
 
 // Config is what a Dispatcher stands on.
@@ -81,7 +82,8 @@ type Dispatcher struct {
 	openings map[call.Ref]*opening // calls whose workflow has not taken over yet
 	live     map[call.Ref]*live    // calls of the local node that a workflow has taken over
 	known    bindings
-	forsaken map[call.Ref]forsaken // calls whose opening was given up, but may have been committed
+	forsaken map[call.Ref]forsaken  // calls whose opening was given up, but may have been committed
+	answers  map[id.Offer]time.Time // offers that were answered at the local node, and when
 }
 
 type phonePort struct{ activities.Phone }
@@ -102,7 +104,8 @@ func New(c Config) *Dispatcher {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, live: map[call.Ref]*live{}, forsaken: map[call.Ref]forsaken{}, source: uuid.NewString()[:8]}
+	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, live: map[call.Ref]*live{}, forsaken: map[call.Ref]forsaken{},
+		answers: map[id.Offer]time.Time{}, source: uuid.NewString()[:8]}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.courier = newCourier(d)
 	return d

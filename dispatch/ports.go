@@ -36,8 +36,9 @@ type Ledger interface {
 	Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.Device, error)
 	Registrations
 	// Overdue lists the reservations of all tenants whose lease ended before by, and
-	// when that of the next one ends; the zero time if there is none.
-	Overdue(ctx context.Context, by time.Time) (overdue []record.Reservation, next time.Time, err error)
+	// when that of the next one ends; the zero time if there is none. Offers of calls that
+	// another node's run than boot carries are left to it while it lives.
+	Overdue(ctx context.Context, by time.Time, boot string) (overdue []record.Reservation, next time.Time, err error)
 	// Bury signs an agent out whose session ended at closed without doing so, and
 	// returns the offer that its row was reserved for. found is false if there is
 	// nothing to bury.

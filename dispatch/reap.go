@@ -132,15 +132,16 @@ func (d *Dispatcher) refuse(ref agent.Ref, offer id.Offer, c leg.Cause) {
 func (d *Dispatcher) takeBack(ctx context.Context, now time.Time, told map[id.Offer]bool) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, reapWithin)
 	defer cancel()
-	overdue, next, err := d.conf.Ledger.Overdue(ctx, now.Add(-d.conf.ReapAfter))
+	overdue, next, err := d.conf.Ledger.Overdue(ctx, now.Add(-d.conf.ReapAfter), d.boot())
 	if err != nil {
 		return now, err
 	}
+	d.forgetAnswers(now)
 	maps.DeleteFunc(told, func(o id.Offer, _ bool) bool {
 		return !slices.ContainsFunc(overdue, func(r record.Reservation) bool { return r.Offer == o })
 	})
 	for _, r := range overdue {
-		if told[r.Offer] {
+		if told[r.Offer] || d.wasAnswered(r.Offer) {
 			continue
 		}
 		if err := d.expire(ctx, r); err != nil {
@@ -178,4 +179,38 @@ func (d *Dispatcher) expire(ctx context.Context, r record.Reservation) error {
 	d.courier.send(id.AgentWorkflow(r.Session.Tenant, r.Session.Agent), call.Ref{}, fact{Message: m})
 	d.refuse(r.Session, r.Offer, leg.NoAnswer)
 	return nil
+}
+
+// boot names the run of the local node; "" if there is none.
+func (d *Dispatcher) boot() string {
+	if p := d.phone.Load(); p != nil {
+		if r, ok := p.Phone.(activities.Renewed); ok {
+			return r.Boot()
+		}
+	}
+	return ""
+}
+
+// answersKept is how long it is remembered that an offer was answered here: while no
+// worker is there nobody else knows, and its reservation looks overdue.
+const answersKept = time.Hour
+
+// noteAnswer remembers that an offer was answered. The caller holds d.mu.
+func (d *Dispatcher) noteAnswer(e call.Event) {
+	if ended, ok := e.(call.RingEnded); ok && ended.Outcome == call.RingAnswered {
+		d.answers[ended.Offer] = d.conf.Now()
+	}
+}
+
+func (d *Dispatcher) wasAnswered(o id.Offer) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, answered := d.answers[o]
+	return answered
+}
+
+func (d *Dispatcher) forgetAnswers(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.answers, func(_ id.Offer, at time.Time) bool { return now.Sub(at) > answersKept })
 }

@@ -59,6 +59,26 @@ func TestReaper_ReservationIsOverdue_SessionAndCallAreTold(t *testing.T) {
 	require.Len(t, told, 1, "it is not told again and again")
 }
 
+// While no worker is there, only the node knows that the phone was answered: the row says
+// that it rings, and the session waits for the outcome.
+func TestReaper_OverdueOfferWasAnsweredHere_IsLeftAlone(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.arrive(t)
+	ring := d.rings(t)
+	d.reaches(t, is(call.Offering))
+	d.Report(c1, call.RingEnded{Offer: ring.Offer, Outcome: call.RingAnswered, Leg: ring.Leg, AnsweredAt: time.Now()})
+	d.books.kept = map[id.Agent]id.Offer{"1001": ring.Offer}
+	d.Start()
+	require.Eventually(t, func() bool { return d.books.looked() > 3 }, 10*time.Second, time.Millisecond)
+	require.NotContains(t, d.temporal.sent(), amy+" offer_ended")
+	s, _ := d.temporal.workflow(c1)
+	require.Equal(t, call.Offering, s.Phase)
+	d.books.mu.Lock()
+	defer d.books.mu.Unlock()
+	require.Equal(t, "b1", d.books.asked, "it asks as the local node")
+}
+
 func (b *books) looked() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

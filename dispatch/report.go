@@ -38,6 +38,7 @@ func (d *Dispatcher) Report(ref call.Ref, e call.Event) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.noteAnswer(e)
 	if o := d.openings[ref]; o != nil {
 		o.post(r)
 		return
