@@ -88,11 +88,11 @@ var kinds = map[directory.Kind]kind{
 var agentKind = kind{
 	table: "agents", key: "number",
 	body: `jsonb_build_object('number', x.number, 'user', x.user_name, 'team', coalesce(x.team, ''), 'wrap_up_ms', x.wrap_up_ms, 'ring_method', x.ring_method,
-	  'on_no_answer', x.on_no_answer, 'on_reject', x.on_reject, 'binding_mode', x.binding_mode,
+	  'on_no_answer', x.on_no_answer, 'on_reject', x.on_reject, 'binding_mode', x.binding_mode, 'shift_end', x.shift_end,
 	  'display_name', (SELECT u.display_name FROM users u WHERE u.tenant_id = x.tenant_id AND u.name = x.user_name),
 	  'addresses', coalesce((SELECT jsonb_agg(d.device ORDER BY d.place) FROM agent_addresses d WHERE d.tenant_id = x.tenant_id AND d.agent = x.number), '[]'))`,
 	team:    `coalesce(x.team, '')`,
-	columns: []string{"user_name", "team", "wrap_up_ms", "ring_method", "on_no_answer", "on_reject", "binding_mode"}, nullable: []string{"team"},
+	columns: []string{"user_name", "team", "wrap_up_ms", "ring_method", "on_no_answer", "on_reject", "binding_mode", "shift_end"}, nullable: []string{"team"},
 	search: []string{"x.number", "(SELECT u.display_name FROM users u WHERE u.tenant_id = x.tenant_id AND u.name = x.user_name)"},
 	filters: map[string]string{
 		"team": `coalesce(x.team, '') = ?`, "user": `x.user_name = ?`,

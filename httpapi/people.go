@@ -116,6 +116,7 @@ type agentView struct {
 	OnNoAnswer  string   `json:"on_no_answer" enum:"not_ready,stay"`
 	OnReject    string   `json:"on_reject" enum:"not_ready,stay"`
 	BindingMode string   `json:"binding_mode" enum:"fixed,self_adapting,dynamic,hot_desk"`
+	ShiftEnd    string   `json:"shift_end" doc:"When the agent is signed out, in the tenant's time zone; empty: never." example:"17:30"`
 	Addresses   []string `json:"addresses" doc:"Devices, in the order in which they are tried."`
 	Stamp
 }
@@ -128,6 +129,7 @@ type AgentFields struct {
 	OnNoAnswer  *string `json:"on_no_answer,omitempty" enum:"not_ready,stay"`
 	OnReject    *string `json:"on_reject,omitempty" enum:"not_ready,stay"`
 	BindingMode *string `json:"binding_mode,omitempty" enum:"fixed,self_adapting,dynamic,hot_desk"`
+	ShiftEnd    *line   `json:"shift_end,omitempty" pattern:"^(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?$" patternDescription:"a time of day, such as 17:30; empty: never"`
 	Addresses   *[]line `json:"addresses,omitempty" maxItems:"20" uniqueItems:"true" doc:"Devices, in order."`
 }
 
