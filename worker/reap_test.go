@@ -1,15 +1,20 @@
 package worker_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/dispatch"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
+	"holdfast/domain/record"
+	"holdfast/worker"
 )
 
 // terminate does to a session what an operator can do in the Web UI.
@@ -114,4 +119,52 @@ func TestQueueCall_MatchedWithATerminatedSession_NextAgentRingsAtOnce(t *testing
 	require.Less(r, time.Since(began), ghost.Timeout, "it did not ring its full time")
 	require.Equal(r, call.RingRescinded, ghost.ended.Outcome)
 	r.serve(ring, "1002")
+}
+
+// looks counts the looks at reservations of which the lease of an offer is over.
+type looks struct {
+	*ledger
+	lease time.Time
+	late  atomic.Int32
+}
+
+func (l *looks) Overdue(ctx context.Context, by time.Time, boot string) ([]record.Reservation, time.Time, error) {
+	list, next, err := l.ledger.Overdue(ctx, by, boot)
+	if err == nil && by.After(l.lease) {
+		l.late.Add(1)
+	}
+	return list, next, err
+}
+
+// No worker is there while a phone rings and is answered: the row says that it rings, and
+// only its node knows better. Not parallel: the other tests need the worker.
+func TestReaper_OfAnotherProcess_LeavesAnAnsweredOfferToItsNode(t *testing.T) {
+	r := newRig(t)
+	r.beats(r.boot)
+	r.ready("1001")
+	ref := r.incoming("8000")
+	ring := r.rings("1001")
+	v := r.waitState("1001", agent.Reserved)
+	require.Eventually(t, func() bool {
+		_, next, err := ground.db.Overdue(t.Context(), time.Now(), r.boot)
+		return err == nil && !next.IsZero()
+	}, patience, 20*time.Millisecond, "it has its workflow")
+	ground.shared.Stop()
+	r.phone.answer(ring)
+
+	books := &looks{ledger: r.ledger, lease: v.Offer.Deadline.Add(call.RingGrace)}
+	other := dispatch.New(dispatch.Config{
+		Temporal: ground.client, Ledger: books, Journal: ground.journal, Log: quiet(),
+		ReapEvery: 100 * time.Millisecond, ReapAfter: time.Millisecond,
+	})
+	other.Start()
+	require.Eventually(t, func() bool { return books.late.Load() > 2 }, patience, 50*time.Millisecond)
+	other.Stop()
+	ground.shared = worker.Shared(ground.client, ground.journal, quiet())
+	ground.shared.Start()
+
+	r.waitState("1001", agent.Busy)
+	r.hangUp(ring)
+	require.Equal(t, leg.Hangup, r.waitEnded(ref).Cause)
+	require.Empty(t, r.waitState("1001", agent.WorkingAfterCall).Reason)
 }
