@@ -113,6 +113,19 @@ func (x *index) addLeg(k dialogKey, o owner) {
 	x.legs[k] = o
 }
 
+// hops are the addresses of the nodes by which legs go.
+func (x *index) hops() map[string]bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	found := map[string]bool{}
+	for _, o := range x.legs {
+		if o.leg.hop {
+			found[o.leg.way.Remote] = true
+		}
+	}
+	return found
+}
+
 func (x *index) dropLeg(k dialogKey) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

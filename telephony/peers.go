@@ -33,8 +33,11 @@ type peers struct {
 
 // line is a connection to another node that is kept, because dialogs go by it.
 type line struct {
+	node         string // the node's address as the registry has it
 	used, pinged time.Time
 	dialling     bool
+	failed       int       // dials in a row
+	next         time.Time // no dial before
 }
 
 const (
@@ -42,6 +45,9 @@ const (
 	peersFresh = 2 * time.Second
 	// lineKept is how long after the last ring a connection to another node is kept: no call is longer.
 	lineKept = 24 * time.Hour
+	// redialMost is the longest pause between two dials of a node that does not answer. Who needs the connection meanwhile
+	// dials by himself.
+	redialMost = 30 * time.Second
 )
 
 func newPeers(n *Node) *peers {
@@ -162,14 +168,15 @@ func (p *peers) through(ctx context.Context, c contact) (contact, error) {
 		if flow, err = n.layer.Connect(ctx, between, theirs.String(), nil); err != nil {
 			return c, err
 		}
-		p.hold(theirs.String())
+		p.hold(theirs.String(), c.holder)
 	}
 	c.route, c.flow, c.holder = append([]string{route}, c.route...), flow, ""
 	return c, nil
 }
 
-// hold keeps the connection to a node from now on.
-func (p *peers) hold(addr string) {
+// hold keeps the connection to a node, which has just been made or found, from now on. node is its address as the registry
+// has it.
+func (p *peers) hold(addr, node string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.n.now()
@@ -178,12 +185,57 @@ func (p *peers) hold(addr string) {
 		l = &line{pinged: now}
 		p.lines[addr] = l
 	}
-	l.used = now
+	l.node, l.used = node, now
+	l.failed, l.next = 0, time.Time{}
+}
+
+// dialled notes how a dial ended: after each that failed the pause is twice as long.
+func (l *line) dialled(err error, now time.Time) {
+	l.dialling = false
+	if err == nil {
+		l.failed, l.next = 0, time.Time{}
+		return
+	}
+	pause := redialMost
+	if l.failed < 5 {
+		pause = min(pause, time.Second<<l.failed)
+	}
+	l.failed++
+	l.next = now.Add(pause)
+}
+
+// forget lets go of the connections that nothing needs: no node is at their address any more, and no leg goes by them.
+func (p *peers) forget() {
+	idle := map[string]*line{}
+	now := p.n.now()
+	p.mu.Lock()
+	there := map[string]bool{}
+	for _, d := range p.nodes {
+		there[d.Address] = true
+	}
+	for addr, l := range p.lines {
+		if !there[l.node] && now.Sub(l.used) > lookupTime { // what is younger may be that of a leg which is about to begin
+			idle[addr] = l
+		}
+	}
+	p.mu.Unlock()
+	if len(idle) == 0 {
+		return
+	}
+	ways := p.n.index.hops()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for addr, l := range idle {
+		if !ways[addr] && !l.used.After(now) && p.lines[addr] == l {
+			delete(p.lines, addr)
+		}
+	}
 }
 
 // keep keeps the connections to other nodes alive and makes those anew that broke, so that a dialog finds its way
 // also after hours.
 func (p *peers) keep() {
+	p.forget()
 	now := p.n.now()
 	var due []string
 	p.mu.Lock()
@@ -194,8 +246,9 @@ func (p *peers) keep() {
 			delete(p.lines, addr)
 		case l.dialling:
 		case !p.n.layer.Alive(f):
-			l.dialling = true
-			p.n.start(func() { p.dial(addr, l) })
+			if !now.Before(l.next) {
+				l.dialling = p.n.start(func() { p.dial(addr, l) })
+			}
 		case now.Sub(l.pinged) >= p.n.conf.KeepAlive:
 			l.pinged = now
 			due = append(due, addr)
@@ -215,7 +268,7 @@ func (p *peers) keep() {
 
 // dial makes a broken connection anew.
 func (p *peers) dial(addr string, l *line) {
-	ctx, cancel := context.WithTimeout(p.n.life, lookupTime)
+	ctx, cancel := context.WithTimeout(p.n.life, dialTime)
 	defer cancel()
 	_, err := p.n.layer.Connect(ctx, "TCP", addr, nil)
 	if err != nil {
@@ -223,5 +276,5 @@ func (p *peers) dial(addr string, l *line) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.dialling = false
+	l.dialled(err, p.n.now())
 }
