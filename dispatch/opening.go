@@ -38,9 +38,9 @@ func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 		return err
 	}
 	o := newOpening(d, s)
-	d.mu.Lock()
-	d.openings[s.Ref()] = o
-	d.mu.Unlock()
+	if !d.enter(o) {
+		return fault.E(fault.Unavailable, op, errors.New("a former try of this caller is being ended"))
+	}
 	if !d.run(o.drive) {
 		return fault.E(fault.Unavailable, op, errors.New("the process is stopping"))
 	}
@@ -63,6 +63,18 @@ func (d *Dispatcher) seated(ctx context.Context, in call.Incoming) call.Incoming
 	}
 	in.Agent = holder
 	return in
+}
+
+// enter notes that a call is driven here; false if it is already.
+func (d *Dispatcher) enter(o *opening) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.openings[o.ref] != nil {
+		return false
+	}
+	d.openings[o.ref] = o
+	delete(d.forsaken, o.ref) // should the caller have come again, and found it
+	return true
 }
 
 // route looks the number up; one more try bridges a broken connection.
@@ -151,19 +163,30 @@ func (d *Dispatcher) endForsaken(ctx context.Context) {
 		s, err := d.conf.Journal.CallState(ctx, ref)
 		now := d.conf.Now()
 		switch {
-		case err == nil:
+		case err == nil && d.isForsaken(ref):
 			d.disown(s, f.cause)
+		case err == nil: // the caller came again
 		case fault.KindOf(err) != fault.NotFound:
 			return // the database is away: next time
 		case f.sought.IsZero():
 			f.sought = now
 		}
 		d.mu.Lock()
-		if d.forsaken[ref] = f; err == nil || now.Sub(f.sought) > forsakenFor {
+		if _, still := d.forsaken[ref]; still {
+			d.forsaken[ref] = f
+		}
+		if err == nil || now.Sub(f.sought) > forsakenFor {
 			delete(d.forsaken, ref)
 		}
 		d.mu.Unlock()
 	}
+}
+
+func (d *Dispatcher) isForsaken(ref call.Ref) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, is := d.forsaken[ref]
+	return is
 }
 
 // disown drives a call to its end whose caller is gone.
@@ -180,9 +203,9 @@ func (d *Dispatcher) disown(s call.State, c leg.Cause) {
 	}
 	o := newOpening(d, next)
 	o.told = append(o.told, r) // should its workflow run already, from the state stored
-	d.mu.Lock()
-	d.openings[s.Ref()] = o
-	d.mu.Unlock()
+	if !d.enter(o) {
+		return
+	}
 	d.log.Info("An opening that was given up had been committed: its call is ended.", "call", s.ID)
 	d.run(o.drive)
 }

@@ -119,6 +119,26 @@ func TestOpening_GivenUpAfterItWasCommitted_IsEndedWhenTheDatabaseIsBack(t *test
 	}
 }
 
+// The same caller comes again while the database is away, and this time stays: the call
+// that an earlier INVITE left is the caller's own.
+func TestOpening_GivenUpAndTheCallerComesAgain_TheCallGoesOn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.books.mute, d.books.after, d.books.known, d.books.beats = 1, 1000, true, true
+	in := invited
+	in.At = time.Now()
+	require.Error(t, d.Incoming(t.Context(), in))
+	d.books.mu.Lock()
+	d.books.away = 2
+	d.books.mu.Unlock()
+	require.NoError(t, d.Incoming(t.Context(), in))
+	d.rings(t)
+	d.Start()
+	require.Eventually(t, func() bool { return d.books.looked() > 2 }, 10*time.Second, time.Millisecond)
+	s, _ := d.temporal.workflow(c1)
+	require.Equal(t, call.Offering, s.Phase)
+}
+
 func (b *books) back() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
