@@ -88,6 +88,38 @@ func (a *answers) wait(t *testing.T) []string {
 	return a.list
 }
 
+// A request is answered by another goroutine than the one that says 100: whatever the
+// scheduler does, nothing comes after the answer.
+func TestLayer_AnsweredByAnotherGoroutine_NoTryingComesAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	callee := start(t, Config{})
+	callee.handle(func(tx *Server) {
+		go func() { _ = tx.Respond(tx.NewResponse(486, "")) }()
+	})
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	own := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	answered := map[string]bool{}
+	buf := make([]byte, 4096)
+	for i := range 500 {
+		req := fmt.Sprintf("INVITE sip:x@%[1]s SIP/2.0\r\nVia: SIP/2.0/UDP %[2]s;branch=z9hG4bK%[3]d\r\nMax-Forwards: 70\r\n"+
+			"From: <sip:a@%[2]s>;tag=%[3]d\r\nTo: <sip:x@%[1]s>\r\nCall-ID: c%[3]d\r\nCSeq: 1 INVITE\r\nContact: <sip:a@%[2]s>\r\nContent-Length: 0\r\n\r\n", callee.udp, own, i)
+		_, err := conn.WriteToUDPAddrPort([]byte(req), callee.udp)
+		require.NoError(t, err)
+		for call := fmt.Sprintf("c%d", i); !answered[call]; {
+			require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+			n, err := conn.Read(buf)
+			require.NoError(t, err)
+			line, rest, _ := strings.Cut(string(buf[:n]), "\r\n")
+			_, rest, _ = strings.Cut(rest, "Call-ID: ")
+			of, _, _ := strings.Cut(rest, "\r\n")
+			require.False(t, answered[of] && strings.Contains(line, "100"), "100 after the answer of %s", of)
+			answered[of] = answered[of] || strings.Contains(line, "486")
+		}
+	}
+}
+
 func TestLayer_RingingAndAnswerBackToBack_ArriveInOrder300Times(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"UDP", "TCP"} {

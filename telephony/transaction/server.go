@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -39,6 +40,11 @@ type Server struct {
 	ackKey    string
 	acked     bool
 	cancelled bool
+	unsent    [][]byte // responses that are decided, in order
+
+	// sending is held while unsent is written, which blocks on nothing but the socket:
+	// two goroutines that answer at once must not overtake each other.
+	sending sync.Mutex
 }
 
 func newServer(s *shard, req *sip.Request, k link) *Server {
@@ -119,7 +125,8 @@ func (tx *Server) respond(res *sip.Response, now time.Time, e *effects) error {
 		return ErrAnswered
 	}
 	tx.last, tx.code = []byte(res.String()), res.StatusCode
-	e.write(tx.link, tx.last)
+	tx.unsent = append(tx.unsent, tx.last)
+	e.list = append(e.list, tx.send)
 	switch {
 	case res.StatusCode < 200:
 		tx.phase = proceeding
@@ -132,6 +139,23 @@ func (tx *Server) respond(res *sip.Response, now time.Time, e *effects) error {
 		tx.complete(now)
 	}
 	return nil
+}
+
+// send writes the responses that are decided, also those of another goroutine that has
+// not come to it.
+func (tx *Server) send() (err error) {
+	tx.sending.Lock()
+	defer tx.sending.Unlock()
+	tx.shard.mu.Lock()
+	responses := tx.unsent
+	tx.unsent = nil
+	tx.shard.mu.Unlock()
+	for _, data := range responses {
+		if failed := tx.link.send(data); err == nil {
+			err = failed
+		}
+	}
+	return err
 }
 
 func (tx *Server) accept(res *sip.Response, now time.Time) {
