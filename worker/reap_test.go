@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
 
 	"holdfast/dispatch"
 	"holdfast/domain/agent"
@@ -158,8 +159,14 @@ func TestReaper_OfAnotherProcess_LeavesAnAnsweredOfferToItsNode(t *testing.T) {
 		ReapEvery: 100 * time.Millisecond, ReapAfter: time.Millisecond,
 	})
 	other.Start()
-	require.Eventually(t, func() bool { return books.late.Load() > 2 }, patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return books.late.Load() > 20 }, patience, 50*time.Millisecond, "long enough to be told")
 	other.Stop()
+	events := ground.client.GetWorkflowHistory(t.Context(), workflowOf(ref), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		require.NoError(t, err)
+		require.NotEqual(t, string(call.KindOfferRefused), e.GetWorkflowExecutionSignaledEventAttributes().GetSignalName())
+	}
 	ground.shared = worker.Shared(ground.client, ground.journal, quiet())
 	ground.shared.Start()
 
