@@ -53,8 +53,8 @@ func TestIdempotencyKey_OfWhatBeginsOrEndsASession_IsKnownToAllProcesses(t *test
 		return h.ask(id.User(r.user), r.method, r.path, r.body, "Idempotency-Key", key)
 	}
 	first := map[request]answer{
-		{"1001", "POST", "/v1/agent-session", `{"interface":"phone"}`}:                      {},
-		{"1001", "DELETE", "/v1/agent-session", ""}:                                         {},
+		{"1001", "POST", "/v1/agent-session", `{"interface":"phone"}`}:                     {},
+		{"1001", "DELETE", "/v1/agent-session", ""}:                                        {},
 		{"supervisor", "POST", "/v1/agents/1002/session/sign-out", `{"reason":"MEETING"}`}: {},
 	}
 	for r := range first {
