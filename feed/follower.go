@@ -24,6 +24,8 @@ const (
 	defaultBuffer = 512
 	// batch is how many events one read fetches.
 	batch = 500
+	// firstBackoff is the pause after a failed attempt, doubled with each.
+	firstBackoff = 100 * time.Millisecond
 	// maxBackoff bounds the pause between attempts while the database is away.
 	maxBackoff = 2 * time.Second
 	// readTimeout bounds one read.
@@ -78,7 +80,7 @@ func New(c Config) *Follower {
 // nil. While the source fails it goes on trying: no event is lost. It is called once.
 func (f *Follower) Run(ctx context.Context) error {
 	defer f.end()
-	pause := f.config.Poll
+	pause := firstBackoff
 	for !f.begin(ctx) {
 		if !sleep(ctx, pause) {
 			return nil
@@ -88,21 +90,22 @@ func (f *Follower) Run(ctx context.Context) error {
 	nudges := f.config.Source.Nudges(ctx)
 	tick := time.NewTimer(f.config.Poll)
 	defer tick.Stop()
-	pause = f.config.Poll
+	pause = firstBackoff
 	for {
-		since := time.Now()
+		since, wait := time.Now(), f.config.Poll
 		more, err := f.read(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
+			wait = pause
 			pause = min(2*pause, maxBackoff)
 		case more:
 			continue
 		default:
-			pause = f.config.Poll
+			pause = firstBackoff
 		}
-		tick.Reset(pause)
+		tick.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return nil

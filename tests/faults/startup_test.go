@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,9 +61,10 @@ func TestStartedWithoutItsGround_ARoleSaysSoAndWaits_ThenServes(t *testing.T) {
 			for range roles {
 				require.NoError(t, <-served)
 			}
-			ans, err := hall.Anonymous().Do(back(t), http.MethodGet, "/readyz", nil)
-			require.NoError(t, err)
-			require.Equal(t, http.StatusOK, ans.Status, string(ans.Body))
+			require.Eventually(t, func() bool {
+				ans, err := hall.Anonymous().Do(back(t), http.MethodGet, "/readyz", nil)
+				return err == nil && ans.Status == http.StatusOK
+			}, stage.Patience, 20*time.Millisecond, "all that it needs is there")
 			a.SignIn()
 			require.Equal(t, "Ready", a.Ready().State, "the phone's registration has outlived all this")
 			customer := ten.Call("4935200", "8000")

@@ -106,8 +106,13 @@ func TestApply_ReachesRunningSessions_AndOnlyThoseThatItChanges(t *testing.T) {
 
 	require.Equal(t, 2, told(t, ten, "1001", "profile_changed"))
 	require.Zero(t, told(t, ten, "1002", "profile_changed"), "nothing of 1002 changed")
-	apply(t, ten, func(d *tenancy.Document) { d.Users[0].DisplayName = "Somebody else" })
-	require.Equal(t, 2, told(t, ten, "1001", "profile_changed"))
+	apply(t, ten, func(d *tenancy.Document) {
+		admin := slices.IndexFunc(d.Users, func(u tenancy.User) bool { return u.Name == "admin" })
+		d.Users[admin].DisplayName = "Somebody else"
+	})
+	apply(t, ten, func(d *tenancy.Document) { d.Agents[0].WrapUp = tenancy.Duration(4 * time.Second) })
+	require.Eventually(t, func() bool { return told(t, ten, "1001", "profile_changed") > 2 }, stage.Patience, 20*time.Millisecond)
+	require.Equal(t, 3, told(t, ten, "1001", "profile_changed"), "the administrator's name is nothing to 1001")
 }
 
 // A device that is added to an agent's addresses rings with the next call, if it is
