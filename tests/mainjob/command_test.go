@@ -5,10 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/tenancy"
+	"holdfast/telephony/softphone"
 	"holdfast/tests/stage"
 )
 
@@ -133,7 +135,8 @@ func TestApply_ReachesTheRunningSystem(t *testing.T) {
 	require.Zero(t, a.Phone.Invites())
 
 	ran(t, ten, 0, "", "apply", "-f", edited(t, ten, `number: "8000"`, `number: "8009"`))
+	require.Eventually(t, func() bool { // the node hears of it a moment after apply has ended
+		return ten.Call("4930505", "8009").Wait(ten.Context(), softphone.Up) == nil
+	}, stage.Patience, 20*time.Millisecond)
 	require.Equal(t, 404, ten.WaitEnded(ten.Call("4930504", "8000")).Code)
-	waiting := ten.Call("4930505", "8009")
-	ten.WaitUp(waiting)
 }
