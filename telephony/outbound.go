@@ -30,6 +30,8 @@ const (
 // trunkFor is the trunk by which an address is dialled: the one that the number's route names, the one that the address
 // itself names, or the only one there is.
 func (n *Node) trunkFor(ctx context.Context, t id.Tenant, ad leg.Address) (device.Trunk, error) {
+	ctx, done := n.reading(ctx)
+	defer done()
 	route, err := n.dir.Route(ctx, t, ad.URI)
 	name := string(ad.Device)
 	if err == nil && route.Kind == call.ToTrunk && len(route.Targets) > 0 {

@@ -28,7 +28,8 @@ type finding struct {
 }
 
 // search looks for the contacts of a ring that near does not know. The ring gets each when it is found: nobody waits for
-// another one's node or carrier that is gone. What is still under way when the ring ends is given up.
+// another one's node or carrier that is gone. When the ring ends, nobody is connected to any more, and nothing more is
+// asked of the directory; what it was asked is heard to the end (see reading).
 func (n *Node) search(ctx context.Context, a *actor, r *ring) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
@@ -62,6 +63,9 @@ func (n *Node) far(ctx context.Context, t id.Tenant, targets []leg.Address, tell
 	var work sync.WaitGroup
 	defer work.Wait()
 	for i, ad := range targets {
+		if ctx.Err() != nil {
+			return
+		}
 		one := func(c contact) { tell(finding{at: i, contacts: []contact{c}}) }
 		if ad.Kind == leg.PSTN {
 			work.Go(func() {
@@ -74,7 +78,7 @@ func (n *Node) far(ctx context.Context, t id.Tenant, targets []leg.Address, tell
 			})
 			continue
 		}
-		v, err := n.settings.of(ctx, t, ad.Device)
+		v, err := n.calledAs(ctx, t, ad.Device)
 		var ways []contact
 		if err != nil {
 			n.log.Warn("a device can't be called without its settings", "device", string(ad.Device), "err", err)
@@ -90,8 +94,25 @@ func (n *Node) far(ctx context.Context, t id.Tenant, targets []leg.Address, tell
 	}
 }
 
+// reading bounds a question to the directory that is not given up with ctx: a connection to the database whose question
+// is given up is lost, and the next one who needs it pays for a new one.
+func (n *Node) reading(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
+	stop := context.AfterFunc(n.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// calledAs finds the settings of a device that is to be called.
+func (n *Node) calledAs(ctx context.Context, t id.Tenant, name id.Device) (device.Device, error) {
+	ctx, done := n.reading(ctx)
+	defer done()
+	return n.settings.of(ctx, t, name)
+}
+
 // elsewhere are the ways to a device that only the directory knows. Nothing is connected yet.
 func (n *Node) elsewhere(ctx context.Context, v device.Device) (ways []contact) {
+	ctx, done := n.reading(ctx)
+	defer done()
 	list, err := n.dir.Registrations(ctx, v.Tenant, v.Name)
 	if err != nil {
 		n.log.Warn("the registrations of a device could not be read", "device", string(v.Name), "err", err)

@@ -2,6 +2,7 @@ package telephony
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -75,6 +76,25 @@ func TestSearch_ANodeDoesNotAnswer_OtherPhonesRingAtOnce(t *testing.T) {
 			require.Less(t, time.Since(began), dialTime, "nor does the outcome wait")
 		})
 	}
+}
+
+// A question that is given up costs a connection to the database.
+func TestSearch_TheRingEndsFirst_TheDirectorysAnswerIsHeardAllTheSame(t *testing.T) {
+	t.Parallel()
+	asked, answer := make(chan context.Context), make(chan struct{})
+	s := play(t, func(_ *Config, w *world) {
+		w.reading = func(ctx context.Context) { asked <- ctx; <-answer }
+	})
+	p := s.phone("1001", "UDP")
+	s.waitPhone("registered", "1001", came)
+	_, in := s.dial(s.customer("4930123"), softphone.Dial{})
+	done := s.ring(in, order(in, 1, "1001"))
+	agent := s.rings(p)
+	question := <-asked
+	require.NoError(t, agent.Answer())
+	require.Equal(t, call.RingAnswered, s.wait(done).Outcome)
+	require.Never(t, func() bool { return question.Err() != nil }, 100*time.Millisecond, 5*time.Millisecond)
+	close(answer)
 }
 
 func TestSearch_NoNodeAnswers_ThePhonesAreUnreachableAfterOneDial(t *testing.T) {

@@ -52,6 +52,8 @@ type world struct {
 	pulses  []device.Pulse
 
 	forgetful bool // registrations that went stay, as if nobody had told
+
+	reading func(context.Context) // runs inside Registrations
 }
 
 // fact is one report.
@@ -252,7 +254,10 @@ func (w *world) Route(_ context.Context, _ id.Tenant, number string) (call.Route
 }
 
 // Registrations implements Directory.
-func (w *world) Registrations(_ context.Context, t id.Tenant, d id.Device) (list []device.Registration, _ error) {
+func (w *world) Registrations(ctx context.Context, t id.Tenant, d id.Device) (list []device.Registration, _ error) {
+	if w.reading != nil {
+		w.reading(ctx)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.regs {

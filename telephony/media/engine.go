@@ -51,8 +51,9 @@ import (
 
 // Errors that callers tell apart.
 var (
-	// ErrNoPorts means that every port of the range is used or in quarantine, or
-	// that the process has no descriptor left: the call is to be refused with 503.
+	// ErrNoPorts means that every port of the range is used or was until moments
+	// ago, or that the process has no descriptor left: the call is to be refused
+	// with 503.
 	ErrNoPorts = errors.New("no RTP port is free")
 	// ErrPortTaken means that the port asked of Reopen is not free.
 	ErrPortTaken = errors.New("the RTP port is taken")
@@ -82,8 +83,8 @@ type Config struct {
 	// Shards is the number of event loops. Zero: one per core that the process
 	// may use.
 	Shards int
-	// Quarantine is how long a closed port drains before it is used again.
-	// Zero: 30 s.
+	// Quarantine is how long a closed port drains before it is used again; a tenth
+	// of it if no other port is left. Zero: 30 s.
 	Quarantine time.Duration
 	// Timeout is how long a stream that should receive may be silent before
 	// Timeout is reported. RTCP counts as life. Zero: 60 s.
@@ -202,7 +203,7 @@ func build(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: cfg.Log, clock: newClock(), seed: maphash.MakeSeed(), cname: newCNAME()}
 	e.spare = runtime.GOMAXPROCS(0) >= runtime.NumCPU()+cfg.Shards
 	e.events = newEventQueue()
-	e.ports = newPorts(cfg)
+	e.ports = newPorts(cfg, e.clock.now)
 	for i := range cfg.Shards {
 		sh, err := newShard(e, i)
 		if err != nil {
@@ -231,7 +232,7 @@ func (e *Engine) housekeep() {
 			}
 			e.cfg.Events(ev)
 		case <-ticker.C:
-			e.ports.reap(e.clock.now())
+			e.ports.reap()
 		}
 	}
 }

@@ -21,7 +21,7 @@ type portPair struct {
 
 // ports hands out pairs at random, so that a stranger cannot guess the next one,
 // and keeps closed ones bound but deaf for a while, so that the last packets of
-// one call never reach another.
+// one call don't reach another.
 type ports struct {
 	bind       netip.Addr
 	quarantine time.Duration
@@ -34,7 +34,13 @@ type ports struct {
 	used   int
 	idle   []resting // oldest first
 	closed bool
+
+	now func() int64
 }
+
+// leastRest is the part of the quarantine that every pair gets, however few are left: a call more is worth more than the
+// rest of it, for stray packets come within moments and are told apart by their source as well.
+const leastRest = 10
 
 // resting is a pair in quarantine.
 type resting struct {
@@ -42,8 +48,8 @@ type resting struct {
 	until int64
 }
 
-func newPorts(cfg Config) *ports {
-	p := &ports{bind: cfg.Bind, quarantine: cfg.Quarantine, min: cfg.PortMin, max: cfg.PortMax}
+func newPorts(cfg Config, now func() int64) *ports {
+	p := &ports{bind: cfg.Bind, quarantine: cfg.Quarantine, min: cfg.PortMin, max: cfg.PortMax, now: now}
 	p.any = p.min == 0 && p.max == 0
 	if p.any {
 		return p
@@ -55,7 +61,7 @@ func newPorts(cfg Config) *ports {
 	return p
 }
 
-// open returns a bound pair, or ErrNoPorts.
+// open returns a bound pair, or ErrNoPorts. When none is free, the one that rested longest is used early.
 func (p *ports) open() (portPair, error) {
 	if p.any {
 		return p.openAny()
@@ -65,6 +71,9 @@ func (p *ports) open() (portPair, error) {
 	defer func() { p.giveBack(foreign...) }()
 	for {
 		port, ok := p.take()
+		if !ok && p.wake() {
+			continue
+		}
 		if !ok {
 			return portPair{}, p.allTaken(len(foreign))
 		}
@@ -210,8 +219,8 @@ func (pair portPair) close() {
 	_ = unix.Close(pair.rtcp)
 }
 
-// rest puts a used pair into quarantine until now plus its length.
-func (p *ports) rest(pair portPair, now int64) error {
+// rest puts a used pair into quarantine.
+func (p *ports) rest(pair portPair) error {
 	err := errors.Join(deafen(pair.rtp), deafen(pair.rtcp))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -220,7 +229,7 @@ func (p *ports) rest(pair portPair, now int64) error {
 		pair.close()
 		return nil
 	}
-	p.idle = append(p.idle, resting{pair, now + int64(p.quarantine)})
+	p.idle = append(p.idle, resting{pair, p.now() + int64(p.quarantine)})
 	return err
 }
 
@@ -241,7 +250,8 @@ func (p *ports) release(port int) {
 }
 
 // reap frees the pairs whose quarantine is over.
-func (p *ports) reap(now int64) {
+func (p *ports) reap() {
+	now := p.now()
 	p.mu.Lock()
 	n := 0
 	for n < len(p.idle) && p.idle[n].until <= now {
@@ -263,6 +273,20 @@ func (p *ports) reap(now int64) {
 	for _, r := range over {
 		p.release(r.pair.port)
 	}
+}
+
+// wake frees the pair that rested longest, if it had the least of rest.
+func (p *ports) wake() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 || p.idle[0].until-int64(p.quarantine)+int64(p.quarantine)/leastRest > p.now() {
+		return false
+	}
+	pair := p.idle[0].pair
+	p.idle = append(p.idle[:0], p.idle[1:]...)
+	pair.close()
+	p.release(pair.port)
+	return true
 }
 
 // closeAll closes the pairs in quarantine; those in use belong to their shards.

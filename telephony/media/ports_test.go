@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func TestPorts_Closed_RestBeforeTheyAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	const quarantine = 400 * time.Millisecond
 	first, last := freeRange(t, 1)
-	r := newRig(t, func(c *Config) { c.PortMin, c.PortMax, c.Quarantine = first, last, quarantine })
+	r := newRig(t, func(c *Config) { c.PortMin, c.PortMax, c.Quarantine = first, last, leastRest*quarantine })
 	a := newPhone(t, PCMU, 440)
 	s := r.joined("call", a)
 	require.Equal(t, first, s.Port())
@@ -77,8 +78,32 @@ func TestPorts_Closed_RestBeforeTheyAreUsedAgain(t *testing.T) {
 		return err == nil
 	}, patience, time.Millisecond)
 	require.GreaterOrEqual(t, time.Since(closed), quarantine)
+	require.Less(t, time.Since(closed), leastRest*quarantine, "it is not refused for a rest that matters little")
 	require.Equal(t, first, next.Port())
 	require.Zero(t, r.stats(next).Rejected.Early, "nothing of the old call is left")
+}
+
+func TestPorts_OthersAreFree_RestTheWholeQuarantine(t *testing.T) {
+	t.Parallel()
+	const quarantine = int64(30 * time.Second)
+	first, last := freeRange(t, 2)
+	now := int64(1)
+	p := newPorts(Config{Bind: netip.MustParseAddr("127.0.0.1"), PortMin: first, PortMax: last, Quarantine: time.Duration(quarantine)}, func() int64 { return now })
+	defer p.closeAll()
+	used, err := p.open()
+	require.NoError(t, err)
+	require.NoError(t, p.rest(used))
+	for _, passed := range []int64{0, quarantine / leastRest, quarantine - 1} {
+		now = 1 + passed
+		p.reap()
+		other, err := p.open()
+		require.NoError(t, err)
+		require.NotEqual(t, used.port, other.port)
+		p.abandon(other)
+	}
+	now = 1 + quarantine
+	p.reap()
+	require.Equal(t, PortStats{Total: 2}, p.stats())
 }
 
 func TestPorts_HeldByOthers_AreLeftOut(t *testing.T) {

@@ -205,7 +205,7 @@ func (s *Stream) Close() error {
 		return nil // the engine closed the sockets
 	}
 	if err == nil {
-		err = s.engine.ports.rest(s.pair, s.engine.clock.now())
+		err = s.engine.ports.rest(s.pair)
 	}
 	if err != nil {
 		return fmt.Errorf("close media stream: %w", err)
