@@ -90,11 +90,11 @@ func TestSearch_TheRingEndsFirst_TheDirectorysAnswerIsHeardAllTheSame(t *testing
 	_, in := s.dial(s.customer("4930123"), softphone.Dial{})
 	done := s.ring(in, order(in, 1, "1001"))
 	agent := s.rings(p)
+	t.Cleanup(func() { close(answer) })
 	question := <-asked
 	require.NoError(t, agent.Answer())
 	require.Equal(t, call.RingAnswered, s.wait(done).Outcome)
 	require.Never(t, func() bool { return question.Err() != nil }, 100*time.Millisecond, 5*time.Millisecond)
-	close(answer)
 }
 
 func TestSearch_NoNodeAnswers_ThePhonesAreUnreachableAfterOneDial(t *testing.T) {
