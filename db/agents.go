@@ -29,6 +29,8 @@ SELECT d.name, d.kind, d.dial
   FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
  WHERE x.tenant_id = $1 AND x.agent = $2 ORDER BY x.place`
 
+	sqlProfileReasons = `SELECT code, display_name, limit_ms, then_do FROM reasons WHERE tenant_id = $1 ORDER BY place, code`
+
 	// sqlReachable lists devices that a call would ring now: registered ones, and those
 	// that need no registration: numbers outside, phones at fixed addresses.
 	sqlReachable = `
@@ -67,6 +69,14 @@ func (d *DB) Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.De
 			return err
 		}, sqlProfileAddresses, t, a)
 		f.each(func(rows pgx.Rows) error {
+			var r agent.Rule
+			var limitMS int64
+			err := rows.Scan(&r.Code, &r.Name, &limitMS, &r.Then)
+			r.Limit = milliseconds(limitMS)
+			p.Reasons = append(p.Reasons, r)
+			return err
+		}, sqlProfileReasons, t)
+		f.each(func(rows pgx.Rows) error {
 			var device id.Device
 			err := rows.Scan(&device)
 			reachable = append(reachable, device)
@@ -92,6 +102,6 @@ func (d *DB) scanProfile(rows pgx.Rows, p *agent.Profile) error {
 	}
 	p.WrapUp = milliseconds(wrapUpMS)
 	p.EarlyExit, p.IdleLogout, p.TerminalGap = policies.WrapUpEarlyExit, policies.Idle(), policies.Grace()
-	p.Conflict, p.Reasons, p.ShiftEnd = policies.DeviceConflict, policies.Rules(), policies.NextTime(shiftEnd, d.now())
+	p.Conflict, p.ShiftEnd = policies.DeviceConflict, policies.NextTime(shiftEnd, d.now())
 	return nil
 }

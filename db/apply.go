@@ -82,7 +82,8 @@ func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 	}
 	var all []statement
 	for _, part := range []func(tenancy.Document) []statement{
-		removals, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows, leftovers,
+		removals, reasonRows, skillRows, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows,
+		levelRows, dispositionRows, leftovers,
 	} {
 		all = append(all, part(doc)...)
 	}
@@ -96,7 +97,9 @@ func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 
 // writeAccount writes the three account levels, which belong to the system (SEED-37).
 func writeAccount(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
-	policies, err := json.Marshal(doc.Tenant.Policies)
+	kept := doc.Tenant.Policies
+	kept.NotReadyReasons = nil // they have a table of their own
+	policies, err := json.Marshal(kept)
 	if err != nil {
 		return err
 	}
@@ -128,6 +131,9 @@ func removals(doc tenancy.Document) []statement {
 		{`DELETE FROM trunk_addresses WHERE tenant_id = ?`, []any{t}},
 		{`DELETE FROM agent_addresses WHERE tenant_id = ?`, []any{t}},
 		{`DELETE FROM memberships WHERE tenant_id = ?`, []any{t}},
+		{`DELETE FROM agent_skills WHERE tenant_id = ?`, []any{t}},
+		{`DELETE FROM queue_skills WHERE tenant_id = ?`, []any{t}},
+		{`DELETE FROM disposition_queues WHERE tenant_id = ?`, []any{t}},
 		// An agent may change its user, a user be replaced: both keys are unique.
 		{`DELETE FROM agents WHERE tenant_id = ? AND NOT number = ANY (?)`, []any{t, keys(doc.Agents, func(a tenancy.Agent) string { return string(a.Number) })}},
 		{`DELETE FROM devices WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Devices, func(v tenancy.Device) string { return string(v.Name) })}},

@@ -14,6 +14,7 @@ import (
 
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
+	"holdfast/domain/id"
 	"holdfast/domain/record"
 )
 
@@ -26,6 +27,8 @@ type changing struct {
 	before thingRow // zero: there was none
 	after  thingRow // zero: there is none any more
 	tell   []string // numbers of the agents whose sessions must be told
+	// digests are the profiles before; nil: the thing is not part of all of them
+	digests map[id.Agent]string
 }
 
 // begins reports whether there was no such thing before.
@@ -90,6 +93,9 @@ func (c *changing) see(ctx context.Context, tx bun.Tx) (err error) {
 // change runs one change with everything that follows from it, in one transaction.
 func (d *DB) change(ctx context.Context, c *changing, write func(context.Context, bun.Tx) error) (directory.Thing, error) {
 	err := d.inTenant(ctx, c.action+" a "+string(c.Kind), c.by.Tenant, func(ctx context.Context, tx bun.Tx) error {
+		if err := c.look(ctx, tx); err != nil {
+			return err
+		}
 		if err := write(ctx, tx); err != nil {
 			return err
 		}
@@ -110,6 +116,14 @@ func (d *DB) change(ctx context.Context, c *changing, write func(context.Context
 		return directory.Thing{}, explained(c, err)
 	}
 	return c.after.thing(c.Kind), nil
+}
+
+// look notes the profiles of all agents, if the thing is part of them.
+func (c *changing) look(ctx context.Context, tx bun.Tx) (err error) {
+	if c.k.profiles {
+		c.digests, err = profiles(ctx, tx, c.by.Tenant)
+	}
+	return err
 }
 
 // reached reads what became of the thing, and counts a change of what hangs on it.
@@ -159,7 +173,12 @@ func (c *changing) conclude(ctx context.Context, tx bun.Tx) error {
 			return err
 		}
 	}
-	if c.k.routes {
+	if c.digests != nil {
+		if err := noteProfiles(ctx, tx, c.by.Tenant, c.digests); err != nil {
+			return err
+		}
+	}
+	if c.k.routes || c.k.profiles {
 		if err := directoryChanged(ctx, tx, c.by.Tenant); err != nil {
 			return err
 		}

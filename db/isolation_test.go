@@ -28,7 +28,7 @@ import (
 
 // aboveTenants are the tables whose rows belong to no tenant, with what a tenant
 // may do there: look, at most.
-var aboveTenants = map[string]bool{"organizations": true, "divisions": true, "nodes": true, "node_secret": true, "login_tallies": true}
+var aboveTenants = map[string]bool{"organizations": true, "divisions": true, "nodes": true, "node_secret": true, "login_tallies": true, "removed_levels": true}
 
 // tables lists the tables from the catalog, so that a new one can't be forgotten.
 func (w *world) tables() []string {
@@ -172,6 +172,14 @@ func (w *world) furnish() {
 	require.NoError(t, w.SavePulses(ctx, []device.Pulse{{Tenant: acme, Device: "1001", Instance: "i", RoundTrip: time.Millisecond, At: t0}}))
 	w.share()
 	w.make(directory.Role, "auditor", map[string]any{"permissions": []string{"audit:read:tenant"}})
+	w.make(directory.Reason, "LUNCH", map[string]any{})
+	w.make(directory.Skill, "german", map[string]any{})
+	w.make(directory.Disposition, "solved", map[string]any{"queues": []string{"support"}})
+	for _, of := range []directory.Ref{{Kind: directory.Agent, Name: "1001"}, {Kind: directory.Queue, Name: "support"}} {
+		_, err := w.Update(ctx, w.ada(), directory.Change{Kind: of.Kind, Name: of.Name, Set: map[string]any{"skills": []tenancy.SkillLevel{{Skill: "german", Level: 7}}}})
+		require.NoError(t, err)
+	}
+	w.exec(`INSERT INTO removed_levels VALUES ('division', 'acme:gone', 'acme', 'gone', '{}', '[]', 1, now())`)
 	w.make(directory.Team, "gone", nil)
 	require.NoError(t, w.Delete(ctx, w.ada(), directory.Change{Kind: directory.Team, Name: "gone"}))
 }
@@ -197,7 +205,7 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	w := newWorld(t)
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
 		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true,
-		"presence": true, "bindings": true, "terminals": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true}
+		"presence": true, "bindings": true, "terminals": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true, "removed_levels": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)

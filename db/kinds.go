@@ -32,7 +32,9 @@ type kind struct {
 	agents string
 	// routes: numbers lead through it, which processes keep in memory.
 	routes bool
-	graves bool // see graveyard
+	// profiles: it is part of every agent's profile.
+	profiles bool
+	graves   bool // see graveyard
 }
 
 // owned are rows of a table that belong to a thing; where speaks of them as o.
@@ -90,22 +92,25 @@ var agentKind = kind{
 	body: `jsonb_build_object('number', x.number, 'user', x.user_name, 'team', coalesce(x.team, ''), 'wrap_up_ms', x.wrap_up_ms, 'ring_method', x.ring_method,
 	  'on_no_answer', x.on_no_answer, 'on_reject', x.on_reject, 'binding_mode', x.binding_mode, 'shift_end', x.shift_end,
 	  'display_name', (SELECT u.display_name FROM users u WHERE u.tenant_id = x.tenant_id AND u.name = x.user_name),
-	  'addresses', coalesce((SELECT jsonb_agg(d.device ORDER BY d.place) FROM agent_addresses d WHERE d.tenant_id = x.tenant_id AND d.agent = x.number), '[]'))`,
+	  'addresses', coalesce((SELECT jsonb_agg(d.device ORDER BY d.place) FROM agent_addresses d WHERE d.tenant_id = x.tenant_id AND d.agent = x.number), '[]'),
+	  'skills', coalesce((SELECT jsonb_agg(jsonb_build_object('skill', s.skill, 'level', s.level) ORDER BY s.skill) FROM agent_skills s WHERE s.tenant_id = x.tenant_id AND s.agent = x.number), '[]'))`,
 	team:    `coalesce(x.team, '')`,
 	columns: []string{"user_name", "team", "wrap_up_ms", "ring_method", "on_no_answer", "on_reject", "binding_mode", "shift_end"}, nullable: []string{"team"},
 	search: []string{"x.number", "(SELECT u.display_name FROM users u WHERE u.tenant_id = x.tenant_id AND u.name = x.user_name)"},
 	filters: map[string]string{
 		"team": `coalesce(x.team, '') = ?`, "user": `x.user_name = ?`,
 		"queue": `EXISTS (SELECT FROM memberships m WHERE m.tenant_id = x.tenant_id AND m.agent = x.number AND m.queue = ?)`,
+		"skill": `EXISTS (SELECT FROM agent_skills s WHERE s.tenant_id = x.tenant_id AND s.agent = x.number AND s.skill = ?)`,
 	},
 	sorts: map[string]string{"user": "x.user_name", "updated_at": "x.updated_at"},
 	users: `SELECT 'number' AS kind, n.number AS name FROM numbers n WHERE n.tenant_id = x.tenant_id AND n.agent = x.number`,
 	owned: []owned{
 		{table: "agent_addresses", where: `o.tenant_id = ?0 AND o.agent = ?1`},
 		{table: "memberships", where: `o.tenant_id = ?0 AND o.agent = ?1`},
+		{table: "agent_skills", where: `o.tenant_id = ?0 AND o.agent = ?1`},
 		{release: `UPDATE devices SET agent = NULL WHERE tenant_id = ?0 AND agent = ?1`},
 	},
-	write:  writeAddresses,
+	write:  writeAgent,
 	agents: `SELECT x.number`,
 	routes: true,
 }
@@ -114,15 +119,20 @@ var queueKind = kind{
 	table: "queues", key: "name",
 	body: `jsonb_build_object('name', x.name, 'display_name', x.display_name, 'strategy', x.strategy, 'ring_ms', x.ring_ms, 'max_wait_ms', x.max_wait_ms,
 	  'priority', x.priority, 'music', x.music, 'members', coalesce((SELECT jsonb_agg(jsonb_build_object('agent', m.agent, 'penalty', m.penalty,
-	     'position', m.position, 'static', m.static, 'manual', m.manual) ORDER BY m.agent) FROM memberships m WHERE m.tenant_id = x.tenant_id AND m.queue = x.name), '[]'))`,
+	     'position', m.position, 'static', m.static, 'manual', m.manual) ORDER BY m.agent) FROM memberships m WHERE m.tenant_id = x.tenant_id AND m.queue = x.name), '[]'),
+	  'skills', coalesce((SELECT jsonb_agg(jsonb_build_object('skill', s.skill, 'level', s.level) ORDER BY s.skill) FROM queue_skills s WHERE s.tenant_id = x.tenant_id AND s.queue = x.name), '[]'))`,
 	columns: []string{"display_name", "strategy", "ring_ms", "max_wait_ms", "priority", "music"},
 	search:  []string{"x.name", "x.display_name"},
 	filters: map[string]string{"agent": `EXISTS (SELECT FROM memberships m WHERE m.tenant_id = x.tenant_id AND m.queue = x.name AND m.agent = ?)`},
 	sorts:   map[string]string{"display_name": "x.display_name", "updated_at": "x.updated_at"},
 	users: `SELECT 'number' AS kind, n.number AS name FROM numbers n WHERE n.tenant_id = x.tenant_id AND n.queue = x.name
+	  UNION ALL SELECT 'disposition', d.disposition FROM disposition_queues d WHERE d.tenant_id = x.tenant_id AND d.queue = x.name
 	  UNION ALL SELECT 'call', w.call FROM waiting w WHERE w.tenant_id = x.tenant_id AND w.queue = x.name`,
-	owned:  []owned{{table: "memberships", where: `o.tenant_id = ?0 AND o.queue = ?1`}},
-	write:  writeMembers,
+	owned: []owned{
+		{table: "memberships", where: `o.tenant_id = ?0 AND o.queue = ?1`},
+		{table: "queue_skills", where: `o.tenant_id = ?0 AND o.queue = ?1`},
+	},
+	write:  writeQueue,
 	agents: `SELECT m.agent FROM memberships m WHERE m.tenant_id = x.tenant_id AND m.queue = x.name`,
 	routes: true,
 }
@@ -157,7 +167,10 @@ func part[T any](c *changing, field string) (v T, given bool) {
 	return v, given
 }
 
-func writeAddresses(ctx context.Context, tx bun.Tx, c *changing) error {
+func writeAgent(ctx context.Context, tx bun.Tx, c *changing) error {
+	if err := writeSkills(ctx, tx, c, "agent_skills", "agent"); err != nil {
+		return err
+	}
 	devices, given := part[[]string](c, "addresses")
 	if !given {
 		return nil
@@ -185,7 +198,10 @@ type member struct {
 	Manual   bool     `json:"manual"`
 }
 
-func writeMembers(ctx context.Context, tx bun.Tx, c *changing) error {
+func writeQueue(ctx context.Context, tx bun.Tx, c *changing) error {
+	if err := writeSkills(ctx, tx, c, "queue_skills", "queue"); err != nil {
+		return err
+	}
 	var members []member
 	if given, err := c.decode("members", &members); err != nil || !given {
 		return err

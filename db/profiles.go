@@ -18,7 +18,9 @@ import (
 const sqlProfiles = `
 SELECT a.number AS agent, md5(jsonb_build_array(u.display_name, a.team, a.wrap_up_ms, a.ring_method, a.on_no_answer, a.on_reject, a.binding_mode, a.shift_end,
          t.policies -> 'wrapup_early_exit', t.policies -> 'idle_logout', t.policies -> 'terminal_grace',
-         t.policies -> 'device_conflict', t.policies -> 'not_ready_reasons', t.policies -> 'time_zone',
+         t.policies -> 'device_conflict', t.policies -> 'time_zone',
+         (SELECT jsonb_agg(jsonb_build_array(r.code, r.display_name, r.limit_ms, r.then_do) ORDER BY r.place, r.code)
+            FROM reasons r WHERE r.tenant_id = a.tenant_id),
          (SELECT jsonb_agg(jsonb_build_array(m.queue, m.manual, m.static, m.penalty) ORDER BY m.queue)
             FROM memberships m WHERE m.tenant_id = a.tenant_id AND m.agent = a.number),
          (SELECT jsonb_agg(jsonb_build_array(d.name, d.kind, d.dial) ORDER BY x.place)

@@ -31,6 +31,9 @@ type keptPart struct {
 func (d *DB) Delete(ctx context.Context, by directory.Author, change directory.Change) error {
 	c := &changing{Change: change, by: by, k: kinds[change.Kind], action: "delete"}
 	err := d.inTenant(ctx, "delete a "+string(c.Kind), by.Tenant, func(ctx context.Context, tx bun.Tx) error {
+		if err := c.look(ctx, tx); err != nil {
+			return err
+		}
 		if err := c.see(ctx, tx); err != nil {
 			return err
 		}

@@ -30,6 +30,10 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return deviceRules(ctx, tx, c)
 	case directory.Trunk:
 		return trunkRules(ctx, tx, c)
+	case directory.Reason:
+		return reasonRules(ctx, tx, c)
+	case directory.Disposition:
+		return translated(c)
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ var bodies = map[directory.Kind]string{
 	directory.Agent:  `{"number":"1001","user":"anna","display_name":"Anna","team":"","wrap_up_ms":0,"ring_method":"all","on_no_answer":"stay","on_reject":"stay","binding_mode":"dynamic","shift_end":"","addresses":[]}`,
 	directory.Queue:  `{"name":"support","display_name":"","strategy":"linear","ring_ms":1,"max_wait_ms":0,"priority":0,"music":"","members":[]}`,
 	directory.Device: `{"name":"1001","kind":"sip"}`, directory.Trunk: `{"name":"carrier"}`,
+	directory.Reason: `{"code":"LUNCH","names":{}}`, directory.Skill: `{"name":"german"}`, directory.Disposition: `{"name":"solved","names":{},"queues":[]}`,
 	directory.Number: `{"number":"8000","queue":"support","agent":"","trunk":""}`,
 }
 

@@ -118,6 +118,8 @@ type agentView struct {
 	BindingMode string   `json:"binding_mode" enum:"fixed,self_adapting,dynamic,hot_desk"`
 	ShiftEnd    string   `json:"shift_end" doc:"When the agent is signed out, in the tenant's time zone; empty: never." example:"17:30"`
 	Addresses   []string `json:"addresses" doc:"Devices, in the order in which they are tried."`
+
+	Skills []skillLevel `json:"skills" doc:"What the agent can; the match does not look at it yet."`
 	Stamp
 }
 
@@ -131,6 +133,8 @@ type AgentFields struct {
 	BindingMode *string `json:"binding_mode,omitempty" enum:"fixed,self_adapting,dynamic,hot_desk"`
 	ShiftEnd    *line   `json:"shift_end,omitempty" pattern:"^(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?$" patternDescription:"a time of day, such as 17:30; empty: never"`
 	Addresses   *[]line `json:"addresses,omitempty" maxItems:"20" uniqueItems:"true" doc:"Devices, in order."`
+
+	Skills *[]skillLevel `json:"skills,omitempty" maxItems:"100" doc:"What the agent can: all of it. The match does not look at it yet."`
 }
 
 type newAgent struct {
@@ -144,6 +148,7 @@ type listAgents struct {
 	Team  line `query:"team" maxLength:"64"`
 	User  line `query:"user" maxLength:"64"`
 	Queue line `query:"queue" maxLength:"64" doc:"Who is a member of it."`
+	Skill line `query:"skill" maxLength:"64" doc:"Who has it."`
 }
 
 type permissionView struct {

@@ -20,6 +20,7 @@ var samples = map[string]map[string]any{
 	"switch-tenant": {"tenant": "else.example"},
 	"create-user":   {"name": "new"}, "update-user": {}, "create-role": {"name": "new"}, "update-role": {},
 	"create-team": {"name": "new"}, "update-team": {}, "create-agent": {"number": "1009", "user": "new"}, "update-agent": {},
+	"create-reason": {"code": "new"}, "update-reason": {}, "create-skill": {"name": "new"}, "update-skill": {}, "create-disposition": {"name": "new"}, "update-disposition": {},
 	"create-queue": {"name": "new"}, "update-queue": {}, "create-number": {"number": "8001", "queue": "support"}, "update-number": {"agent": "1001"},
 	"create-device": {"name": "new"}, "update-device": {}, "create-trunk": {"name": "new"}, "update-trunk": {},
 	"create-tenant": {"tenant": "new.example", "organization": "o", "division": "d"},
@@ -29,6 +30,7 @@ var samples = map[string]map[string]any{
 // actions are fields that are actions of their own, with a value that is valid.
 var actionSamples = map[string]any{
 	"roles": []string{"regular_agent"}, "teams": []string{"first"}, "password": "a long password", "disabled": true, "agent": "1009",
+	"skills":      []map[string]any{{"skill": "german", "level": 7}},
 	"permissions": []string{"calls:read:own"}, "team": "first", "members": []map[string]any{{"agent": "1001"}},
 }
 
@@ -256,7 +258,7 @@ func TestThings_ARequestBecomesAChange(t *testing.T) {
 	require.Equal(t, http.StatusOK, list.Code, list.Body)
 	require.Equal(t, "next", list.body["next_cursor"])
 	require.Equal(t, directory.Query{Kind: directory.Agent, Search: "an", Sort: "-user", Limit: 2, Deleted: true,
-		Filters: map[string]string{"team": "blue", "user": "", "queue": ""}}, h.things.queries[0])
+		Filters: map[string]string{"team": "blue", "user": "", "queue": "", "skill": ""}}, h.things.queries[0])
 }
 
 // A refusal tells what is now, or what uses the thing, and names the wrong fields.

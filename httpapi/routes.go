@@ -47,9 +47,10 @@ var within = map[string]map[string]account.Permission{
 	"update-user":  {"roles": account.UsersAssign, "teams": account.UsersAssign, "password": account.UsersPassword, "disabled": account.UsersDisable, "agent": account.AgentsCreate},
 	"create-role":  {"permissions": account.RolesGrant},
 	"update-role":  {"permissions": account.RolesGrant},
-	"update-agent": {"team": account.AgentsMove},
-	"create-queue": {"members": account.QueuesStaff},
-	"update-queue": {"members": account.QueuesStaff},
+	"create-agent": {"skills": account.AgentsSkill},
+	"update-agent": {"team": account.AgentsMove, "skills": account.AgentsSkill},
+	"create-queue": {"members": account.QueuesStaff, "skills": account.QueuesSkill},
+	"update-queue": {"members": account.QueuesStaff, "skills": account.QueuesSkill},
 
 	"create-device": {"password": account.DevicesSecret},
 	"update-device": {"password": account.DevicesSecret},
@@ -117,6 +118,9 @@ var routes = map[string][]route{
 		crud(numbers, account.NumbersRead, account.NumbersWrite, account.NumbersWrite, account.NumbersWrite),
 		crud(devices, account.DevicesRead, account.DevicesWrite, account.DevicesWrite, account.DevicesWrite),
 		crud(trunks, account.TrunksRead, account.TrunksWrite, account.TrunksWrite, account.TrunksWrite),
+		crud(reasons, account.ReasonsRead, account.ReasonsWrite, account.ReasonsWrite, account.ReasonsWrite),
+		crud(skills, account.SkillsRead, account.SkillsWrite, account.SkillsWrite, account.SkillsWrite),
+		crud(dispositions, account.DispositionsRead, account.DispositionsWrite, account.DispositionsWrite, account.DispositionsWrite),
 	),
 	tagTenants: {
 		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},

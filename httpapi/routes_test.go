@@ -154,6 +154,8 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 		createInput[newTeam]{}, updateInput[TeamFields]{}, listTeams{}, createInput[newAgent]{}, updateInput[AgentFields]{}, listAgents{},
 		createInput[newQueue]{}, updateInput[changedQueue]{}, listQueues{}, createInput[newDevice]{}, updateInput[DeviceFields]{}, listDevices{},
 		createInput[newTrunk]{}, updateInput[TrunkFields]{}, listTrunks{}, createInput[newNumber]{}, updateInput[NumberFields]{}, listNumbers{},
+		createInput[newReason]{}, updateInput[ReasonFields]{}, listReasons{}, createInput[newSkill]{}, updateInput[SkillFields]{}, listSkills{},
+		createInput[newDisposition]{}, updateInput[DispositionFields]{}, listDispositions{},
 	} {
 		checkText(t, reflect.TypeOf(in), exceptions)
 	}

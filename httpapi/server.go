@@ -192,6 +192,7 @@ func (a *API) build() error {
 	a.registerPeople()
 	a.registerService()
 	a.registerLines()
+	a.registerCatalogues()
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()

@@ -27,6 +27,7 @@ type queueThing struct {
 	Priority    int          `json:"priority"`
 	Music       string       `json:"music"`
 	Members     []memberView `json:"members"`
+	Skills      []skillLevel `json:"skills" doc:"What its calls ask for, at least; the match does not look at it yet."`
 	Stamp
 }
 
@@ -38,6 +39,7 @@ type QueueFields struct {
 	Priority    *int          `json:"priority,omitempty" minimum:"-1000" maximum:"1000"`
 	Music       *line         `json:"music,omitempty" maxLength:"200"`
 	Members     *[]memberView `json:"members,omitempty" maxItems:"2000" doc:"All of them: who is left out is no member any more."`
+	Skills      *[]skillLevel `json:"skills,omitempty" maxItems:"100" doc:"What its calls ask for, at least: all of it. The match does not look at it yet."`
 }
 
 type newQueue struct {

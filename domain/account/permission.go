@@ -54,6 +54,18 @@ const (
 	DevicesSecret  Permission = "devices:set_password"
 )
 
+// What is said of agents, queues and calls besides.
+const (
+	ReasonsRead       Permission = "reasons:read"
+	ReasonsWrite      Permission = "reasons:write"
+	SkillsRead        Permission = "skills:read"
+	SkillsWrite       Permission = "skills:write"
+	AgentsSkill       Permission = "agents:assign_skills"  // say what agents can
+	QueuesSkill       Permission = "queues:require_skills" // say what queues ask for
+	DispositionsRead  Permission = "dispositions:read"
+	DispositionsWrite Permission = "dispositions:write"
+)
+
 // widest is how far each permission can reach at most, narrowest how little: what is
 // of the tenant as a whole can't be held for a team.
 var reaches = map[Permission][2]Scope{
@@ -68,6 +80,8 @@ var reaches = map[Permission][2]Scope{
 	QueuesRead: {Team, System}, QueuesWrite: {Tenant, System}, QueuesStaff: {Tenant, System},
 	NumbersRead: {Tenant, System}, NumbersWrite: {Tenant, System}, TrunksRead: {Tenant, System}, TrunksWrite: {Tenant, System}, TrunksPassword: {Tenant, System},
 	DevicesRead: {Tenant, System}, DevicesWrite: {Tenant, System}, DevicesSecret: {Tenant, System},
+	ReasonsRead: {Team, System}, ReasonsWrite: {Tenant, System}, SkillsRead: {Team, System}, SkillsWrite: {Tenant, System},
+	AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
 }
 
 // All lists every permission that there is, without scopes, in order.
@@ -110,13 +124,13 @@ var accounts = []Permission{UsersRead, UsersCreate, UsersUpdate, UsersDelete, Us
 // doesn't hold what it permits.
 var builtIn = map[Role][]Permission{
 	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
-		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
+		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
 		DevicesRead, DevicesWrite, DevicesSecret, TenantsRead, TenantsApply, TenantsExport, AuditRead), at(Own, CallsHangUp)),
 	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
 		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,
-		TenantsRead, TenantsApply, TenantsExport, AuditRead)),
+		ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead)),
 	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead), at(Team, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
-		AgentsRead, TeamsRead, QueuesRead)),
+		AgentsRead, TeamsRead, QueuesRead, ReasonsRead, SkillsRead, DispositionsRead)),
 	Regular: agentWork,
 
 	SystemAdmin: at(System, slices.DeleteFunc(All(), func(p Permission) bool { return reaches[p][1] != System })...),

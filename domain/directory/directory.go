@@ -26,6 +26,10 @@ const (
 	Number Kind = "number"
 	Trunk  Kind = "trunk"
 	Device Kind = "device"
+
+	Reason      Kind = "reason"
+	Skill       Kind = "skill"
+	Disposition Kind = "disposition"
 )
 
 // Thing is one entry of the directory. Body is the JSON object that the API shows,

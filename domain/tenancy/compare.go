@@ -80,6 +80,12 @@ func (d Document) entries() []entry {
 	for _, t := range d.Trunks {
 		list = append(list, of("trunk", t.Name, t))
 	}
+	for _, s := range d.Skills {
+		list = append(list, of("skill", s.Name, s))
+	}
+	for _, p := range d.Dispositions {
+		list = append(list, of("disposition", p.Name, p))
+	}
 	for _, n := range d.Numbers {
 		list = append(list, of("number", n.Number, n))
 	}

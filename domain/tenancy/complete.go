@@ -22,6 +22,11 @@ func (d Document) Complete() Document {
 	d.Queues = sorted(d.Queues, func(q Queue) string { return string(q.Name) })
 	d.Trunks = sorted(d.Trunks, func(t Trunk) string { return t.Name })
 	d.Numbers = sorted(d.Numbers, func(n Number) string { return n.Number })
+	d.Skills = sorted(d.Skills, func(s Skill) string { return s.Name })
+	d.Dispositions = sorted(d.Dispositions, func(p Disposition) string { return p.Name })
+	for i := range d.Dispositions {
+		d.Dispositions[i].Queues = slices.Sorted(slices.Values(d.Dispositions[i].Queues))
+	}
 	for i := range d.Roles {
 		d.Roles[i].Permissions = slices.Sorted(slices.Values(d.Roles[i].Permissions))
 	}
@@ -35,6 +40,7 @@ func (d Document) Complete() Document {
 		a.OnNoAnswer = cmp.Or(a.OnNoAnswer, agent.FollowNotReady)
 		a.OnReject = cmp.Or(a.OnReject, agent.FollowNotReady)
 		a.Binding = cmp.Or(a.Binding, agent.Dynamic)
+		a.Skills = sorted(a.Skills, func(s SkillLevel) string { return s.Skill })
 	}
 	for i := range d.Devices {
 		v := &d.Devices[i]
@@ -49,6 +55,7 @@ func (d Document) Complete() Document {
 		q.Strategy = cmp.Or(q.Strategy, queue.LongestIdle)
 		q.Ring = cmp.Or(q.Ring, Duration(DefaultRing))
 		q.Members = sorted(q.Members, func(m Member) string { return string(m.Agent) })
+		q.Skills = sorted(q.Skills, func(s SkillLevel) string { return s.Skill })
 	}
 	for i := range d.Trunks {
 		d.Trunks[i].Addresses = slices.Clone(d.Trunks[i].Addresses)

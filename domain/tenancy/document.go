@@ -57,9 +57,12 @@ type Document struct {
 	Users        []User   `yaml:"users,omitempty" json:"users,omitempty"`
 	Agents       []Agent  `yaml:"agents,omitempty" json:"agents,omitempty"`
 	Devices      []Device `yaml:"devices,omitempty" json:"devices,omitempty"`
+	Skills       []Skill  `yaml:"skills,omitempty" json:"skills,omitempty"`
 	Queues       []Queue  `yaml:"queues,omitempty" json:"queues,omitempty"`
 	Trunks       []Trunk  `yaml:"trunks,omitempty" json:"trunks,omitempty"`
 	Numbers      []Number `yaml:"numbers,omitempty" json:"numbers,omitempty"`
+
+	Dispositions []Disposition `yaml:"dispositions,omitempty" json:"dispositions,omitempty"`
 }
 
 // Unit is an organization or a division (SEED-37).
@@ -135,6 +138,7 @@ type Agent struct {
 	Addresses  []id.Device  `yaml:"addresses,omitempty" json:"addresses,omitempty"` // in order (SEED-106)
 	Binding    string       `yaml:"binding,omitempty" json:"binding,omitempty"`     // mode; default dynamic (SEED-53 to SEED-55, SEED-113)
 	ShiftEnd   string       `yaml:"shift_end,omitempty" json:"shift_end,omitempty"` // signed out at this time of day, "17:30"; none if left out
+	Skills     []SkillLevel `yaml:"skills,omitempty" json:"skills,omitempty"`
 }
 
 // Device is something that rings (SEED-21, SEED-22).
@@ -162,6 +166,7 @@ type Queue struct {
 	Priority    int            `yaml:"priority,omitempty" json:"priority,omitempty"`
 	Music       string         `yaml:"music,omitempty" json:"music,omitempty"`
 	Members     []Member       `yaml:"members,omitempty" json:"members,omitempty"`
+	Skills      []SkillLevel   `yaml:"skills,omitempty" json:"skills,omitempty"` // what its calls ask for, at least
 }
 
 // DefaultRing is how long an offer rings where the queue does not say.

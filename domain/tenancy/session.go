@@ -20,17 +20,9 @@ type SessionPolicies struct {
 type Reason struct {
 	Code        agent.Reason `yaml:"code" json:"code"`
 	DisplayName string       `yaml:"display_name,omitempty" json:"display_name,omitempty"`
+	Names       Names        `yaml:"names,omitempty" json:"names,omitempty"`
 	Limit       Duration     `yaml:"limit,omitempty" json:"limit,omitempty"` // how long it allows; none if left out
 	Then        agent.Follow `yaml:"then,omitempty" json:"then,omitempty"`   // ready or sign_out; left out: it is only shown
-}
-
-// Rules are the reasons as sessions know them.
-func (p SessionPolicies) Rules() []agent.Rule {
-	var rules []agent.Rule
-	for _, r := range p.NotReadyReasons {
-		rules = append(rules, agent.Rule{Code: r.Code, Name: r.DisplayName, Limit: time.Duration(r.Limit), Then: r.Then})
-	}
-	return rules
 }
 
 // timeOfDay reads "17:30" and "17:30:15".
@@ -78,6 +70,7 @@ func (c *check) session(d Document) {
 		path := fmt.Sprintf("tenant.policies.not_ready_reasons[%d]", i)
 		c.name("reason", path+".code", string(r.Code), nameForm)
 		c.text(path+".display_name", r.DisplayName, 0, maxText)
+		c.translations(path+".names", r.Names)
 		c.that(path+".limit", r.Limit >= 0 && time.Duration(r.Limit) <= maxLimit, "must be between 0 and %s", maxLimit)
 		c.that(path+".then", slices.Contains([]agent.Follow{"", agent.FollowReady, agent.FollowSignOut}, r.Then), "%q is not allowed: ready or sign_out", r.Then)
 		c.that(path+".then", r.Then == "" || r.Limit > 0, "needs a limit")

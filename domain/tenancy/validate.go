@@ -60,6 +60,7 @@ func (d Document) Validate() []fault.Field {
 	c.agents(d)
 	c.devices(d)
 	c.numbersInside(d)
+	c.skills(d)
 	for i, q := range d.Queues {
 		c.queue(fmt.Sprintf("queues[%d]", i), q)
 	}
@@ -112,6 +113,12 @@ func (c *check) names(d Document) {
 	}
 	for i, v := range d.Devices {
 		c.name("device", fmt.Sprintf("devices[%d].name", i), string(v.Name), nameForm)
+	}
+	for i, s := range d.Skills {
+		c.name("skill", fmt.Sprintf("skills[%d].name", i), s.Name, nameForm)
+	}
+	for i, p := range d.Dispositions {
+		c.name("disposition", fmt.Sprintf("dispositions[%d].name", i), p.Name, nameForm)
 	}
 	for i, q := range d.Queues {
 		c.name("queue", fmt.Sprintf("queues[%d].name", i), string(q.Name), nameForm)
