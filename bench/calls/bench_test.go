@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"testing"
@@ -41,16 +42,17 @@ func pace(rate float64, n int, step func(i int)) {
 }
 
 // Caller's INVITE → INVITE at a free agent's phone, and the agent's 200 OK → first
-// packet of each party at the other's socket, at 5 calls/s.
+// packet of each party at the other's socket, at 5 calls/s. They talk for 1 to 3 s, so that the ends of calls, which are
+// work too, fall anywhere between the beginnings.
 func BenchmarkFreeAgent(b *testing.B) {
 	const agents = 20
 	ten := hall.Tenant(b, stage.Plan{Agents: agents})
 	crowd := newCrowd(b, ten, agents)
-	crowd.talk = 200 * time.Millisecond
 	for range 10 { // warm the caches
 		crowd.oneCall(b, ten)
 	}
 	crowd.forget()
+	crowd.talk = func() time.Duration { return time.Second + rand.N(2*time.Second) }
 	b.ResetTimer()
 	var calls sync.WaitGroup
 	pace(5, b.N, func(int) {
@@ -190,7 +192,7 @@ func BenchmarkSustained(b *testing.B) {
 	rate := *sustained
 	ten := hall.Tenant(b, stage.Plan{Agents: agents, WrapUp: time.Second})
 	crowd := newCrowd(b, ten, agents)
-	crowd.talk = talk
+	crowd.talk = func() time.Duration { return talk }
 	before := usage(b)
 	b.ResetTimer()
 	start := time.Now()

@@ -18,7 +18,7 @@ import (
 
 // crowd is many agents whose phones answer by themselves, and what was measured with them.
 type crowd struct {
-	talk   time.Duration
+	talk   func() time.Duration // how long a call lasts at least
 	failed atomic.Int64
 	serial atomic.Int64
 	rung   sync.Map // caller's number → chan *softphone.Call
@@ -30,7 +30,7 @@ type crowd struct {
 
 func newCrowd(b *testing.B, ten *stage.Tenant, n int) *crowd {
 	b.Helper()
-	c := &crowd{}
+	c := &crowd{talk: func() time.Duration { return 0 }}
 	for i := range n {
 		a := ten.ReadyAgent(i + 1)
 		go func() {
@@ -78,7 +78,7 @@ func (c *crowd) oneCall(b *testing.B, ten *stage.Tenant) {
 	}
 	c.mu.Unlock()
 	const packetsPerSecond = 50 // they talk
-	require.NoError(b, agent.Audio.WaitPackets(ten.Context(), int(c.talk.Seconds()*packetsPerSecond)))
+	require.NoError(b, agent.Audio.WaitPackets(ten.Context(), int(c.talk().Seconds()*packetsPerSecond)))
 	require.NoError(b, customer.HangUp())
 	ten.WaitEnded(agent)
 }
