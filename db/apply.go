@@ -9,6 +9,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
+	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/tenancy"
 )
@@ -47,6 +48,9 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if dryRun || len(changes) == 0 {
 			return nil
 		}
+		if err := unbound(ctx, tx, wanted); err != nil {
+			return err
+		}
 		before, err := profiles(ctx, tx, doc.Tenant.Domain)
 		if err != nil {
 			return err
@@ -66,6 +70,32 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		return nil, failure(op, err)
 	}
 	return changes, nil
+}
+
+// unbound refuses to take away a device that the running session of an agent who stays is
+// bound to: it could not ring any more, and the session would not know.
+func unbound(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
+	var held []struct {
+		Device string `bun:"device"`
+		Agent  string `bun:"agent"`
+	}
+	working := map[string]bool{}
+	for _, u := range doc.Users {
+		working[string(u.Name)] = !u.Disabled
+	}
+	var agents []string
+	for _, a := range doc.Agents {
+		if working[string(a.User)] {
+			agents = append(agents, string(a.Number))
+		}
+	}
+	if err := tx.NewRaw(`SELECT b.device, b.agent FROM bindings b JOIN devices d ON d.tenant_id = b.tenant_id AND d.name = b.device
+ WHERE b.tenant_id = ?0 AND b.device <> ALL (?1) AND b.agent = ANY (?2) ORDER BY 1 LIMIT 1`, doc.Tenant.Domain,
+		keys(doc.Devices, func(v tenancy.Device) string { return string(v.Name) }), pgdialect.Array(agents)).Scan(ctx, &held); err != nil || len(held) == 0 {
+		return err
+	}
+	use := &directory.InUse{By: []directory.Ref{{Kind: directory.Agent, Name: held[0].Agent}}}
+	return refusal("in_use", use, "device %s is used by agent %s, who is signed in with it: sign the agent out or choose another device first.", held[0].Device, held[0].Agent)
 }
 
 // statement is one SQL statement with its arguments.

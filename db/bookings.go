@@ -44,7 +44,7 @@ func (f *flight) book(ref call.Ref, r call.Record) {
 }
 
 // mostBookings bounds one answer.
-const mostBookings = 1000
+const mostBookings = 10_000
 
 // where filters a query of bookings.
 func bookingsWhere(q *bun.SelectQuery, t id.Tenant, by record.BookingQuery) *bun.SelectQuery {
@@ -61,6 +61,14 @@ func bookingsWhere(q *bun.SelectQuery, t id.Tenant, by record.BookingQuery) *bun
 	if !by.Until.IsZero() {
 		q = q.Where("answered_at < ?", by.Until)
 	}
+	if by.Teams != nil {
+		q = q.Where(`(account = ? OR EXISTS (SELECT FROM users u LEFT JOIN agents a ON a.tenant_id = u.tenant_id AND a.user_name = u.name
+			WHERE u.tenant_id = bookings.tenant_id AND u.name = bookings.account AND coalesce(u.team, a.team) = ANY (?)))`,
+			by.Self, keys(by.Teams, func(t id.Team) string { return string(t) }))
+	}
+	if !by.After.At.IsZero() {
+		q = q.Where("(answered_at, call, leg) < (?, ?, ?)", by.After.At, by.After.Call, by.After.Leg)
+	}
 	if by.Limit <= 0 {
 		by.Limit = 100
 	}
@@ -73,7 +81,7 @@ func (d *DB) Bookings(ctx context.Context, t id.Tenant, by record.BookingQuery) 
 	err := d.inTenant(ctx, "list bookings", t, func(ctx context.Context, tx bun.Tx) error {
 		return bookingsWhere(tx.NewSelect().Table("bookings"), t, by).
 			ColumnExpr("tenant_id AS tenant, call, leg, kind, account, device, trunk, number, answered_at, ended_at").
-			OrderExpr("answered_at DESC, call, leg").Scan(ctx, &list)
+			OrderExpr("answered_at DESC, call DESC, leg DESC").Scan(ctx, &list)
 	})
 	return list, err
 }

@@ -57,7 +57,9 @@ var kinds = map[directory.Kind]kind{
 			"role": `x.roles @> ARRAY[?]::text[]`, "disabled": `x.disabled = ?::boolean`,
 			"team": `? = coalesce(x.team, (SELECT a.team FROM agents a WHERE a.tenant_id = x.tenant_id AND a.user_name = x.name), '')`,
 		},
-		sorts:  map[string]string{"display_name": "x.display_name", "updated_at": "x.updated_at"},
+		sorts: map[string]string{"display_name": "x.display_name", "updated_at": "x.updated_at"},
+		// With a user goes its agent: what uses that, uses it.
+		users:  `SELECT 'number' AS kind, n.number AS name FROM numbers n JOIN agents a ON a.tenant_id = n.tenant_id AND a.number = n.agent WHERE n.tenant_id = x.tenant_id AND a.user_name = x.name`,
 		agents: `SELECT a.number FROM agents a WHERE a.tenant_id = x.tenant_id AND a.user_name = x.name`,
 		routes: true,
 	},

@@ -64,15 +64,12 @@ ON CONFLICT (tenant_id, kind, name) DO UPDATE SET team = excluded.team, thing = 
 // With a user goes its agent (SEED-16).
 func (c *changing) take(ctx context.Context, tx bun.Tx, of directory.Kind, name string) ([]keptPart, error) {
 	k := kinds[of]
-	if k.users != "" {
-		var by []directory.Ref
-		if err := tx.NewRaw(`SELECT u.kind, u.name FROM `+k.table+` x, LATERAL (`+k.users+`) u WHERE x.tenant_id = ? AND x.`+k.key+` = ? ORDER BY 1, 2 LIMIT 20`,
-			c.by.Tenant, name).Scan(ctx, &by); err != nil {
-			return nil, err
-		}
-		if len(by) > 0 {
-			return nil, (&directory.InUse{By: by}).Refuse(of, name)
-		}
+	by, err := users(ctx, tx, c.by.Tenant, directory.Ref{Kind: of, Name: name})
+	if err != nil {
+		return nil, err
+	}
+	if len(by) > 0 {
+		return nil, (&directory.InUse{By: by}).Refuse(of, name)
 	}
 	parts, err := rowsOf(ctx, tx, k.table, `o.tenant_id = ?0 AND o.`+k.key+` = ?1`, c.by.Tenant, name)
 	if err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"time"
 
 	"holdfast/domain/account"
+	"holdfast/domain/device"
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
@@ -23,6 +25,9 @@ type things struct {
 	shared  map[id.Tenant]account.Scope
 	trail   []record.AuditEntry
 	asked   []record.AuditQuery
+
+	bookings []record.Booking
+	booked   []record.BookingQuery
 }
 
 // bodies are what each kind of thing looks like.
@@ -105,6 +110,41 @@ func (d *things) Neighbors(_ context.Context, from id.Tenant, within account.Sco
 func (d *things) Found(_ context.Context, _ directory.Author, n directory.Neighbor) (directory.Neighbor, error) {
 	n.Shared = account.System
 	return n, d.refuse
+}
+
+func (d *things) UsedBy(_ context.Context, by directory.Author, of directory.Ref) ([]directory.Ref, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.authors = append(d.authors, by)
+	return []directory.Ref{{Kind: directory.Agent, Name: "uses " + of.Name}}, d.refuse
+}
+
+func (d *things) Zone(context.Context, id.Tenant) (*time.Location, error) {
+	return time.LoadLocation("Europe/Zurich")
+}
+
+func (d *things) Bookings(_ context.Context, _ id.Tenant, q record.BookingQuery) ([]record.Booking, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.booked = append(d.booked, q)
+	return d.bookings[:min(len(d.bookings), q.Limit)], nil
+}
+
+func (d *things) BookingDays(_ context.Context, _ id.Tenant, q record.BookingQuery) ([]record.BookingDay, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.booked = append(d.booked, q)
+	return []record.BookingDay{{Account: "=anna", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 2, Talk: 90 * time.Second}}, nil
+}
+
+func (d *things) DeviceStatuses(_ context.Context, _ id.Tenant, q record.DeviceQuery) ([]record.DeviceStatus, error) {
+	if q.Name != "1001" {
+		return nil, nil
+	}
+	return []record.DeviceStatus{{Reachable: true, Contacts: []device.Contact{
+		{Address: "192.0.2.7:5060", Transport: "udp", UserAgent: "phone", Node: "node-1", Since: noon, Expires: noon.Add(time.Hour), RoundTrip: 1500 * time.Microsecond, Measured: noon},
+		{Address: "192.0.2.8:5060", Transport: "tcp", Node: "node-1", Since: noon, Expires: noon.Add(time.Hour)},
+	}}}, nil
 }
 
 func (d *things) AuditLines(_ context.Context, _ id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error) {

@@ -4,6 +4,7 @@ package httpapi
 
 import (
 	"context"
+	"time"
 
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
@@ -64,6 +65,8 @@ type Directory interface {
 	Update(ctx context.Context, by directory.Author, c directory.Change) (directory.Thing, error)
 	Delete(ctx context.Context, by directory.Author, c directory.Change) error
 	Restore(ctx context.Context, by directory.Author, c directory.Change) (directory.Thing, error)
+	// UsedBy lists what keeps a thing from being deleted.
+	UsedBy(ctx context.Context, by directory.Author, of directory.Ref) ([]directory.Ref, error)
 	// Neighbor is another tenant as seen from one: how close they are. fault.NotFound.
 	Neighbor(ctx context.Context, from, to id.Tenant) (directory.Neighbor, error)
 	// Neighbors lists the tenants within a level of one, by name after the one named.
@@ -72,6 +75,19 @@ type Directory interface {
 	Found(ctx context.Context, by directory.Author, n directory.Neighbor) (directory.Neighbor, error)
 	// AuditLines reads the audit trail, newest first.
 	AuditLines(ctx context.Context, t id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error)
+}
+
+// Clerk is what administration asks besides: whole files of things, what is to be paid,
+// and which phones are there; *db.DB satisfies it.
+type Clerk interface {
+	// Zone is the tenant's time zone.
+	Zone(ctx context.Context, t id.Tenant) (*time.Location, error)
+	// Bookings lists what calls are booked to whom, newest first.
+	Bookings(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.Booking, error)
+	// BookingDays sums them up per account, day and kind.
+	BookingDays(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.BookingDay, error)
+	// DeviceStatuses lists devices with their live registrations.
+	DeviceStatuses(ctx context.Context, t id.Tenant, by record.DeviceQuery) ([]record.DeviceStatus, error)
 }
 
 // Feed is the process's follower of the event log; *feed.Follower satisfies it.

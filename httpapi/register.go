@@ -48,6 +48,12 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 		op.Description = "Needs the permission `" + string(p) + "`."
 		op.Errors = append(op.Errors, http.StatusForbidden, http.StatusNotFound)
 	}
+	if shape, ok := tables[r.name]; ok {
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: a.huma.OpenAPI().Components.Schemas.Schema(shape, true, "")},
+			"text/csv":         {Schema: &huma.Schema{Type: huma.TypeString}},
+		}}}
+	}
 	if actions := within[r.name]; len(actions) > 0 {
 		op.Extensions["x-actions"] = actions
 		op.Description += inWords(actions)

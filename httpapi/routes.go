@@ -41,6 +41,7 @@ var within = map[string]map[string]account.Permission{
 	"get-timeline":   {"calls of others": account.CallsRead.At(account.Tenant), "temporal_url": account.OpsTemporal},
 	"hang-up":        {"a call that is not one's own": account.CallsDisconnect},
 	"events":         {"sessions of others": account.PresenceRead, "queues": account.QueuesWatch, "calls of others": account.CallsRead.At(account.Tenant)},
+	"list-bookings":  {"accounts of others": account.BookingsRead.At(account.Tenant)},
 	"get-queue-live": {"sessions of others": account.PresenceRead},
 
 	"create-user":  {"roles": account.UsersAssign, "teams": account.UsersAssign, "password": account.UsersPassword, "disabled": account.UsersDisable, "agent": account.AgentsCreate},
@@ -68,6 +69,7 @@ const (
 	tagService  = "Service"
 	tagTenants  = "Tenants and audit"
 	tagOperator = "Operation"
+	tagRecords  = "Records"
 )
 
 // routes is every endpoint with who may use it (SEED-109, SEED-110). What is not
@@ -117,11 +119,15 @@ var routes = map[string][]route{
 		crud(queues, account.QueuesRead, account.QueuesWrite, account.QueuesWrite, account.QueuesWrite),
 		crud(numbers, account.NumbersRead, account.NumbersWrite, account.NumbersWrite, account.NumbersWrite),
 		crud(devices, account.DevicesRead, account.DevicesWrite, account.DevicesWrite, account.DevicesWrite),
+		[]route{{"list-registrations", http.MethodGet, "/v1/devices/{id}/registrations", may(account.DevicesRead), "Where a device is registered now", 0}},
 		crud(trunks, account.TrunksRead, account.TrunksWrite, account.TrunksWrite, account.TrunksWrite),
 		crud(reasons, account.ReasonsRead, account.ReasonsWrite, account.ReasonsWrite, account.ReasonsWrite),
 		crud(skills, account.SkillsRead, account.SkillsWrite, account.SkillsWrite, account.SkillsWrite),
 		crud(dispositions, account.DispositionsRead, account.DispositionsWrite, account.DispositionsWrite, account.DispositionsWrite),
 	),
+	tagRecords: {
+		{"list-bookings", http.MethodGet, "/v1/bookings", may(account.BookingsRead), "What calls to the outside are booked to whom, newest first, or summed up per day; as JSON or CSV", 0},
+	},
 	tagTenants: {
 		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},
 		{"create-tenant", http.MethodPost, "/v1/tenants", may(account.TenantsCreate), "Found a tenant, with division and organization if they are new", http.StatusCreated},

@@ -38,6 +38,7 @@ type Config struct {
 	Commands  Commands
 	Reader    Reader
 	Directory Directory
+	Clerk     Clerk
 	Vault     Vault
 	Feed      Feed
 	Keys      []ed25519.PrivateKey // the first signs tokens, all verify them
@@ -65,8 +66,8 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
-	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Vault == nil || c.Feed == nil:
-		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, vault or feed is missing"))
+	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Vault == nil || c.Feed == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, vault or feed is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
 	}
@@ -193,6 +194,7 @@ func (a *API) build() error {
 	a.registerService()
 	a.registerLines()
 	a.registerCatalogues()
+	a.registerBookings()
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()

@@ -17,7 +17,7 @@ import (
 )
 
 // resource is a kind of things that is administered under /v1 by six routes of one
-// pattern: list, get, create, update, delete, restore.
+// pattern: list, get, create, update, delete, restore; a seventh says what uses it.
 type resource struct {
 	kind   directory.Kind
 	path   string
@@ -112,7 +112,7 @@ type restoreInput struct {
 	ID line `path:"id" minLength:"1" maxLength:"64"`
 }
 
-// administer serves the six routes of a resource: V is its view, N what makes one, U
+// administer serves the routes of a resource: V is its view, N what makes one, U
 // what changes one, L its list.
 func administer[V any, P stamped[V], N, U any, L lists](a *API, r resource) {
 	one := string(r.kind)
@@ -134,6 +134,7 @@ func administer[V any, P stamped[V], N, U any, L lists](a *API, r resource) {
 	register(a, "get-"+one, func(ctx context.Context, in *thingInput) (*thingOutput[V], error) {
 		return shown[V, P](a.config.Directory.Thing(ctx, a.author(ctx, "get-"+one, nil), r.kind, in.ID.clean()))
 	})
+	register(a, "used-by-"+one, a.usedBy(r))
 	register(a, "create-"+one, func(ctx context.Context, in *createInput[N]) (*thingOutput[V], error) {
 		name, fields := given(reflect.ValueOf(in.Body))
 		return shown[V, P](change(ctx, a, r, asked{"create-" + one, name, fields, 0}, a.config.Directory.Create))
@@ -152,6 +153,34 @@ func administer[V any, P stamped[V], N, U any, L lists](a *API, r resource) {
 	register(a, "restore-"+one, func(ctx context.Context, in *restoreInput) (*thingOutput[V], error) {
 		return shown[V, P](change(ctx, a, r, asked{"restore-" + one, in.ID.clean(), nil, 0}, a.config.Directory.Restore))
 	})
+}
+
+// usedByOutput lists what keeps a thing from being deleted.
+type usedByOutput struct {
+	Body struct {
+		Items []userOf `json:"items" doc:"What uses it, the first 200: what a refusal of its deletion names. Empty: nothing does."`
+	}
+}
+
+type userOf struct {
+	Kind directory.Kind `json:"kind" example:"agent"`
+	Name string         `json:"name" example:"1001"`
+}
+
+// usedBy says what uses a thing, before somebody tries to delete it.
+func (a *API) usedBy(r resource) func(context.Context, *thingInput) (*usedByOutput, error) {
+	return func(ctx context.Context, in *thingInput) (*usedByOutput, error) {
+		list, err := a.config.Directory.UsedBy(ctx, a.author(ctx, "used-by-"+string(r.kind), nil), directory.Ref{Kind: r.kind, Name: in.ID.clean()})
+		if err != nil {
+			return nil, unavailable("list what uses a thing", err)
+		}
+		out := &usedByOutput{}
+		out.Body.Items = []userOf{}
+		for _, u := range list {
+			out.Body.Items = append(out.Body.Items, userOf(u))
+		}
+		return out, nil
+	}
 }
 
 // asked is one change as a request asks for it.
@@ -326,7 +355,7 @@ func withView[V any, P stamped[V]](err error) error {
 	return err
 }
 
-// crud are the six routes of a resource, by the permissions to read, make, change and delete.
+// crud are the routes of a resource, by the permissions to read, make, change and delete.
 func crud(r resource, read, create, update, remove account.Permission) []route {
 	one, list := string(r.kind), r.path
 	each := list + "/{id}"
@@ -334,6 +363,7 @@ func crud(r resource, read, create, update, remove account.Permission) []route {
 		{"list-" + r.plural, http.MethodGet, list, may(read), "List " + r.plural, 0},
 		{"create-" + one, http.MethodPost, list, may(create), "Make a " + one, http.StatusCreated},
 		{"get-" + one, http.MethodGet, each, may(read), "View a " + one, 0},
+		{"used-by-" + one, http.MethodGet, each + "/used-by", may(read), "What keeps a " + one + " from being deleted", 0},
 		{"update-" + one, http.MethodPatch, each, may(update), "Change fields of a " + one + "; what is left out stays", 0},
 		{"delete-" + one, http.MethodDelete, each, may(remove), "Delete a " + one + " that nothing uses; it can be restored", http.StatusNoContent},
 		{"restore-" + one, http.MethodPost, each + "/restore", may(remove), "Bring a deleted " + one + " back", 0},

@@ -66,6 +66,9 @@ const (
 	DispositionsWrite Permission = "dispositions:write"
 )
 
+// What is to be paid.
+const BookingsRead Permission = "bookings:read" // what calls outside are booked to whom (SEED-47, SEED-50)
+
 // widest is how far each permission can reach at most, narrowest how little: what is
 // of the tenant as a whole can't be held for a team.
 var reaches = map[Permission][2]Scope{
@@ -81,7 +84,7 @@ var reaches = map[Permission][2]Scope{
 	NumbersRead: {Tenant, System}, NumbersWrite: {Tenant, System}, TrunksRead: {Tenant, System}, TrunksWrite: {Tenant, System}, TrunksPassword: {Tenant, System},
 	DevicesRead: {Tenant, System}, DevicesWrite: {Tenant, System}, DevicesSecret: {Tenant, System},
 	ReasonsRead: {Team, System}, ReasonsWrite: {Tenant, System}, SkillsRead: {Team, System}, SkillsWrite: {Tenant, System},
-	AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
+	BookingsRead: {Own, System}, AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
 }
 
 // All lists every permission that there is, without scopes, in order.
@@ -113,7 +116,7 @@ func at(s Scope, actions ...Permission) []Permission {
 }
 
 // agentWork is what every agent may; it is about nobody else.
-var agentWork = at(Own, SessionUse, CallsRead, CallsHangUp)
+var agentWork = at(Own, SessionUse, CallsRead, CallsHangUp, BookingsRead)
 
 // accounts is the administration of people.
 var accounts = []Permission{UsersRead, UsersCreate, UsersUpdate, UsersDelete, UsersAssign, UsersPassword, UsersDisable,
@@ -124,12 +127,12 @@ var accounts = []Permission{UsersRead, UsersCreate, UsersUpdate, UsersDelete, Us
 // doesn't hold what it permits.
 var builtIn = map[Role][]Permission{
 	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
-		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
+		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
 		DevicesRead, DevicesWrite, DevicesSecret, TenantsRead, TenantsApply, TenantsExport, AuditRead), at(Own, CallsHangUp)),
 	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
 		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,
 		ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead)),
-	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead), at(Team, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
+	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead), at(Team, BookingsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
 		AgentsRead, TeamsRead, QueuesRead, ReasonsRead, SkillsRead, DispositionsRead)),
 	Regular: agentWork,
 

@@ -81,14 +81,20 @@ type Change struct {
 	Secrets []string
 }
 
+// mostNamed is how many of what uses a thing a sentence names.
+const mostNamed = 10
+
 // InUse says what a thing is used by, so that it can't be deleted. It is always a pointer.
 type InUse struct{ By []Ref }
 
 // Error implements error.
 func (e *InUse) Error() string {
 	var words []string
-	for _, r := range e.By {
+	for _, r := range e.By[:min(mostNamed, len(e.By))] {
 		words = append(words, string(r.Kind)+" "+r.Name)
+	}
+	if more := len(e.By) - len(words); more > 0 {
+		words = append(words, fmt.Sprintf("and %d more", more))
 	}
 	return "used by " + strings.Join(words, ", ")
 }

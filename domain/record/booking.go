@@ -38,7 +38,18 @@ type BookingQuery struct {
 	Since   time.Time
 	Until   time.Time      // exclusive
 	Zone    *time.Location // whose days are meant; nil is UTC
-	Limit   int            // of days or bookings, 100 when 0, at most 1000
+	Limit   int            // of days or bookings, 100 when 0, at most 10,000
+	After   BookingPlace   // the last one of the page before; days have no pages
+	// Teams, if not nil: only accounts that belong to one of them, and Self.
+	Teams []id.Team
+	Self  id.User
+}
+
+// BookingPlace is the place of a booking among all, the newest first.
+type BookingPlace struct {
+	At   time.Time `json:"at"`
+	Call id.Call   `json:"call"`
+	Leg  id.Leg    `json:"leg"`
 }
 
 // BookingDay is what one account has to pay for on one day, by kind.
