@@ -73,13 +73,13 @@ type Directory interface {
 	Neighbors(ctx context.Context, from id.Tenant, within account.Scope, after id.Tenant, limit int) ([]directory.Neighbor, error)
 	// Found makes a tenant within what the author reaches; fault.Conflict: there is one.
 	Found(ctx context.Context, by directory.Author, n directory.Neighbor) (directory.Neighbor, error)
-	// AuditLines reads the audit trail, newest first.
-	AuditLines(ctx context.Context, t id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error)
 }
 
-// Clerk is what administration asks besides: whole files of things, what is to be paid,
-// and which phones are there; *db.DB satisfies it.
+// Clerk is what administration asks besides: trails, what is to be paid, which phones are
+// there; *db.DB satisfies it.
 type Clerk interface {
+	// AuditLines reads the audit trail, newest first.
+	AuditLines(ctx context.Context, t id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error)
 	// Zone is the tenant's time zone.
 	Zone(ctx context.Context, t id.Tenant) (*time.Location, error)
 	// Bookings lists what calls are booked to whom, newest first.

@@ -183,7 +183,7 @@ func (a *API) listAudit(ctx context.Context, in *auditInput) (*auditOutput, erro
 	if err != nil {
 		return nil, inQuery(invalidField("cursor", "is not of this list"))
 	}
-	lines, err := a.config.Directory.AuditLines(ctx, personOf(ctx).Tenant, record.AuditQuery{
+	lines, err := a.config.Clerk.AuditLines(ctx, personOf(ctx).Tenant, record.AuditQuery{
 		User: id.User(in.User.clean()), Action: in.Action.clean(), Object: in.Object.clean(), Result: in.Result.clean(),
 		Since: in.Since, Until: in.Until, Before: before, Limit: in.Limit + 1,
 	})

@@ -1,6 +1,7 @@
 package mainjob
 
 import (
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -71,6 +72,29 @@ func TestSEED49_AnInternalNumber_CallsTheNumberOutside(t *testing.T) {
 		a.Wait("NotReady(LOGIN)")
 	}
 	require.Equal(t, []string{"external supervisor ordinary +8641139735857", "dialled 1001 1001 0493055501"}, booked(t, ten, 2))
+	readBookings(t, ten, a)
+}
+
+// readBookings reads the two bookings of above as the administrator, as the agent and as
+// the supervisor, by day and as a table (SEED-47, SEED-50).
+func readBookings(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
+	t.Helper()
+	admin := ten.Login("admin")
+	today := time.Now().UTC().Format(time.DateOnly)
+	days := asked(t, admin, http.StatusOK, http.MethodGet, "/v1/bookings?group=day&from="+time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)+"&to="+today, nil)["days"].([]any)
+	require.Len(t, days, 2)
+	kinds := map[any]any{}
+	for _, d := range days {
+		kinds[d.(map[string]any)["kind"]] = d.(map[string]any)["user"]
+	}
+	require.Equal(t, map[any]any{"external": "supervisor", "dialled": "1001"}, kinds)
+	mine := asked(t, ten.Login(a.Number), http.StatusOK, http.MethodGet, "/v1/bookings", nil)["items"].([]any)
+	require.Len(t, mine, 1)
+	require.Equal(t, "0493055501", mine[0].(map[string]any)["number"])
+	asked(t, ten.Login(a.Number), http.StatusForbidden, http.MethodGet, "/v1/bookings?user=supervisor", nil)
+	ans, err := admin.Do(t.Context(), http.MethodGet, "/v1/bookings?device=ordinary", nil, "Accept", "text/csv")
+	require.NoError(t, err)
+	require.Contains(t, string(ans.Body), ",external,supervisor,ordinary,,'+8641139735857,")
 }
 
 // SEED-48: an external device receives calls and originates none: it has no credentials, and
