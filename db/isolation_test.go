@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -182,6 +183,7 @@ func (w *world) furnish() {
 	w.exec(`INSERT INTO removed_levels VALUES ('division', 'acme:gone', 'acme', 'gone', '{}', '[]', 1, now())`)
 	w.make(directory.Team, "gone", nil)
 	require.NoError(t, w.Delete(ctx, w.ada(), directory.Change{Kind: directory.Team, Name: "gone"}))
+	w.signIns()
 }
 
 // The product's roles can't step out of row-level security.
@@ -205,7 +207,8 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	w := newWorld(t)
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
 		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true,
-		"presence": true, "bindings": true, "terminals": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true, "removed_levels": true}
+		"presence": true, "bindings": true, "terminals": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true, "removed_levels": true,
+		"api_keys": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)
@@ -299,4 +302,15 @@ func TestIsolation_ThroughThePorts_AnotherTenantsThingsAreNotFound(t *testing.T)
 	p, err = w.Presence(t.Context(), "other.example")
 	require.NoError(t, err)
 	require.Empty(t, p)
+}
+
+// signIns puts a row into each table about signing in.
+func (w *world) signIns() {
+	w.Helper()
+	w.login("one", time.Now())
+	w.make(directory.Key, "crm", map[string]any{"maker": "anna", "prefix": "hf_abc", "secret_hash": `\x` + strings.Repeat("ab", 32), "permissions": []string{"users:read:tenant"}})
+	require.NoError(w, w.UsedKey(w.Context(), acme, "crm", "192.0.2.9"))
+	w.make(directory.OIDC, "oidc", map[string]any{"issuer": "https://id.example", "client_id": "holdfast"})
+	_, err := w.Link(w.Context(), account.Subject{Tenant: acme, Issuer: "https://id.example", Name: "s-1"}, "anna")
+	require.NoError(w, err)
 }

@@ -35,6 +35,7 @@ type kind struct {
 	// profiles: it is part of every agent's profile.
 	profiles bool
 	graves   bool // see graveyard
+	final    bool // what is deleted can't be restored
 }
 
 // owned are rows of a table that belong to a thing; where speaks of them as o.
@@ -87,6 +88,8 @@ var kinds = map[directory.Kind]kind{
 	directory.Number: numberKind,
 	directory.Trunk:  trunkKind,
 	directory.Device: deviceKind,
+	directory.Key:    keyKind,
+	directory.OIDC:   oidcKind,
 }
 
 var agentKind = kind{

@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -65,29 +64,6 @@ func (c *loginCache) put(key string, revoked bool, epoch int) {
 		c.known = map[string]bool{}
 	}
 	c.known[key] = revoked
-}
-
-// Revoke gives a login up: whoever asks from now on, in whichever process, is told so,
-// until expires, when its tokens have ended by themselves. It may be repeated.
-func (d *DB) Revoke(ctx context.Context, t id.Tenant, login string, expires time.Time) error {
-	err := d.inTenant(ctx, "revoke a login", t, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM revocations WHERE tenant_id = ? AND expires < ?`, t, d.now()); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `
-INSERT INTO revocations (tenant_id, login, expires) VALUES (?, ?, ?)
-ON CONFLICT (tenant_id, login) DO UPDATE SET expires = greatest(revocations.expires, excluded.expires)`, t, login, expires); err != nil {
-			return err
-		}
-		// With the commit, so that no process can miss it while it listens. (A NOTIFY
-		// within a transaction makes commits queue up; people log out rarely.)
-		_, err := tx.ExecContext(ctx, `SELECT pg_notify(?, ?)`, channelRevoked, loginKey(t, login))
-		return err
-	})
-	if err == nil {
-		d.logins.revoked(loginKey(t, login))
-	}
-	return err
 }
 
 // Revoked reports whether a login was given up. What was looked up once is kept while

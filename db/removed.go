@@ -48,6 +48,9 @@ func (d *DB) Delete(ctx context.Context, by directory.Author, change directory.C
 		if err != nil {
 			return err
 		}
+		if c.k.final {
+			return c.conclude(ctx, tx)
+		}
 		if _, err := tx.ExecContext(ctx, `
 INSERT INTO removed (tenant_id, kind, name, team, thing, parts, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant_id, kind, name) DO UPDATE SET team = excluded.team, thing = excluded.thing, parts = excluded.parts,

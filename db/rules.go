@@ -34,6 +34,10 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return reasonRules(ctx, tx, c)
 	case directory.Disposition:
 		return translated(c)
+	case directory.Key:
+		return keyRules(ctx, tx, c)
+	case directory.OIDC:
+		return oidcRules(ctx, tx, c)
 	}
 	return nil
 }

@@ -236,6 +236,7 @@ type house struct {
 	reader   *reader
 	things   *things
 	vault    *vault
+	logins   *logins
 	feed     *source
 	now      func() time.Time
 }
@@ -264,6 +265,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	require.NoError(t, err)
 	h := &house{t: t, commands: &commands{views: map[agent.Ref]agent.View{}, created: true}, feed: &source{events: make(chan event.Event, 16)}}
 	h.vault, h.things = newVault(), &things{}
+	h.logins = &logins{vault: h.vault, now: func() time.Time { return h.api.now() }, known: map[string]*knownLogin{}}
 	h.reader = &reader{users: map[id.User]account.User{}, queues: map[id.Queue]record.QueueLive{}}
 	for name, u := range map[id.User]account.User{
 		"1001":       {Agent: "1001", Roles: []account.Role{account.Regular}},
@@ -283,7 +285,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	}
 	h.commands.views[agent.Ref{Tenant: tenant, Agent: "1003"}] = sessionFixture("1003", "second")
 	c := Config{
-		Commands: h.commands, Reader: h.reader, Directory: h.things, Clerk: h.things, Vault: h.vault, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
+		Commands: h.commands, Reader: h.reader, Directory: h.things, Clerk: h.things, Vault: h.vault, Logins: h.logins, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
 		TemporalUI: "http://127.0.0.1:8233", Heartbeat: time.Hour,
 	}
 	for _, f := range change {
@@ -308,7 +310,7 @@ func sessionFixture(a id.Agent, team id.Team) agent.View {
 // token signs a user in without the cost of a password.
 func (h *house) token(user id.User) string {
 	h.t.Helper()
-	token, err := h.api.tokens.issue(h.reader.users[user], "login of "+string(user), forAccess, accessLife)
+	token, err := h.api.tokens.issue(h.reader.users[user], "login of "+string(user), accessLife)
 	require.NoError(h.t, err)
 	return token
 }

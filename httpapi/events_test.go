@@ -219,7 +219,7 @@ func TestEvents_EndWhenTokenExpiresRightsChangeOrWeStop(t *testing.T) {
 	t.Parallel()
 	past := newHouse(t)
 	u := past.reader.users["1001"]
-	short, err := past.api.tokens.issue(u, "a login", forAccess, 300*time.Millisecond)
+	short, err := past.api.tokens.issue(u, "a login", 300*time.Millisecond)
 	require.NoError(t, err)
 	l := past.listen("1001", "Authorization", "Bearer "+short)
 	l.next()

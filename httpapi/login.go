@@ -25,12 +25,13 @@ func wrongLogin() error {
 	return &fault.Error{Kind: fault.Unauthenticated, Op: "login", Code: "wrong_login", Sentence: "Tenant, user name or password is wrong."}
 }
 
-// Origin is where a request came from: the client's address, whether the connection is
-// encrypted, and the access token that came along, if any.
+// Origin is where a request came from: the client's address and what it says it is,
+// whether the connection is encrypted, and the access token that came along, if any.
 type Origin struct {
-	address string
-	secure  bool
-	bearer  string
+	address   string
+	userAgent string
+	secure    bool
+	bearer    string
 }
 
 // Resolve implements huma.Resolver.
@@ -38,6 +39,7 @@ func (o *Origin) Resolve(ctx huma.Context) []error {
 	o.address = humagin.Unwrap(ctx).ClientIP()
 	o.secure = ctx.TLS() != nil
 	o.bearer, _ = bearer(ctx.Header("Authorization"))
+	o.userAgent = oneLine(ctx.Header("User-Agent"), maxLine)
 	return nil
 }
 
@@ -125,7 +127,7 @@ func (a *API) login(ctx context.Context, in *loginInput) (*tokenOutput, error) {
 	}
 	a.metrics.logins.WithLabelValues("ok").Inc()
 	a.audit.add(person{User: u, address: in.address}, "login", "user:"+string(name), nil)
-	return a.grant(u, rand.Text(), in.Origin)
+	return a.begin(ctx, u, account.ByPassword, in.Origin)
 }
 
 // slowed refuses an attempt that must wait.
@@ -143,28 +145,63 @@ func signedOut(op string) error {
 	return &fault.Error{Kind: fault.Unauthenticated, Op: op, Code: "signed_out", Sentence: "You are signed out; sign in again."}
 }
 
-// refresh gives a new access token and a new refresh token. The old one stays good
-// until it expires: two tabs may refresh at once.
+// refresh gives a new access token and the next refresh token; the old one is used up. One
+// that is used twice ends the login: see account.Refresh.
 func (a *API) refresh(ctx context.Context, in *refreshInput) (*tokenOutput, error) {
 	c, err := a.tokens.verify(in.Token, forRefresh)
-	if err != nil {
+	if err != nil || c.Turn == 0 {
 		return nil, signedOut("refresh")
-	}
-	revoked, err := a.config.Vault.RevokedNow(ctx, c.person().origin(), c.login())
-	if err != nil {
-		return nil, unavailable("refresh", err)
 	}
 	u, err := a.persons.read(ctx, c.person())
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, unavailable("refresh", err)
 	}
-	if err != nil || revoked || u.Disabled || fingerprint(u) != c.Password {
-		return nil, signedOut("refresh")
+	if err != nil {
+		u.Disabled = true // the login says why, if it knows
 	}
-	return a.grant(u, c.login(), in.Origin)
+	return a.turn(ctx, u, ticket{login: c.login(), turn: c.Turn, origin: c.person().origin()}, in.Origin)
 }
 
-// logout ends the sign-in that the refresh cookie or the access token goes back to, with
+// turn uses a refresh token up and gives the next pair of tokens.
+func (a *API) turn(ctx context.Context, u account.User, k ticket, from Origin) (*tokenOutput, error) {
+	next, err := a.config.Logins.Refresh(ctx, account.Refresh{
+		Tenant: k.origin, Login: k.login, Turn: k.turn, UserAgent: from.userAgent, Address: from.address,
+		Grace: refreshGrace, Life: refreshLife, Longest: loginLife,
+	})
+	switch {
+	case fault.KindOf(err) == fault.NotFound && err != nil:
+		return nil, signedOut("refresh")
+	case err != nil:
+		return nil, unavailable("refresh", err)
+	case next.Ended != "":
+		if next.Ended == account.EndedReuse {
+			a.metrics.logins.WithLabelValues("reused").Inc()
+		}
+		return nil, over(next.Ended)
+	case u.Disabled:
+		return nil, signedOut("refresh")
+	}
+	return a.grant(u, ticket{login: k.login, turn: next.Turn, expires: next.Expires}, from)
+}
+
+// over is the answer to a refresh token of a login that was ended: it says by what.
+func over(why account.Ended) error {
+	e := &fault.Error{Kind: fault.Unauthenticated, Op: "refresh", Code: "signed_out", Sentence: "You are signed out; sign in again."}
+	switch why {
+	case account.EndedReuse:
+		e.Code = "refresh_token_reused"
+		e.Sentence = "This sign-in was ended because one of its refresh tokens was used twice: somebody may have copied it. Sign in again; if that can't have been you, change your password."
+	case account.EndedRevoked, account.EndedByOther:
+		e.Code, e.Sentence = "login_ended", "This sign-in was ended from elsewhere; sign in again."
+	case account.EndedPassword:
+		e.Code, e.Sentence = "password_changed", "The password of this account was changed; sign in with the new one."
+	case account.EndedDisabled, account.EndedDeleted:
+		e.Code, e.Sentence = "account_disabled", "This account is no longer in use."
+	}
+	return e
+}
+
+// logout ends the login that the refresh cookie or the access token goes back to, with
 // all its tokens, in all processes. Without either it succeeds as well.
 func (a *API) logout(ctx context.Context, in *refreshInput) (*logoutOutput, error) {
 	ended := map[string]bool{}
@@ -175,7 +212,7 @@ func (a *API) logout(ctx context.Context, in *refreshInput) (*logoutOutput, erro
 		}
 		// No token of it that another process gives out at this moment lives longer.
 		until := a.now().Add(refreshLife + 2*clockSkew)
-		if err := a.config.Vault.Revoke(ctx, c.person().origin(), c.login(), until); err != nil {
+		if err := a.config.Logins.Revoke(ctx, c.person().origin(), c.login(), until); err != nil {
 			return nil, unavailable("logout", err)
 		}
 		ended[c.login()] = true
@@ -185,18 +222,31 @@ func (a *API) logout(ctx context.Context, in *refreshInput) (*logoutOutput, erro
 	return &logoutOutput{Cookie: a.cookie("", -1, in.secure)}, nil
 }
 
-// grant issues the pair of tokens of a sign-in.
-func (a *API) grant(u account.User, login string, from Origin) (*tokenOutput, error) {
-	access, err := a.tokens.issue(u, login, forAccess, accessLife)
+// begin begins a login of u, and gives its first pair of tokens.
+func (a *API) begin(ctx context.Context, u account.User, by account.Method, from Origin) (*tokenOutput, error) {
+	now := a.now()
+	k := ticket{login: rand.Text(), turn: 1, expires: now.Add(refreshLife)}
+	err := a.config.Logins.BeginLogin(ctx, account.Login{
+		Tenant: u.Tenant, ID: k.login, User: u.Name, Method: by, UserAgent: from.userAgent, Address: from.address, Begun: now, Expires: k.expires,
+	})
+	if err != nil {
+		return nil, unavailable("begin a login", err)
+	}
+	return a.grant(u, k, from)
+}
+
+// grant issues the pair of tokens of a login.
+func (a *API) grant(u account.User, k ticket, from Origin) (*tokenOutput, error) {
+	access, err := a.tokens.issue(u, k.login, accessLife)
 	if err != nil {
 		return nil, err
 	}
-	refresh, err := a.tokens.issue(u, login, forRefresh, refreshLife)
+	refresh, err := a.tokens.sign(u, forRefresh, k)
 	if err != nil {
 		return nil, err
 	}
 	return &tokenOutput{
-		Cookie: a.cookie(refresh, int(refreshLife.Seconds()), from.secure),
+		Cookie: a.cookie(refresh, max(1, int(k.expires.Sub(a.now()).Seconds())), from.secure),
 		Body: tokenView{
 			AccessToken: access, ExpiresIn: int(accessLife.Seconds()), Tenant: u.Tenant, User: u.Name, Agent: u.Agent,
 			Permissions: list(u.Permissions),

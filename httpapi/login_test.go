@@ -273,6 +273,7 @@ func TestRefresh_GivesNewTokensUntilLogoutPasswordChangeOrDisabling(t *testing.T
 	cookie := func(a answer) string { c := a.Result().Cookies()[0]; return c.Name + "=" + c.Value }
 	again := h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first))
 	require.Equal(t, http.StatusOK, again.Code, again.Body)
+	require.NotEqual(t, cookie(first), cookie(again), "each refresh token is used once")
 	require.NotEmpty(t, again.body["access_token"])
 
 	for _, bad := range []string{"", "holdfast_refresh=x", "holdfast_refresh=" + first.body["access_token"].(string)} {
@@ -292,7 +293,8 @@ func TestRefresh_GivesNewTokensUntilLogoutPasswordChangeOrDisabling(t *testing.T
 	}
 	require.Equal(t, http.StatusNoContent, h.ask("", "POST", "/v1/auth/logout", "").Code)
 	first = h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo"))
-	require.Equal(t, http.StatusOK, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first)).Code)
+	first = h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first))
+	require.Equal(t, http.StatusOK, first.Code)
 
 	change := func(f func(*account.User)) {
 		defer h.reader.lock()()
@@ -300,10 +302,50 @@ func TestRefresh_GivesNewTokensUntilLogoutPasswordChangeOrDisabling(t *testing.T
 		f(&u)
 		h.reader.users["1001"] = u
 	}
-	change(func(u *account.User) { u.PasswordHash += "x" })
-	require.Equal(t, http.StatusUnauthorized, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first)).Code)
-	change(func(u *account.User) { u.PasswordHash = demoHash(t); u.Disabled = true })
-	require.Equal(t, http.StatusUnauthorized, h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first)).Code)
+	change(func(u *account.User) { u.Disabled = true })
+	require.Equal(t, "signed_out", h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", cookie(first)).body["code"])
+	change(func(u *account.User) { u.Disabled = false })
+}
+
+// The answer to the refresh token of a login that is over says what ended it.
+func TestRefresh_OfALoginThatIsOver_SaysWhy(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	codes := map[account.Ended]string{
+		account.EndedLogout: "signed_out", account.EndedRevoked: "login_ended", account.EndedByOther: "login_ended", account.EndedReuse: "refresh_token_reused",
+		account.EndedPassword: "password_changed", account.EndedDisabled: "account_disabled", account.EndedDeleted: "account_disabled",
+	}
+	for why, code := range codes {
+		first := h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo"))
+		for _, l := range h.logins.known {
+			l.ended = why
+		}
+		a := h.ask("", "POST", "/v1/auth/refresh", "", "Cookie", strings.Split(first.Header().Get("Set-Cookie"), ";")[0])
+		require.Equal(t, http.StatusUnauthorized, a.Code)
+		require.Equal(t, code, a.body["code"], why)
+		require.Empty(t, a.Result().Cookies())
+	}
+}
+
+// What a client says of itself is kept as one line, however it tries.
+func TestLogins_AreListedWithWhatTheClientIs_AndEnded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	made := h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo"), "User-Agent", "Firefox\x1b[31m "+strings.Repeat("x", 400))
+	bearer := []string{"Authorization", "Bearer " + made.body["access_token"].(string)}
+	list := h.ask("", "GET", "/v1/me/logins", "", bearer...)
+	require.Equal(t, http.StatusOK, list.Code, list.Body)
+	require.Len(t, list.body["items"], 1)
+	one := list.body["items"].([]any)[0].(map[string]any)
+	require.Equal(t, true, one["current"])
+	require.Equal(t, "127.0.0.9", one["address"])
+	require.Len(t, one["user_agent"], maxLine)
+	require.NotContains(t, one["user_agent"], "\x1b")
+	require.Equal(t, http.StatusNotFound, h.ask("1001", "DELETE", "/v1/me/logins/other", "").Code)
+	require.Equal(t, http.StatusNoContent, h.ask("", "DELETE", "/v1/me/logins/"+one["id"].(string), "", bearer...).Code)
+	require.Equal(t, http.StatusUnauthorized, h.ask("", "GET", "/v1/me", "", bearer...).Code)
+	require.Equal(t, http.StatusNoContent, h.ask("admin", "DELETE", "/v1/users/1001/logins", "").Code)
+	require.Equal(t, account.LoginsEnd, h.logins.authors[len(h.logins.authors)-1].Needs[0], "the directory asks whether it reaches the user")
 }
 
 // SEED-3: rights are the user's present ones. SEED-16: a disabled user is out.

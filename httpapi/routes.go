@@ -80,6 +80,12 @@ var routes = map[string][]route{
 		{"refresh", http.MethodPost, "/v1/auth/refresh", everyone, "Get a new access token by the refresh cookie", 0},
 		{"logout", http.MethodPost, "/v1/auth/logout", everyone, "Give the refresh cookie up", http.StatusNoContent},
 		{"switch-tenant", http.MethodPost, "/v1/auth/switch-tenant", may(account.TenantsSwitch), "Work in another tenant, or again in one's own", 0},
+		{"list-own-logins", http.MethodGet, "/v1/me/logins", signedIn, "List one's own logins, with device and address", 0},
+		{"end-own-login", http.MethodDelete, "/v1/me/logins/{id}", signedIn, "End one of one's own logins, with all its tokens", http.StatusNoContent},
+		{"end-own-logins", http.MethodDelete, "/v1/me/logins", signedIn, "End all of one's own logins but this one", http.StatusNoContent},
+		{"list-logins", http.MethodGet, "/v1/users/{id}/logins", may(account.LoginsRead), "List a user's logins", 0},
+		{"end-login", http.MethodDelete, "/v1/users/{id}/logins/{login}", may(account.LoginsEnd), "End one of a user's logins, with all its tokens", http.StatusNoContent},
+		{"end-logins", http.MethodDelete, "/v1/users/{id}/logins", may(account.LoginsEnd), "Sign a user out everywhere", http.StatusNoContent},
 		{"me", http.MethodGet, "/v1/me", signedIn, "Who am I, what may I do, which devices may I choose", 0},
 	},
 	tagSession: {

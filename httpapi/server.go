@@ -40,6 +40,7 @@ type Config struct {
 	Directory Directory
 	Clerk     Clerk
 	Vault     Vault
+	Logins    Logins
 	Feed      Feed
 	Keys      []ed25519.PrivateKey // the first signs tokens, all verify them
 	Checks    []Check              // what /readyz asks; none: always ready
@@ -66,8 +67,8 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
-	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Vault == nil || c.Feed == nil:
-		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, vault or feed is missing"))
+	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Vault == nil || c.Logins == nil || c.Feed == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, vault, logins or feed is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
 	}
@@ -186,6 +187,7 @@ func (a *API) build() error {
 	a.huma = humagin.New(a.gin, description(a.config.Version))
 	a.huma.UseMiddleware(a.authorize)
 	a.registerSignIn()
+	a.registerLogins()
 	a.registerSession()
 	a.registerForced()
 	a.registerCalls()

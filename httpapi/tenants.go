@@ -33,7 +33,7 @@ func (a *API) switchTenant(ctx context.Context, in *switchInput) (*tokenOutput, 
 	if err != nil {
 		return nil, err
 	}
-	return a.grant(u, p.login, in.Origin)
+	return a.turn(ctx, u, ticket{login: p.login, origin: from.origin()}, in.Origin)
 }
 
 // visitor is the user at work in that tenant. A tenant where it may do nothing does not

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -25,6 +27,17 @@ func (line) Schema(huma.Registry) *huma.Schema {
 		PatternDescription: "text on one line, without control characters",
 		MaxLength:          ptr(maxLine),
 	}
+}
+
+// oneLine makes a line of what a client sent unasked, at most that long.
+func oneLine(s string, most int) string {
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "") {
+		if unicode.IsPrint(r) && b.Len()+utf8.RuneLen(r) <= most {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // clean returns the line without the spaces around it.

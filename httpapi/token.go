@@ -21,6 +21,13 @@ const (
 	refreshLife = 12 * time.Hour
 	clockSkew   = 5 * time.Second // between the processes that issue and verify
 	issuer      = "holdfast"
+	// loginLife is how long a login lives at most, however often it is refreshed: then its
+	// user shows again who they are (NIST SP 800-63B §2.1.3).
+	loginLife = 30 * 24 * time.Hour
+	// refreshGrace is how long a refresh token that was used up is forgiven while the next
+	// one was not used: two tabs of one browser refresh at once, or the answer was lost and
+	// the client tries again (our own answers take at most requestTimeout).
+	refreshGrace = 30 * time.Second
 )
 
 // purpose keeps the two kinds of token apart: it is the token's audience (RFC 7519 §4.1.3).
@@ -35,9 +42,8 @@ const (
 type claims struct {
 	jwt.RegisteredClaims
 	Tenant id.Tenant `json:"tenant"`
-	// Password is a fingerprint of the password's hash: a changed password ends all
-	// refresh tokens given for the old one.
-	Password string `json:"pwd,omitempty"`
+	// Turn is the number of a refresh token among those of its login: one is good at a time.
+	Turn int64 `json:"turn,omitempty"`
 	// Home is the tenant whose user it is, if it works in another one (SEED-40).
 	Home id.Tenant `json:"home,omitempty"`
 	// Login names the sign-in that all these tokens go back to (OpenID Connect's sid):
@@ -86,26 +92,31 @@ func keyID(k ed25519.PublicKey) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// fingerprint tells one password hash from another without telling what it is.
-func fingerprint(u account.User) string {
-	sum := sha256.Sum256([]byte("holdfast refresh\x00" + u.PasswordHash))
-	return base64.RawURLEncoding.EncodeToString(sum[:12])
+// issue signs an access token for u's login.
+func (t *tokens) issue(u account.User, login string, life time.Duration) (string, error) {
+	return t.sign(u, forAccess, ticket{login: login, expires: t.now().Add(life)})
 }
 
-// issue signs a token for u's sign-in login.
-func (t *tokens) issue(u account.User, login string, p purpose, life time.Duration) (string, error) {
+// ticket is what a token says besides whose it is.
+type ticket struct {
+	login   string
+	turn    int64     // of a refresh token: its number; 0: whichever is good
+	origin  id.Tenant // whose login it is, where that is not told by the user
+	expires time.Time
+}
+
+// sign signs a token of purpose p for u.
+func (t *tokens) sign(u account.User, p purpose, k ticket) (string, error) {
 	now := t.now()
 	c := claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: issuer, Subject: string(u.Name), Audience: jwt.ClaimStrings{string(p)}, ID: rand.Text(),
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(k.expires),
 		},
 		Tenant: u.Tenant,
 		Home:   u.Home,
-		Login:  login,
-	}
-	if p == forRefresh {
-		c.Password = fingerprint(u)
+		Login:  k.login,
+		Turn:   k.turn,
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
 	token.Header["kid"] = t.kid

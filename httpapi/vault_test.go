@@ -31,20 +31,15 @@ func (v *vault) lock() func() {
 	return v.mu.Unlock
 }
 
-func (v *vault) Revoke(_ context.Context, t id.Tenant, login string, expires time.Time) error {
+func (v *vault) revoke(t id.Tenant, login string, expires time.Time) {
 	defer v.lock()()
 	v.revoked[string(t)+"/"+login] = expires
-	return v.away
 }
 
 func (v *vault) Revoked(_ context.Context, t id.Tenant, login string) (bool, error) {
 	defer v.lock()()
 	_, ok := v.revoked[string(t)+"/"+login]
 	return ok, v.away
-}
-
-func (v *vault) RevokedNow(ctx context.Context, t id.Tenant, login string) (bool, error) {
-	return v.Revoked(ctx, t, login)
 }
 
 func (v *vault) Tallies(context.Context, ...string) (map[string]account.Tally, error) {

@@ -35,6 +35,7 @@ var (
 	_ httpapi.Reader      = (*db.DB)(nil)
 	_ httpapi.Directory   = (*db.DB)(nil)
 	_ httpapi.Vault       = (*db.DB)(nil)
+	_ httpapi.Logins      = (*db.DB)(nil)
 	_ httpapi.Feed        = (*feed.Follower)(nil)
 	_ feed.Source         = (*db.DB)(nil)
 )

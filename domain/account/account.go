@@ -39,6 +39,7 @@ type User struct {
 	Teams        []id.Team    `json:"teams,omitempty"` // the scope of what reaches a team
 	Home         id.Tenant    `json:"home,omitempty"`  // whose user it is, if it works in another tenant (SEED-40)
 	Disabled     bool         `json:"disabled,omitempty"`
+	Key          string       `json:"-"` // the API key that acts, by its name; empty: a person
 	PasswordHash string       `json:"-"`
 }
 

@@ -31,6 +31,12 @@ const (
 	UsersAssign    Permission = "users:assign_roles" // give and take roles and the scope of a supervisor
 	UsersPassword  Permission = "users:set_password"
 	UsersDisable   Permission = "users:disable"
+	LoginsRead     Permission = "logins:read" // where a user is signed in
+	LoginsEnd      Permission = "logins:end"  // sign a user out
+	KeysRead       Permission = "keys:read"
+	KeysWrite      Permission = "keys:write"    // make, change and delete API keys
+	SignInRead     Permission = "sign_in:read"  // how the tenant's users sign in
+	SignInWrite    Permission = "sign_in:write" // and sign in by password, however it is set
 	RolesRead      Permission = "roles:read"
 	RolesWrite     Permission = "roles:write" // create and delete the tenant's roles, and name them
 	RolesGrant     Permission = "roles:grant" // say what a role permits
@@ -77,6 +83,8 @@ var reaches = map[Permission][2]Scope{
 	TenantsApply: {Tenant, System}, TenantsExport: {Tenant, System}, TenantsRead: {Tenant, System}, TenantsCreate: {Division, System}, TenantsSwitch: {Division, System}, AuditRead: {Tenant, System},
 	UsersRead: {Team, System}, UsersCreate: {Team, System}, UsersUpdate: {Team, System}, UsersDelete: {Team, System},
 	UsersAssign: {Team, System}, UsersPassword: {Team, System}, UsersDisable: {Team, System},
+	LoginsRead: {Team, System}, LoginsEnd: {Team, System},
+	KeysRead: {Tenant, System}, KeysWrite: {Tenant, System}, SignInRead: {Tenant, System}, SignInWrite: {Tenant, System},
 	RolesRead: {Team, System}, RolesWrite: {Tenant, System}, RolesGrant: {Tenant, System},
 	TeamsRead: {Team, System}, TeamsWrite: {Tenant, System},
 	AgentsRead: {Team, System}, AgentsCreate: {Team, System}, AgentsUpdate: {Team, System}, AgentsMove: {Tenant, System}, AgentsDelete: {Team, System},
@@ -119,17 +127,20 @@ func at(s Scope, actions ...Permission) []Permission {
 var agentWork = at(Own, SessionUse, CallsRead, CallsHangUp, BookingsRead)
 
 // accounts is the administration of people.
-var accounts = []Permission{UsersRead, UsersCreate, UsersUpdate, UsersDelete, UsersAssign, UsersPassword, UsersDisable,
+var accounts = []Permission{UsersRead, UsersCreate, UsersUpdate, UsersDelete, UsersAssign, UsersPassword, UsersDisable, LoginsRead, LoginsEnd,
 	AgentsRead, AgentsCreate, AgentsUpdate, AgentsDelete, TeamsRead, RolesRead}
+
+// entrance is the administration of how people and programs come in.
+var entrance = []Permission{KeysRead, KeysWrite, SignInRead, SignInWrite}
 
 // builtIn are the permissions of the roles that every tenant has. An administrator of
 // the business holds what supervisors hold over others: nobody can give a role who
 // doesn't hold what it permits.
 var builtIn = map[Role][]Permission{
-	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
+	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
 		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
 		DevicesRead, DevicesWrite, DevicesSecret, TenantsRead, TenantsApply, TenantsExport, AuditRead), at(Own, CallsHangUp)),
-	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
+	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
 		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,
 		ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead)),
 	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead), at(Team, BookingsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,

@@ -30,6 +30,8 @@ const (
 	Reason      Kind = "reason"
 	Skill       Kind = "skill"
 	Disposition Kind = "disposition"
+	Key         Kind = "key"  // of the API
+	OIDC        Kind = "oidc" // the tenant's OpenID Connect provider: one, named "oidc"
 )
 
 // Thing is one entry of the directory. Body is the JSON object that the API shows,

@@ -1,0 +1,23 @@
+package account
+
+import "holdfast/domain/id"
+
+// Provider is how a tenant's users sign in by OpenID Connect.
+type Provider struct {
+	Tenant   id.Tenant
+	Issuer   string
+	ClientID string
+	Secret   string // sealed; empty: a client without one
+	Scopes   []string
+	Claim    string // of the ID token: names the user
+	NewUsers bool   // who is not known yet becomes a user
+	Role     Role   // of new users
+	Password bool   // passwords sign in as well
+}
+
+// Subject is somebody as a provider knows them.
+type Subject struct {
+	Tenant id.Tenant
+	Issuer string
+	Name   string // the claim sub: unique at the issuer, and never given to another
+}

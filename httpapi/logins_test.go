@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"holdfast/domain/account"
+	"holdfast/domain/directory"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+)
+
+// knownLogin is a login of the double.
+type knownLogin struct {
+	account.Login
+	turn  int64
+	ended account.Ended
+}
+
+// logins is a double of the logins, without the grace: what the database does with
+// tokens that are used twice is proven in package db.
+type logins struct {
+	mu      sync.Mutex
+	vault   *vault
+	now     func() time.Time
+	known   map[string]*knownLogin
+	authors []directory.Author
+}
+
+func (l *logins) lock() func() {
+	l.mu.Lock()
+	return l.mu.Unlock
+}
+
+func (l *logins) BeginLogin(_ context.Context, n account.Login) error {
+	defer l.lock()()
+	n.Used = n.Begun
+	l.known[n.ID] = &knownLogin{Login: n, turn: 1}
+	return nil
+}
+
+func (l *logins) Refresh(_ context.Context, use account.Refresh) (account.Refreshed, error) {
+	defer l.lock()()
+	k, ok := l.known[use.Login]
+	switch {
+	case !ok && use.Turn == 0: // one whose access token a test made
+		return account.Refreshed{Turn: 1, Expires: l.now().Add(use.Life)}, l.begun(use)
+	case !ok:
+		return account.Refreshed{}, fault.E(fault.NotFound, "refresh", fmt.Errorf("no row"))
+	case k.ended == "" && use.Turn != 0 && use.Turn != k.turn:
+		k.ended = account.EndedReuse
+	}
+	if k.ended != "" {
+		return account.Refreshed{Ended: k.ended}, nil
+	}
+	k.turn++
+	return account.Refreshed{Turn: k.turn, Expires: l.now().Add(use.Life)}, nil
+}
+
+func (l *logins) begun(use account.Refresh) error {
+	l.known[use.Login] = &knownLogin{Login: account.Login{Tenant: use.Tenant, ID: use.Login}, turn: 1}
+	return nil
+}
+
+func (l *logins) Revoke(_ context.Context, t id.Tenant, login string, expires time.Time) error {
+	defer l.lock()()
+	if k, ok := l.known[login]; ok {
+		k.ended = account.EndedLogout
+	}
+	l.vault.revoke(t, login, expires)
+	return nil
+}
+
+func (l *logins) Logins(_ context.Context, by directory.Author, of id.User) (list []account.Login, _ error) {
+	defer l.lock()()
+	l.authors = append(l.authors, by)
+	for _, k := range l.known {
+		if k.User == of && k.ended == "" {
+			list = append(list, k.Login)
+		}
+	}
+	return list, nil
+}
+
+func (l *logins) EndLogins(_ context.Context, by directory.Author, of id.User, login, keep string) error {
+	defer l.lock()()
+	l.authors = append(l.authors, by)
+	found := login == ""
+	for _, k := range l.known {
+		if k.User == of && k.ID != keep && (login == "" || k.ID == login) {
+			k.ended, found = account.EndedRevoked, true
+			l.vault.revoke(k.Tenant, k.ID, k.Expires)
+		}
+	}
+	if !found {
+		return fault.E(fault.NotFound, "end login", fmt.Errorf("no row"))
+	}
+	return nil
+}
