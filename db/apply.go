@@ -113,7 +113,7 @@ func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 	var all []statement
 	for _, part := range []func(tenancy.Document) []statement{
 		removals, reasonRows, skillRows, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows,
-		levelRows, dispositionRows, leftovers,
+		levelRows, dispositionRows, contactFieldRows, leftovers,
 	} {
 		all = append(all, part(doc)...)
 	}
@@ -167,6 +167,7 @@ func removals(doc tenancy.Document) []statement {
 		// An agent may change its user, a user be replaced: both keys are unique.
 		{`DELETE FROM agents WHERE tenant_id = ? AND NOT number = ANY (?)`, []any{t, keys(doc.Agents, func(a tenancy.Agent) string { return string(a.Number) })}},
 		{`DELETE FROM devices WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Devices, func(v tenancy.Device) string { return string(v.Name) })}},
+		{`DELETE FROM contact_fields WHERE tenant_id = ? AND NOT key = ANY (?)`, []any{t, keys(doc.ContactFields, func(f tenancy.ContactField) string { return f.Key })}},
 		{`DELETE FROM queues WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Queues, func(q tenancy.Queue) string { return string(q.Name) })}},
 		{`DELETE FROM trunks WHERE tenant_id = ? AND NOT name = ANY (?)`, []any{t, keys(doc.Trunks, func(k tenancy.Trunk) string { return k.Name })}},
 	}

@@ -30,6 +30,17 @@ type callRow struct {
 	Call      id.Call   `bun:"call"`
 	ArrivedAt time.Time `bun:"arrived_at"`
 	View      call.View `bun:"view,type:jsonb"`
+
+	Contact id.Contact `bun:"contact"`
+}
+
+// contactOfCall is who a call was with, as it is now.
+const contactOfCall = `coalesce((SELECT m.merged_into FROM contact_merges m WHERE m.tenant_id = call_row.tenant_id AND m.contact = call_row.contact), call_row.contact, '') AS contact`
+
+// view is what is shown of the row.
+func (r callRow) view() call.View {
+	r.View.Contact = r.Contact
+	return r.View
 }
 
 // Calls lists calls, newest first, and returns the cursor of the next page, empty
@@ -48,7 +59,7 @@ func (d *DB) Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]call
 	}
 	var rows []callRow
 	err = d.inTenant(ctx, op, t, func(ctx context.Context, tx bun.Tx) error {
-		list := tx.NewSelect().Model(&rows).Column("call", "arrived_at", "view").
+		list := tx.NewSelect().Model(&rows).Column("call", "arrived_at", "view").ColumnExpr(contactOfCall).
 			Where("ledger = hashtextextended(?, 0)", t).Where("tenant_id = ?", t)
 		filterCalls(list, q)
 		if after != nil {
@@ -67,7 +78,7 @@ func (d *DB) Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]call
 	}
 	views := make([]call.View, len(rows))
 	for i, r := range rows {
-		views[i] = r.View
+		views[i] = r.view()
 	}
 	return views, next, nil
 }
@@ -130,7 +141,7 @@ func readCursor(s string) (*callCursor, error) {
 func (d *DB) Call(ctx context.Context, ref call.Ref) (call.View, error) {
 	var row callRow
 	err := d.inTenant(ctx, "read a call", ref.Tenant, func(ctx context.Context, tx bun.Tx) error {
-		return tx.NewSelect().Model(&row).Column("view").Where("tenant_id = ?", ref.Tenant).Where("call = ?", ref.Call).Scan(ctx)
+		return tx.NewSelect().Model(&row).Column("view").ColumnExpr(contactOfCall).Where("tenant_id = ?", ref.Tenant).Where("call = ?", ref.Call).Scan(ctx)
 	})
-	return row.View, err
+	return row.view(), err
 }

@@ -17,17 +17,20 @@ const (
 	sqlOpenedCall = `SELECT open, state FROM calls WHERE tenant_id = $1 AND call = $2`
 
 	// sqlOpenCall writes a new call with its first event. An existing one is left
-	// as it is, and gets no event.
+	// as it is, and gets no event. Whose the customer's number ($22) is, it looks up
+	// itself, so that nothing on the way to the agent's phone waits for that.
 	sqlOpenCall = `
 WITH opened AS (
   INSERT INTO calls (tenant_id, call, node, boot, class, direction, phase, queue, agent, from_number, to_number, data, ring_ms,
-                     state, state_version, view, version, open, workflow_started, arrived_at, queued_at, offers)
+                     state, state_version, view, version, open, workflow_started, arrived_at, queued_at, offers, contact, customer, customer_line)
   VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), nullif($9, ''), $10, $11, $12, $13,
-          $14, $15, $16, $15, true, false, $17, $18, $19)
+          $14, $15, $16, $15, true, false, $17, $18, $19,
+          (SELECT contact FROM contact_numbers WHERE tenant_id = $1 AND number = $22), nullif($22, ''),
+          CASE WHEN $22 <> '' THEN hashtextextended($1 || '/' || $22, 0) END)
   ON CONFLICT (tenant_id, call) DO NOTHING
-  RETURNING 1)
+  RETURNING contact)
 INSERT INTO events (tenant_id, stream, version, kind, at, view)
-SELECT $1, 'call:' || $2, $15, $20, $21, $16 FROM opened`
+SELECT $1, 'call:' || $2, $15, $20, $21, $16::jsonb || CASE WHEN contact IS NULL THEN '{}' ELSE jsonb_build_object('contact', contact) END FROM opened`
 )
 
 // Open writes the row of a new call and, when s owes a Place, runs it and applies
@@ -35,9 +38,10 @@ SELECT $1, 'call:' || $2, $15, $20, $21, $16 FROM opened`
 // already is a fault.Conflict, code "already_open" or "already_ended", with the
 // state that is stored.
 func (d *DB) Open(ctx context.Context, at time.Time, s call.State) (call.State, []call.Effect, error) {
-	run := opening{state: s, at: at}
+	customer := customerOf(s, d.routes.country(s.Tenant))
+	run := opening{}
 	err := d.match(ctx, s.Tenant, func(f *flight) error {
-		run = opening{state: s, at: at}
+		run = opening{state: s, at: at, customer: customer}
 		return run.open(f)
 	})
 	if err != nil {
@@ -55,10 +59,12 @@ type opening struct {
 	state   call.State
 	at      time.Time
 	effects []call.Effect
-	locked  bool // the queue's lock is ours, and the row was looked for under it
-	exists  bool
-	isOpen  bool
-	stored  call.State
+	// customer is the number of the outside party, E.164; empty: unknown.
+	customer string
+	locked   bool // the queue's lock is ours, and the row was looked for under it
+	exists   bool
+	isOpen   bool
+	stored   call.State
 }
 
 func (o *opening) open(f *flight) error {
@@ -135,7 +141,7 @@ func (o *opening) write(f *flight) error {
 	var written int64
 	f.affected(&written, sqlOpenCall, string(s.Tenant), string(s.ID), string(s.Node), s.Boot, string(s.Class), string(s.Direction),
 		string(s.Phase), string(s.Route.Queue.Name), string(v.Agent), s.From, s.To, jsonOrNull(s.Data), s.Route.Queue.Ring.Milliseconds(),
-		s, s.Version, v, s.ArrivedAt, stamp(s.QueuedAt), s.Offers, openedKind(s), o.at)
+		s, s.Version, v, s.ArrivedAt, stamp(s.QueuedAt), s.Offers, openedKind(s), o.at, o.customer)
 	if o.locked {
 		return nil
 	}

@@ -40,6 +40,9 @@ func (c *changing) begins() bool { return c.before.Version == 0 }
 func (d *DB) Create(ctx context.Context, by directory.Author, change directory.Change) (directory.Thing, error) {
 	c := &changing{Change: change, by: by, k: kinds[change.Kind], action: "create"}
 	return d.change(ctx, c, func(ctx context.Context, tx bun.Tx) error {
+		if err := complete(ctx, tx, c); err != nil {
+			return err
+		}
 		columns := c.columns()
 		data, err := c.row()
 		if err != nil {
@@ -64,18 +67,26 @@ func (d *DB) Update(ctx context.Context, by directory.Author, change directory.C
 		if err := c.see(ctx, tx); err != nil {
 			return err
 		}
-		columns := c.columns()
-		if len(columns) == 0 {
-			return nil
-		}
-		data, err := c.row()
-		if err != nil {
+		if err := complete(ctx, tx, c); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE `+c.k.table+` x SET (`+strings.Join(columns, `, `)+`) = (SELECT r.`+strings.Join(columns, `, r.`)+
-			` FROM jsonb_populate_record(x, ?) r) WHERE x.tenant_id = ? AND x.`+c.k.key+` = ?`, string(data), by.Tenant, c.Name)
-		return err
+		return c.update(ctx, tx)
 	})
+}
+
+// update writes the fields that change.
+func (c *changing) update(ctx context.Context, tx bun.Tx) error {
+	columns := c.columns()
+	if len(columns) == 0 {
+		return nil
+	}
+	data, err := c.row()
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE `+c.k.table+` x SET (`+strings.Join(columns, `, `)+`) = (SELECT r.`+strings.Join(columns, `, r.`)+
+		` FROM jsonb_populate_record(x, ?) r) WHERE x.tenant_id = ? AND x.`+c.k.key+` = ?`, string(data), c.by.Tenant, c.Name)
+	return err
 }
 
 // see reads and locks what is to be changed, and compares its version.
@@ -183,10 +194,14 @@ func (c *changing) conclude(ctx context.Context, tx bun.Tx) error {
 			return err
 		}
 	}
-	return appendAudit(ctx, tx, record.AuditEntry{
+	line := record.AuditEntry{
 		Tenant: c.by.Tenant, User: c.by.Name, Home: c.by.Home, Action: string(c.Kind) + "." + c.action, Object: string(c.Kind) + ":" + c.Name,
 		Before: c.before.Body, After: c.after.Body, Detail: c.secretly(), Source: c.by.Source, Result: "ok",
-	})
+	}
+	if c.k.private {
+		line.Before, line.After, line.Detail = nil, nil, c.discreetly()
+	}
+	return appendAudit(ctx, tx, line)
 }
 
 // secretly tells the trail which secrets were set, not what they are.

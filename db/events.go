@@ -19,10 +19,11 @@ const (
 INSERT INTO events (tenant_id, stream, version, kind, at, view)
 SELECT $1, $2, greatest($3, (SELECT max(version) + 1 FROM events WHERE tenant_id = $1 AND stream = $2)), $4, $5, $6`
 
-	// sqlCallEvent adds an event of a call, once.
+	// sqlCallEvent adds an event of a call, once. With the view goes who the customer is.
 	sqlCallEvent = `
 INSERT INTO events (tenant_id, stream, version, kind, at, view)
-SELECT $1, $2, $3, $4, $5, $6
+SELECT $1, $2, $3, $4, $5, $6::jsonb || coalesce((
+       SELECT jsonb_build_object('contact', contact) FROM calls WHERE tenant_id = $1 AND call = substr($2, 6) AND contact IS NOT NULL), '{}')
  WHERE NOT EXISTS (SELECT FROM events WHERE tenant_id = $1 AND stream = $2 AND version = $3)
 ON CONFLICT (tenant_id, stream, version) DO NOTHING`
 )

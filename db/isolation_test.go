@@ -18,6 +18,7 @@ import (
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
+	"holdfast/domain/contact"
 	"holdfast/domain/device"
 	"holdfast/domain/directory"
 	"holdfast/domain/id"
@@ -182,6 +183,13 @@ func (w *world) furnish() {
 	}
 	w.exec(`INSERT INTO removed_levels VALUES ('division', 'acme:gone', 'acme', 'gone', '{}', '[]', 1, now())`)
 	w.make(directory.Team, "gone", nil)
+	w.make(directory.ContactField, "rank", map[string]any{"type": "number"})
+	w.customer("known", "+493012345600")
+	w.customer("merged", "+493012345601")
+	_, err = w.WriteNote(ctx, w.ada(), contact.Note{Contact: "known", Text: "Likes tea."})
+	require.NoError(t, err)
+	_, err = w.MergeContacts(ctx, w.ada(), "known", directory.Change{Name: "merged"})
+	require.NoError(t, err)
 	require.NoError(t, w.Delete(ctx, w.ada(), directory.Change{Kind: directory.Team, Name: "gone"}))
 	w.signIns()
 }

@@ -36,6 +36,14 @@ type kind struct {
 	profiles bool
 	graves   bool // see graveyard
 	final    bool // what is deleted can't be restored
+	// find is the condition for a search of a country's people, if it isn't one of columns.
+	find func(search, country string) (string, []any)
+	// own is the condition for things of an author whose permission reaches only its own;
+	// nil: there is no such permission.
+	own func(directory.Author) (string, []any)
+	// private things are about people who may ask to be forgotten: the trail, which can't
+	// forget, tells which fields changed, not what they were.
+	private bool
 }
 
 // owned are rows of a table that belong to a thing; where speaks of them as o.
@@ -90,6 +98,9 @@ var kinds = map[directory.Kind]kind{
 	directory.Device: deviceKind,
 	directory.Key:    keyKind,
 	directory.OIDC:   oidcKind,
+
+	directory.Contact:      contactKind,
+	directory.ContactField: contactFieldKind,
 }
 
 var agentKind = kind{

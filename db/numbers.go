@@ -35,7 +35,8 @@ SELECT b.queue, b.agent, b.trunk, b.device,
           FROM agent_addresses x, LATERAL (SELECT * FROM devices WHERE tenant_id = $1 AND name = x.device LIMIT 1) d
          WHERE x.tenant_id = $1 AND x.agent = b.agent)
        ELSE (SELECT jsonb_build_array(jsonb_build_object('device', d.name, 'kind', d.kind, 'uri', d.dial))
-               FROM devices d WHERE d.tenant_id = $1 AND d.name = b.device) END
+               FROM devices d WHERE d.tenant_id = $1 AND d.name = b.device) END,
+       coalesce((SELECT country FROM tenants WHERE tenant_id = $1), '')
   FROM best b
   LEFT JOIN LATERAL (SELECT * FROM queues WHERE tenant_id = $1 AND name = b.queue LIMIT 1) q ON true
   LEFT JOIN LATERAL (SELECT * FROM agents WHERE tenant_id = $1 AND number = b.agent LIMIT 1) a ON true
@@ -88,8 +89,10 @@ func (d *DB) route(ctx context.Context, t id.Tenant, number string) (call.Route,
 	err := d.fly(ctx, t, func(f *flight) error {
 		r = call.Route{Kind: call.ToNobody}
 		f.each(func(rows pgx.Rows) error {
+			var country string
 			var err error
-			r, err = scanRoute(rows, number)
+			r, err = scanRoute(rows, number, &country)
+			d.routes.settle(t, country)
 			return err
 		}, sqlRoute, string(t), number, prefixes(number))
 		return nil
@@ -114,7 +117,7 @@ func prefixes(number string) []string {
 	return list
 }
 
-func scanRoute(rows pgx.Rows, number string) (call.Route, error) {
+func scanRoute(rows pgx.Rows, number string, country *string) (call.Route, error) {
 	var q, trunk, device *string
 	var a *id.Agent
 	var queue call.Queue
@@ -123,7 +126,7 @@ func scanRoute(rows pgx.Rows, number string) (call.Route, error) {
 	var disabled bool
 	var addresses []leg.Address
 	if err := rows.Scan(&q, &a, &trunk, &device, &ringMS, &maxWaitMS, &queue.Priority, &queue.Music, &queueName,
-		&method, &agentName, &disabled, &addresses); err != nil {
+		&method, &agentName, &disabled, &addresses, country); err != nil {
 		return call.Route{}, err
 	}
 	switch {

@@ -19,7 +19,8 @@ UPDATE calls SET view = $3, version = $4, phase = $5, agent = nullif($6, ''), da
 	sqlLeaveLine = `DELETE FROM waiting WHERE tenant_id = $1 AND call = $2`
 
 	// sqlCloseCall ends a call's row, or makes it should it be missing: a record is
-	// never lost. The workflow's state is of no more use.
+	// never lost. The workflow's state is of no more use. A contact that was made during
+	// the call is noted.
 	sqlCloseCall = `
 INSERT INTO calls (tenant_id, call, node, boot, class, direction, phase, queue, agent, from_number, to_number, data,
                    view, version, open, workflow_started, arrived_at, queued_at, answered_at, ended_at, cause, ended_by, outcome, offers)
@@ -30,8 +31,15 @@ ON CONFLICT (tenant_id, call) DO UPDATE SET
        agent = excluded.agent, data = excluded.data,
        view = excluded.view, version = excluded.version, open = false, workflow_started = true, state = NULL,
        queued_at = excluded.queued_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at,
-       cause = excluded.cause, ended_by = excluded.ended_by, outcome = excluded.outcome, offers = excluded.offers
+       cause = excluded.cause, ended_by = excluded.ended_by, outcome = excluded.outcome, offers = excluded.offers,
+       contact = coalesce(calls.contact, (SELECT n.contact FROM contact_numbers n WHERE n.tenant_id = $1 AND n.number = calls.customer))
  WHERE calls.open`
+
+	// sqlKeepAgents notes which agents had to do with the customer.
+	sqlKeepAgents = `
+INSERT INTO customer_agents (tenant_id, agent, number, at)
+SELECT $1, a, c.customer, $4 FROM unnest($3::text[]) a, (SELECT customer FROM calls WHERE tenant_id = $1 AND call = $2 AND customer IS NOT NULL) c
+ON CONFLICT (tenant_id, agent, number) DO UPDATE SET at = greatest(excluded.at, customer_agents.at)`
 
 	sqlKeepLeg = `
 INSERT INTO legs (tenant_id, call, leg, place, role, party, agent, device, node, started_at, rang_at, answered_at, ended_at, cause)
@@ -108,6 +116,7 @@ func (d *DB) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
 			f.queue(sqlKeepSegment, t, id, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
 				s.From, stamp(s.To), string(s.Cause))
 		}
+		f.queue(sqlKeepAgents, t, id, agentsOf(r), r.EndedAt)
 		f.book(ref, r)
 		f.addClosed(ref, r)
 		return nil

@@ -44,23 +44,29 @@ func (d *DB) Delete(ctx context.Context, by directory.Author, change directory.C
 		if err := rules(ctx, tx, c); err != nil {
 			return err
 		}
-		kept, err := json.Marshal(parts)
-		if err != nil {
-			return err
-		}
 		if c.k.final {
 			return c.conclude(ctx, tx)
 		}
-		if _, err := tx.ExecContext(ctx, `
-INSERT INTO removed (tenant_id, kind, name, team, thing, parts, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (tenant_id, kind, name) DO UPDATE SET team = excluded.team, thing = excluded.thing, parts = excluded.parts,
-  version = excluded.version, created_at = excluded.created_at, removed_at = now()`,
-			by.Tenant, c.Kind, c.Name, c.before.Team, string(c.before.Body), string(kept), c.before.Version, c.before.Created); err != nil {
+		if err := c.keep(ctx, tx, parts); err != nil {
 			return err
 		}
 		return c.conclude(ctx, tx)
 	})
 	return explained(c, err)
+}
+
+// keep lays the rows of what was deleted aside.
+func (c *changing) keep(ctx context.Context, tx bun.Tx, parts []keptPart) error {
+	kept, err := json.Marshal(parts)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+INSERT INTO removed (tenant_id, kind, name, team, thing, parts, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant_id, kind, name) DO UPDATE SET team = excluded.team, thing = excluded.thing, parts = excluded.parts,
+  version = excluded.version, created_at = excluded.created_at, removed_at = now()`,
+		c.by.Tenant, c.Kind, c.Name, c.before.Team, string(c.before.Body), string(kept), c.before.Version, c.before.Created)
+	return err
 }
 
 // take deletes a thing and returns its rows in the order in which they can come back.
@@ -196,6 +202,8 @@ func explained(c *changing, err error) error {
 	switch {
 	case pg.ConstraintName == "taken_numbers_pkey" || pg.ConstraintName == "agents_pkey":
 		return refusal("number_taken", err, "This number leads to something else already; choose another.")
+	case pg.ConstraintName == "contact_numbers_pkey":
+		return refusal("number_taken", err, "One of these numbers belongs to another contact; take it from that one first.")
 	case pg.ConstraintName == "agents_tenant_id_user_name_key":
 		return refusal("agent_exists", err, "This user has an agent already: a user has at most one.")
 	case pg.ConstraintName == "trunks_user":

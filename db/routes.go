@@ -16,6 +16,7 @@ type routeCache struct {
 	epoch      int // counts the changes that make an answer that was under way worthless
 	generation int // counts the listener's connections
 	tenants    map[id.Tenant]map[string]keptRoute
+	countries  map[id.Tenant]string // as of the last number looked up
 }
 
 // keptRoute is a route, and under which connection it was looked up; 0: none.
@@ -49,6 +50,23 @@ func (c *routeCache) forget(tenant string) {
 	defer c.mu.Unlock()
 	delete(c.tenants, id.Tenant(tenant))
 	c.epoch++
+}
+
+// country is the tenant's; empty if it has none, or no number of it was looked up here.
+func (c *routeCache) country(t id.Tenant) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.countries[t]
+}
+
+// settle notes the country of a tenant.
+func (c *routeCache) settle(t id.Tenant, country string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.countries == nil {
+		c.countries = map[id.Tenant]string{}
+	}
+	c.countries[t] = country
 }
 
 // get returns a route that is true; and what to put one with.

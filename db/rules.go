@@ -38,6 +38,18 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return keyRules(ctx, tx, c)
 	case directory.OIDC:
 		return oidcRules(ctx, tx, c)
+	case directory.Contact:
+		return contactRules(ctx, tx, c)
+	case directory.ContactField:
+		return contactFieldRules(ctx, tx, c)
+	}
+	return nil
+}
+
+// complete puts what a change sets into the form in which it is kept, before it is written.
+func complete(ctx context.Context, tx bun.Tx, c *changing) error {
+	if c.Kind == directory.Contact {
+		return completeContact(ctx, tx, c)
 	}
 	return nil
 }

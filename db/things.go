@@ -1,10 +1,12 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,9 +88,35 @@ func read(ctx context.Context, tx bun.Tx, by directory.Author, of directory.Ref,
 		return thingRow{}, err
 	}
 	if len(rows) == 0 || !k.reaches(by, rows[0].Team) {
-		return thingRow{}, &fault.Error{Kind: fault.NotFound, Code: "no_such_" + string(of.Kind), Sentence: fmt.Sprintf("There is no %s %s.", of.Kind, of.Name)}
+		if len(rows) == 0 && of.Kind == directory.Contact {
+			return thingRow{}, noContact(ctx, tx, by, of.Name)
+		}
+		return thingRow{}, noSuch(of)
+	}
+	if mine, err := k.isOwn(ctx, tx, by, of.Name); err != nil || !mine {
+		return thingRow{}, cmp.Or(err, noSuch(of))
 	}
 	return rows[0], nil
+}
+
+// isOwn reports whether a thing is the author's own, if its permissions reach no further.
+func (k kind) isOwn(ctx context.Context, tx bun.Tx, by directory.Author, name string) (mine bool, err error) {
+	if !k.ownOnly(by) {
+		return true, nil
+	}
+	condition, args := k.own(by)
+	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM `+k.table+` x WHERE x.tenant_id = ? AND x.`+k.key+` = ? AND `+condition+`)`,
+		append([]any{by.Tenant, name}, args...)...).Scan(ctx, &mine)
+	return mine, err
+}
+
+// ownOnly reports whether the author reaches only its own.
+func (k kind) ownOnly(by directory.Author) bool {
+	return k.own != nil && slices.ContainsFunc(by.Needs, func(p account.Permission) bool { return !by.Reach(p).Covers(account.Tenant) })
+}
+
+func noSuch(of directory.Ref) error {
+	return &fault.Error{Kind: fault.NotFound, Code: "no_such_" + string(of.Kind), Sentence: fmt.Sprintf("There is no %s %s.", of.Kind, of.Name)}
 }
 
 // Things lists things that the author may see, a page at a time; next is the cursor of
@@ -105,9 +133,14 @@ func (d *DB) Things(ctx context.Context, by directory.Author, q directory.Query)
 	if err != nil {
 		return nil, "", err
 	}
-	sql, args := k.page(by, q, p)
 	var rows []thingRow
 	err = d.inTenant(ctx, "list things", by.Tenant, func(ctx context.Context, tx bun.Tx) error {
+		if k.find != nil && q.Search != "" {
+			if q.Country, err = countryOf(ctx, tx, by.Tenant); err != nil {
+				return err
+			}
+		}
+		sql, args := k.page(by, q, p)
 		return tx.NewRaw(sql, args...).Scan(ctx, &rows)
 	})
 	if err != nil {
@@ -132,6 +165,9 @@ func (k kind) graveyard() kind {
 	}
 	if k.team != "" {
 		g.team = "x.team"
+	}
+	if k.own != nil { // what was deleted is nobody's own
+		g.own = func(directory.Author) (string, []any) { return "false", nil }
 	}
 	return g
 }
@@ -160,7 +196,16 @@ func (k kind) fits(by directory.Author, q directory.Query) (string, []any) {
 		sql += ` AND ` + k.team + ` = ANY (?::text[])`
 		args = append(args, teamsOf(by))
 	}
-	if q.Search != "" {
+	if k.ownOnly(by) {
+		own, more := k.own(by)
+		sql += ` AND ` + own
+		args = append(args, more...)
+	}
+	if q.Search != "" && k.find != nil {
+		found, more := k.find(q.Search, q.Country)
+		sql += ` AND ` + found
+		args = append(args, more...)
+	} else if q.Search != "" {
 		var any []string
 		for _, column := range k.search {
 			any = append(any, column+` ILIKE ?`)

@@ -3,10 +3,12 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
 	"holdfast/domain/account"
+	"holdfast/domain/contact"
 	"holdfast/domain/device"
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
@@ -28,6 +30,8 @@ type things struct {
 
 	bookings []record.Booking
 	booked   []record.BookingQuery
+	customer *contact.Customer // of every call; nil: nobody
+	notes    []contact.Note
 }
 
 // bodies are what each kind of thing looks like.
@@ -39,7 +43,9 @@ var bodies = map[directory.Kind]string{
 	directory.Queue:  `{"name":"support","display_name":"","strategy":"linear","ring_ms":1,"max_wait_ms":0,"priority":0,"music":"","members":[]}`,
 	directory.Device: `{"name":"1001","kind":"sip"}`, directory.Trunk: `{"name":"carrier"}`,
 	directory.Reason: `{"code":"LUNCH","names":{}}`, directory.Skill: `{"name":"german"}`, directory.Disposition: `{"name":"solved","names":{},"queues":[]}`,
-	directory.Number: `{"number":"8000","queue":"support","agent":"","trunk":""}`,
+	directory.Contact:      `{"id":"1001","display_name":"Erika","company":"","emails":[],"numbers":[],"language":"","vip":false,"fields":{},"created_by":""}`,
+	directory.ContactField: `{"key":"rank","label":"","type":"number","required":false,"choices":[],"position":0}`,
+	directory.Number:       `{"number":"8000","queue":"support","agent":"","trunk":""}`,
 }
 
 func thingOf(k directory.Kind, name string) directory.Thing {
@@ -152,4 +158,41 @@ func (d *things) AuditLines(_ context.Context, _ id.Tenant, q record.AuditQuery)
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, q)
 	return d.trail, nil
+}
+
+func (d *things) Customer(context.Context, id.Tenant, id.Call) (contact.Customer, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.customer == nil {
+		return contact.Customer{}, fault.E(fault.NotFound, "find a customer", fmt.Errorf("no row"))
+	}
+	return *d.customer, d.refuse
+}
+
+func (d *things) ContactCalls(_ context.Context, by directory.Author, _ id.Contact, _ int, _ string) ([]contact.Call, string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.authors = append(d.authors, by)
+	return []contact.Call{{ID: "c1", ArrivedAt: noon, AnsweredAt: noon.Add(time.Second), EndedAt: noon.Add(time.Minute)}}, "next", d.refuse
+}
+
+func (d *things) Notes(_ context.Context, by directory.Author, c id.Contact, _ string, limit int) ([]contact.Note, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.authors = append(d.authors, by)
+	notes := []contact.Note{{ID: "n3", Contact: c, At: noon, Text: "c"}, {ID: "n2", Contact: c, At: noon, Text: "b"}, {ID: "n1", Contact: c, At: noon, Text: "a"}}
+	return notes[:min(limit, 3)], d.refuse
+}
+
+func (d *things) WriteNote(_ context.Context, by directory.Author, n contact.Note) (contact.Note, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notes, d.authors = append(d.notes, n), append(d.authors, by)
+	return n, d.refuse
+}
+
+func (d *things) MergeContacts(_ context.Context, by directory.Author, into id.Contact, other directory.Change) (directory.Thing, error) {
+	t, err := d.change(by, other)
+	t.Name = string(into)
+	return t, err
 }

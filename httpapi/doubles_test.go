@@ -285,7 +285,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	}
 	h.commands.views[agent.Ref{Tenant: tenant, Agent: "1003"}] = sessionFixture("1003", "second")
 	c := Config{
-		Commands: h.commands, Reader: h.reader, Directory: h.things, Clerk: h.things, Vault: h.vault, Logins: h.logins, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
+		Commands: h.commands, Reader: h.reader, Directory: h.things, Clerk: h.things, Customers: h.things, Vault: h.vault, Logins: h.logins, Feed: h.feed, Keys: []ed25519.PrivateKey{key},
 		TemporalUI: "http://127.0.0.1:8233", Heartbeat: time.Hour,
 	}
 	for _, f := range change {

@@ -131,7 +131,7 @@ func (s *stream) prepare(ctx context.Context, last string) error {
 }
 
 // messages are what an event means to this client.
-func (s *stream) messages(e event.Event) []message {
+func (s *stream) messages(ctx context.Context, e event.Event) []message {
 	if e.Seq <= s.after {
 		return nil
 	}
@@ -145,17 +145,21 @@ func (s *stream) messages(e event.Event) []message {
 	r := s.api.rendered.of(e)
 	switch {
 	case r.agent != nil:
-		return s.ofAgent(e, r)
+		return s.ofAgent(ctx, e, r)
 	case r.call != nil:
 		return s.ofCall(e, r)
 	}
 	return nil
 }
 
-func (s *stream) ofAgent(e event.Event, r *rendering) []message {
+func (s *stream) ofAgent(ctx context.Context, e event.Event, r *rendering) []message {
 	var m []message
 	if r.agent.Agent == s.person.Agent {
-		m = append(m, message{id: e.Seq, event: "session", data: r.session})
+		data := r.session
+		if s.person.May(account.ContactsRead) {
+			data = s.api.rendered.offered(ctx, r)
+		}
+		m = append(m, message{id: e.Seq, event: "session", data: data})
 	}
 	if s.person.watches(r.agent.Team) {
 		m = append(m, message{id: e.Seq, event: "presence", data: r.presence})

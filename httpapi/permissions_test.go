@@ -22,6 +22,8 @@ var samples = map[string]map[string]any{
 	"create-team": {"name": "new"}, "update-team": {}, "create-agent": {"number": "1009", "user": "new"}, "update-agent": {},
 	"create-reason": {"code": "new"}, "update-reason": {}, "create-skill": {"name": "new"}, "update-skill": {}, "create-disposition": {"name": "new"}, "update-disposition": {},
 	"create-queue": {"name": "new"}, "update-queue": {}, "create-number": {"number": "8001", "queue": "support"}, "update-number": {"agent": "1001"},
+	"create-contact": {"company": "x"}, "update-contact": {}, "create-contact_field": {"key": "rank"}, "update-contact_field": {},
+	"merge-contacts": {"other": "another"}, "create-note": {"text": "x"}, "update-note": {"text": "x"},
 	"create-device": {"name": "new"}, "update-device": {}, "create-trunk": {"name": "new"}, "update-trunk": {},
 	"create-tenant": {"tenant": "new.example", "organization": "o", "division": "d"},
 	"binding":       {"device_ids": []string{"1001"}}, "wrap-up": {"action": "finish"}, "terminal": {"terminal_id": "t"}, "sign-in": {"interface": "phone"},

@@ -70,6 +70,8 @@ const (
 	tagTenants  = "Tenants and audit"
 	tagOperator = "Operation"
 	tagRecords  = "Records"
+
+	tagCustomers = "Customers"
 )
 
 // routes is every endpoint with who may use it (SEED-109, SEED-110). What is not
@@ -134,6 +136,7 @@ var routes = map[string][]route{
 	tagRecords: {
 		{"list-bookings", http.MethodGet, "/v1/bookings", may(account.BookingsRead), "What calls to the outside are booked to whom, newest first, or summed up per day; as JSON or CSV", 0},
 	},
+	tagCustomers: customerRoutes(),
 	tagTenants: {
 		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},
 		{"create-tenant", http.MethodPost, "/v1/tenants", may(account.TenantsCreate), "Found a tenant, with division and organization if they are new", http.StatusCreated},

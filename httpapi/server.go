@@ -39,6 +39,7 @@ type Config struct {
 	Reader    Reader
 	Directory Directory
 	Clerk     Clerk
+	Customers Customers
 	Vault     Vault
 	Logins    Logins
 	Feed      Feed
@@ -67,8 +68,8 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
-	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Vault == nil || c.Logins == nil || c.Feed == nil:
-		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, vault, logins or feed is missing"))
+	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.Feed == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, customers, vault, logins or feed is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
 	}
@@ -131,6 +132,7 @@ func New(c Config) (*API, error) {
 		audit: newAuditor(c.Reader, c.Log, c.Now), streams: newStreams(c.MaxStreams), boards: newBoards(c.Reader),
 		rendered: newRenderings(), metrics: newMetrics(c.Metrics), stopping: make(chan struct{}),
 	}
+	a.rendered.customer = a.customerOf
 	for _, group := range routes {
 		for _, r := range group {
 			a.byName[r.name] = r
@@ -197,6 +199,7 @@ func (a *API) build() error {
 	a.registerLines()
 	a.registerCatalogues()
 	a.registerBookings()
+	a.registerContacts()
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()

@@ -191,7 +191,7 @@ func (a *API) signIn(ctx context.Context, in *signInInput) (*sessionOutput, erro
 	if err != nil {
 		return nil, a.withSession(ctx, ref, v, err)
 	}
-	out := &sessionOutput{Status: http.StatusOK, Body: sessionOf(v)}
+	out := &sessionOutput{Status: http.StatusOK, Body: a.withCustomer(ctx, sessionOf(v))}
 	if created {
 		out.Status = http.StatusCreated
 	}
@@ -207,7 +207,7 @@ func (a *API) getSession(ctx context.Context, _ *struct{}) (*sessionOutput, erro
 	if err != nil {
 		return nil, notSignedIn(err)
 	}
-	return &sessionOutput{Status: http.StatusOK, Body: sessionOf(v)}, nil
+	return &sessionOutput{Status: http.StatusOK, Body: a.withCustomer(ctx, sessionOf(v))}, nil
 }
 
 func (a *API) bind(ctx context.Context, in *bindingInput) (*sessionOutput, error) {
@@ -278,7 +278,7 @@ func (a *API) command(ctx context.Context, ref agent.Ref, e agent.Event) (*sessi
 	if err != nil {
 		return nil, a.withSession(ctx, ref, v, err)
 	}
-	return &sessionOutput{Status: http.StatusOK, Body: sessionOf(v)}, nil
+	return &sessionOutput{Status: http.StatusOK, Body: a.withCustomer(ctx, sessionOf(v))}, nil
 }
 
 // withSession puts the session's present view beside a refusal by its state.

@@ -75,7 +75,7 @@ func (s *stream) readAgents(ctx context.Context, v *snapshotView) error {
 		if err != nil {
 			return unavailable("read session", err)
 		}
-		s.showOwn(v, own)
+		s.showOwn(ctx, v, own)
 		return nil
 	}
 	all, err := s.api.config.Reader.Presence(ctx, s.person.Tenant)
@@ -84,7 +84,7 @@ func (s *stream) readAgents(ctx context.Context, v *snapshotView) error {
 	}
 	for _, a := range all {
 		if a.Agent == s.person.Agent && a.Agent != "" {
-			s.showOwn(v, a)
+			s.showOwn(ctx, v, a)
 		}
 		if s.person.watches(a.Team) {
 			v.Presence = append(v.Presence, presenceOf(a))
@@ -94,8 +94,11 @@ func (s *stream) readAgents(ctx context.Context, v *snapshotView) error {
 	return nil
 }
 
-func (s *stream) showOwn(v *snapshotView, own agent.View) {
+func (s *stream) showOwn(ctx context.Context, v *snapshotView, own agent.View) {
 	v.Session = ptr(sessionOf(own))
+	if o := v.Session.Offer; o != nil && s.person.May(account.ContactsRead) {
+		o.Customer = s.api.customerOf(ctx, s.person.Tenant, o.CallID)
+	}
 	s.remember(event.AgentStream(own.Agent), own.Version)
 }
 
@@ -131,9 +134,11 @@ func (s *stream) readCalls(ctx context.Context) ([]call.View, error) {
 // streams show it.
 type rendering struct {
 	once     sync.Once
+	asked    sync.Once // for offered
 	agent    *agent.View
 	call     *call.View
 	session  []byte // sessionView
+	offered  []byte // the same with the customer of the offer, for the agent who may see it
 	presence []byte // presenceView
 	view     []byte // callView
 }
@@ -144,9 +149,25 @@ type renderings struct {
 	kept map[int64]*rendering
 	ring [1024]int64
 	next int
+
+	// customer looks up who an offered call is with; nil: nobody is known.
+	customer func(context.Context, id.Tenant, id.Call) *customerView
 }
 
 func newRenderings() *renderings { return &renderings{kept: map[int64]*rendering{}} }
+
+// offered is the agent's own view with the customer of the offer, looked up once.
+func (r *renderings) offered(ctx context.Context, v *rendering) []byte {
+	if v.agent.Offer == nil || r.customer == nil {
+		return v.session
+	}
+	v.asked.Do(func() {
+		s := sessionOf(*v.agent)
+		s.Offer.Customer = r.customer(context.WithoutCancel(ctx), v.agent.Tenant, v.agent.Offer.Call)
+		v.offered, _ = json.Marshal(s) // views hold nothing that can't be marshalled
+	})
+	return v.offered
+}
 
 // of returns the rendering of e. An event whose view can't be read shows nothing.
 func (r *renderings) of(e event.Event) *rendering {

@@ -64,7 +64,7 @@ func (s *stream) serve(hc huma.Context) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // a proxy that collects the answer would hold events back
 	hc.SetStatus(http.StatusOK)
-	if err := s.first(w); err != nil {
+	if err := s.first(hc.Context(), w); err != nil {
 		return
 	}
 	heartbeat := time.NewTicker(s.api.config.Heartbeat)
@@ -88,7 +88,7 @@ func (s *stream) serve(hc huma.Context) {
 				return
 			}
 			before := len(s.dirty)
-			err = w.send(s.messages(e)...)
+			err = w.send(s.messages(ctx, e)...)
 			if before == 0 && len(s.dirty) > 0 {
 				queues.Reset(queueDelay)
 			}
@@ -109,7 +109,7 @@ func (s *stream) serve(hc huma.Context) {
 }
 
 // first sends what the client starts from.
-func (s *stream) first(w wire) error {
+func (s *stream) first(ctx context.Context, w wire) error {
 	if err := w.write([]byte("retry: 1000\n\n")); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *stream) first(w wire) error {
 		return w.send(message{id: s.after, event: "snapshot", data: data})
 	}
 	for _, e := range s.backlog {
-		if err := w.send(s.messages(e)...); err != nil {
+		if err := w.send(s.messages(ctx, e)...); err != nil {
 			return err
 		}
 	}

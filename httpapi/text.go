@@ -44,3 +44,20 @@ func oneLine(s string, most int) string {
 func (l line) clean() string { return strings.TrimSpace(string(l)) }
 
 func ptr[T any](v T) *T { return &v }
+
+// prosePattern is text without control characters but line breaks and tabs.
+const prosePattern = `^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`
+
+// prose is text of several lines, for people only: it is stored and shown, and stands in
+// no header. A test holds the request types to it or to line.
+type prose string
+
+// Schema implements huma.SchemaProvider.
+func (prose) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:               huma.TypeString,
+		Pattern:            prosePattern,
+		PatternDescription: "text without control characters",
+		MaxLength:          ptr(10_000),
+	}
+}

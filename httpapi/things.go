@@ -26,6 +26,8 @@ type resource struct {
 	prepare func(name string, set map[string]any) error
 	// secrets are kept fields that are never shown.
 	secrets []string
+	// named names a new thing whose maker doesn't; nil: its maker must.
+	named func() string
 }
 
 // Stamp is what every thing has.
@@ -137,6 +139,9 @@ func administer[V any, P stamped[V], N, U any, L lists](a *API, r resource) {
 	register(a, "used-by-"+one, a.usedBy(r))
 	register(a, "create-"+one, func(ctx context.Context, in *createInput[N]) (*thingOutput[V], error) {
 		name, fields := given(reflect.ValueOf(in.Body))
+		if name == "" && r.named != nil {
+			name = r.named()
+		}
 		return shown[V, P](change(ctx, a, r, asked{"create-" + one, name, fields, 0}, a.config.Directory.Create))
 	})
 	register(a, "update-"+one, func(ctx context.Context, in *updateInput[U]) (*thingOutput[V], error) {
@@ -262,6 +267,12 @@ func given(body reflect.Value) (name string, fields []field) {
 		}
 		word, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Tag.Get("key") != "" {
+			if v.Kind() == reflect.Pointer {
+				if v.IsNil() {
+					continue
+				}
+				v = v.Elem()
+			}
 			name = strings.TrimSpace(v.String())
 			continue
 		}
@@ -278,6 +289,16 @@ func given(body reflect.Value) (name string, fields []field) {
 		fields = append(fields, field{word, column, plainValue(v)})
 	}
 	return name, fields
+}
+
+// set is what a body sets, by column.
+func set(body any) map[string]any {
+	_, fields := given(reflect.ValueOf(body))
+	columns := map[string]any{}
+	for _, f := range fields {
+		columns[f.column] = f.value
+	}
+	return columns
 }
 
 // plainValue is a value without the types of this package.

@@ -61,6 +61,7 @@ type offerView struct {
 	Data     map[string]string `json:"attached_data,omitempty"`
 	At       time.Time         `json:"at"`
 	Deadline time.Time         `json:"deadline" doc:"When the offer runs out."`
+	Customer *customerView     `json:"customer,omitempty" doc:"Who calls, if the tenant knows the number; to the agent itself only."`
 }
 
 type membershipView struct {
@@ -109,6 +110,7 @@ type callView struct {
 	Cause       leg.Cause         `json:"cause,omitempty" doc:"Why it ended."`
 	Version     int64             `json:"version" doc:"Counts the accepted events: a higher version is newer."`
 	TemporalURL string            `json:"temporal_url,omitempty" doc:"The call's workflow, for those with ops:temporal."`
+	ContactID   id.Contact        `json:"contact_id,omitempty" doc:"The customer's contact, if the tenant knows the number."`
 }
 
 type legView struct {
@@ -180,7 +182,7 @@ func callOf(v call.View) callView {
 	c := callView{
 		ID: v.ID, Class: v.Class, Direction: v.Direction, Phase: v.Phase, Queue: v.Queue, From: v.From, To: v.To,
 		Agent: v.Agent, Legs: []legView{}, Data: v.Data, Recording: v.Recording, Since: v.Since.UTC(),
-		QueuedAt: moment(v.QueuedAt), Cause: v.Cause, Version: v.Version,
+		QueuedAt: moment(v.QueuedAt), Cause: v.Cause, Version: v.Version, ContactID: v.Contact,
 	}
 	if c.Data == nil {
 		c.Data = map[string]string{}

@@ -58,6 +58,17 @@ const (
 	DevicesRead    Permission = "devices:read"
 	DevicesWrite   Permission = "devices:write"
 	DevicesSecret  Permission = "devices:set_password"
+
+	ContactsRead   Permission = "contacts:read"  // see customers; own: those of one's calls, and made by oneself
+	ContactsWrite  Permission = "contacts:write" // make and change them, write notes
+	ContactsDelete Permission = "contacts:delete"
+	ContactsMerge  Permission = "contacts:merge"
+	ContactsErase  Permission = "contacts:erase" // remove somebody's personal data for good
+	ContactsImport Permission = "contacts:import"
+	ContactsExport Permission = "contacts:export"
+	FieldsRead     Permission = "contact_fields:read"
+	FieldsWrite    Permission = "contact_fields:write"
+	LogsRead       Permission = "client_logs:read" // what browsers report (SEED-129)
 )
 
 // What is said of agents, queues and calls besides.
@@ -93,6 +104,8 @@ var reaches = map[Permission][2]Scope{
 	DevicesRead: {Tenant, System}, DevicesWrite: {Tenant, System}, DevicesSecret: {Tenant, System},
 	ReasonsRead: {Team, System}, ReasonsWrite: {Tenant, System}, SkillsRead: {Team, System}, SkillsWrite: {Tenant, System},
 	BookingsRead: {Own, System}, AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
+	ContactsRead: {Own, System}, ContactsWrite: {Own, System}, ContactsDelete: {Tenant, System}, ContactsMerge: {Tenant, System}, ContactsErase: {Tenant, System},
+	ContactsImport: {Tenant, System}, ContactsExport: {Tenant, System}, FieldsRead: {Own, System}, FieldsWrite: {Tenant, System}, LogsRead: {Tenant, System},
 }
 
 // All lists every permission that there is, without scopes, in order.
@@ -123,8 +136,11 @@ func at(s Scope, actions ...Permission) []Permission {
 	return scoped
 }
 
-// agentWork is what every agent may; it is about nobody else.
-var agentWork = at(Own, SessionUse, CallsRead, CallsHangUp, BookingsRead)
+// agentWork is what every agent may; it is about nobody else but its customers.
+var agentWork = at(Own, SessionUse, CallsRead, CallsHangUp, ContactsRead, ContactsWrite, FieldsRead, BookingsRead)
+
+// customers is the administration of customers.
+var customers = at(Tenant, ContactsRead, ContactsWrite, ContactsDelete, ContactsMerge, ContactsErase, ContactsImport, ContactsExport, FieldsRead, FieldsWrite)
 
 // accounts is the administration of people.
 var accounts = []Permission{UsersRead, UsersCreate, UsersUpdate, UsersDelete, UsersAssign, UsersPassword, UsersDisable, LoginsRead, LoginsEnd,
@@ -137,13 +153,13 @@ var entrance = []Permission{KeysRead, KeysWrite, SignInRead, SignInWrite}
 // the business holds what supervisors hold over others: nobody can give a role who
 // doesn't hold what it permits.
 var builtIn = map[Role][]Permission{
-	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
+	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), customers, at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
 		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
-		DevicesRead, DevicesWrite, DevicesSecret, TenantsRead, TenantsApply, TenantsExport, AuditRead), at(Own, CallsHangUp)),
+		DevicesRead, DevicesWrite, DevicesSecret, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead), at(Own, CallsHangUp)),
 	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
 		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,
-		ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead)),
-	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead), at(Team, BookingsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
+		ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead, FieldsRead, FieldsWrite)),
+	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead, ContactsRead, ContactsWrite, ContactsMerge), at(Team, BookingsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
 		AgentsRead, TeamsRead, QueuesRead, ReasonsRead, SkillsRead, DispositionsRead)),
 	Regular: agentWork,
 

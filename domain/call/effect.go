@@ -156,4 +156,7 @@ type View struct {
 	QueuedAt  time.Time         `json:"queued_at,omitzero"`
 	Cause     leg.Cause         `json:"cause,omitempty"`
 	Version   int64             `json:"version"`
+
+	// Contact is who the customer is; set by the database only, when a view is read.
+	Contact id.Contact `json:"contact,omitempty"`
 }

@@ -143,3 +143,31 @@ func (p Plan) route(dial string) (trunk string, found bool) {
 	}
 	return trunk, best >= 0
 }
+
+// Caller is the number of an outside party as a trunk tells it, E.164: international with
+// +, with 00 or without either, or national where there is a country. Empty if it is none
+// that exists, such as an extension or a withheld number.
+func Caller(text, country string) string {
+	text = strings.TrimSpace(text)
+	if !written.MatchString(text) {
+		return ""
+	}
+	bare := digits(text)
+	if strings.HasPrefix(text, "+") {
+		n, _ := Parse(text, "")
+		return n.E164
+	}
+	if country == "" {
+		n, _ := Parse("+"+strings.TrimPrefix(bare, "00"), "")
+		return n.E164
+	}
+	// What isn't written as it is dialled in the country, is rather international without +.
+	inside, err := Parse(text, country)
+	if err == nil && slices.Contains(inside.forms(country), bare) {
+		return inside.E164
+	}
+	if n, err := Parse("+"+bare, ""); err == nil {
+		return n.E164
+	}
+	return inside.E164
+}

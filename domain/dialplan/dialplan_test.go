@@ -103,3 +103,16 @@ func TestReach_NoWay_SaysWhy(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, dialplan.Way{Dial: "+8641139735857", Trunk: "only"}, way)
 }
+
+// SEED-63: the caller's number as trunks tell it, whichever way they do.
+func TestCaller_UnderstandsWhatTrunksSend(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, country, want string }{
+		{"+493012345601", "", "+493012345601"}, {"493012345601", "", "+493012345601"}, {"00493012345601", "", "+493012345601"},
+		{"03012345601", "DE", "+493012345601"}, {"493012345601", "DE", "+493012345601"}, {"00493012345601", "DE", "+493012345601"},
+		{"41446681800", "DE", "+41446681800"}, {"0041446681800", "DE", "+41446681800"}, {"2125552368", "US", "+12125552368"}, {"12125552368", "US", "+12125552368"},
+		{"03012345601", "", ""}, {"1001", "DE", ""}, {"anonymous", "DE", ""}, {"", "DE", ""}, {"+49", "DE", ""}, {"00", "", ""},
+	} {
+		require.Equal(t, c.want, dialplan.Caller(c.text, c.country), "%q in %q", c.text, c.country)
+	}
+}

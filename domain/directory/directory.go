@@ -27,11 +27,13 @@ const (
 	Trunk  Kind = "trunk"
 	Device Kind = "device"
 
-	Reason      Kind = "reason"
-	Skill       Kind = "skill"
-	Disposition Kind = "disposition"
-	Key         Kind = "key"  // of the API
-	OIDC        Kind = "oidc" // the tenant's OpenID Connect provider: one, named "oidc"
+	Reason       Kind = "reason"
+	Skill        Kind = "skill"
+	Disposition  Kind = "disposition"
+	Key          Kind = "key"           // of the API
+	OIDC         Kind = "oidc"          // the tenant's OpenID Connect provider: one, named "oidc"
+	Contact      Kind = "contact"       // a customer (SEED-63)
+	ContactField Kind = "contact_field" // what the tenant keeps of its customers besides
 )
 
 // Thing is one entry of the directory. Body is the JSON object that the API shows,
@@ -69,7 +71,8 @@ type Query struct {
 	Sort    string            // a sort of the kind, descending after "-"; "": by name
 	Limit   int
 	Cursor  string
-	Deleted bool // those that were deleted and can be restored, instead of those that are there
+	Country string // of those who search; filled in where it is searched
+	Deleted bool   // those that were deleted and can be restored, instead of those that are there
 }
 
 // Change is what becomes of one thing. Set holds the fields that change, by their names

@@ -4,6 +4,7 @@
 package id
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -33,6 +34,9 @@ type Device string
 // Call is one conversation with all its legs; see NewCall.
 type Call string
 
+// Contact is a customer of the tenant; see NewContact. It says nothing about the person.
+type Contact string
+
 // Leg is one SIP dialog of a call, unique inside its call: "customer", "agent-1", …
 type Leg string
 
@@ -56,6 +60,13 @@ var callEncoding = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPa
 func NewCall(sipCallID, fromTag, boot string) Call {
 	sum := sha256.Sum256([]byte(sipCallID + "\x00" + fromTag + "\x00" + boot))
 	return Call(callEncoding.EncodeToString(sum[:])[:20])
+}
+
+// NewContact makes the id of a new contact: 20 characters as of NewCall, by chance.
+func NewContact() Contact {
+	b := make([]byte, 13)
+	_, _ = rand.Read(b) // never fails
+	return Contact(callEncoding.EncodeToString(b)[:20])
 }
 
 // NewOffer names the n-th offer of a call.

@@ -89,6 +89,9 @@ func (d Document) entries() []entry {
 	for _, n := range d.Numbers {
 		list = append(list, of("number", n.Number, n))
 	}
+	for _, f := range d.ContactFields {
+		list = append(list, of("contact_field", f.Key, f))
+	}
 	return list
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"holdfast/domain/agent"
+	"holdfast/domain/contact"
 	"holdfast/domain/dialplan"
 	"holdfast/domain/leg"
 	"holdfast/domain/queue"
@@ -26,6 +27,10 @@ func (d Document) Complete() Document {
 	d.Dispositions = sorted(d.Dispositions, func(p Disposition) string { return p.Name })
 	for i := range d.Dispositions {
 		d.Dispositions[i].Queues = slices.Sorted(slices.Values(d.Dispositions[i].Queues))
+	}
+	d.ContactFields = sorted(d.ContactFields, func(f ContactField) string { return f.Key })
+	for i := range d.ContactFields {
+		d.ContactFields[i].Type = cmp.Or(d.ContactFields[i].Type, contact.Text)
 	}
 	for i := range d.Roles {
 		d.Roles[i].Permissions = slices.Sorted(slices.Values(d.Roles[i].Permissions))

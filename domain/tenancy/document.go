@@ -62,7 +62,8 @@ type Document struct {
 	Trunks       []Trunk  `yaml:"trunks,omitempty" json:"trunks,omitempty"`
 	Numbers      []Number `yaml:"numbers,omitempty" json:"numbers,omitempty"`
 
-	Dispositions []Disposition `yaml:"dispositions,omitempty" json:"dispositions,omitempty"`
+	Dispositions  []Disposition  `yaml:"dispositions,omitempty" json:"dispositions,omitempty"`
+	ContactFields []ContactField `yaml:"contact_fields,omitempty" json:"contact_fields,omitempty"`
 }
 
 // Unit is an organization or a division (SEED-37).

@@ -54,6 +54,7 @@ func (d Document) Validate() []fault.Field {
 	c.session(d)
 	c.names(d)
 	c.roles(d)
+	c.contactFields(d)
 	for i, u := range d.Users {
 		c.user(fmt.Sprintf("users[%d]", i), u)
 	}

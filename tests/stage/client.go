@@ -40,6 +40,8 @@ type Session struct {
 		CallID string `json:"call_id"`
 		Queue  string `json:"queue"`
 		From   string `json:"from"`
+
+		Customer *Customer `json:"customer"`
 	} `json:"offer"`
 	CallIDs     []string `json:"call_ids"`
 	Memberships []struct {
@@ -72,6 +74,18 @@ type Session struct {
 	Version     int64      `json:"version"`
 }
 
+// Customer is who calls, as an offer shows it.
+type Customer struct {
+	ContactID string         `json:"contact_id"`
+	Name      string         `json:"name"`
+	Company   string         `json:"company"`
+	Number    string         `json:"number"`
+	Fields    map[string]any `json:"fields"`
+	LastCall  *struct {
+		CallID string `json:"call_id"`
+	} `json:"last_call"`
+}
+
 // CallView is a call's view.
 type CallView struct {
 	ID    string `json:"id"`
@@ -92,6 +106,8 @@ type CallView struct {
 	Data     map[string]string `json:"attached_data"`
 	QueuedAt *time.Time        `json:"queued_at"`
 	Version  int64             `json:"version"`
+
+	ContactID string `json:"contact_id"`
 }
 
 // Do sends a request; body is JSON-encoded unless it is nil, a []byte or a string.

@@ -32,6 +32,9 @@ type snapshot struct {
 	Calls    []CallView `json:"calls"`
 }
 
+// Watch follows the events that the client's user may see; Close it.
+func (c *Client) Watch() *Watch { return c.watch(context.Background()) }
+
 // watch opens the stream; it reconnects while the API is away, until Close.
 func (c *Client) watch(ctx context.Context) *Watch {
 	ctx, cancel := context.WithCancel(ctx)
@@ -151,6 +154,13 @@ func (w *Watch) States(agent string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.history[agent]...)
+}
+
+// Session is the agent's newest view.
+func (w *Watch) Session(agent string) Session {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sessions[agent]
 }
 
 // WaitSession returns the agent's view as soon as it fits.
