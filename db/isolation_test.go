@@ -26,6 +26,7 @@ import (
 	"holdfast/domain/queue"
 	"holdfast/domain/record"
 	"holdfast/domain/tenancy"
+	"holdfast/domain/webhook"
 )
 
 // aboveTenants are the tables whose rows belong to no tenant, with what a tenant
@@ -173,6 +174,12 @@ func (w *world) furnish() {
 	w.dialled("1001", "1001", "0301234567", "carrier")
 	require.NoError(t, w.SavePulses(ctx, []device.Pulse{{Tenant: acme, Device: "1001", Instance: "i", RoundTrip: time.Millisecond, At: t0}}))
 	w.share()
+	w.hook("crm", nil)
+	_, err = w.PingWebhook(ctx, w.ada(), "crm")
+	require.NoError(t, err)
+	work, err := w.TakeWork(ctx, crm, 1)
+	require.NoError(t, err)
+	require.NoError(t, w.Settle(ctx, crm, webhook.Result{Message: work.Messages[0], Verdict: accepted}))
 	w.make(directory.Role, "auditor", map[string]any{"permissions": []string{"audit:read:tenant"}})
 	w.make(directory.Reason, "LUNCH", map[string]any{})
 	w.make(directory.Skill, "german", map[string]any{})
@@ -216,7 +223,7 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
 		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true,
 		"presence": true, "bindings": true, "terminals": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true, "removed_levels": true,
-		"api_keys": true}
+		"api_keys": true, "webhooks": true, "deliveries": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)

@@ -101,6 +101,8 @@ var kinds = map[directory.Kind]kind{
 
 	directory.Contact:      contactKind,
 	directory.ContactField: contactFieldKind,
+
+	directory.Webhook: webhookKind,
 }
 
 var agentKind = kind{
@@ -143,7 +145,8 @@ var queueKind = kind{
 	sorts:   map[string]string{"display_name": "x.display_name", "updated_at": "x.updated_at"},
 	users: `SELECT 'number' AS kind, n.number AS name FROM numbers n WHERE n.tenant_id = x.tenant_id AND n.queue = x.name
 	  UNION ALL SELECT 'disposition', d.disposition FROM disposition_queues d WHERE d.tenant_id = x.tenant_id AND d.queue = x.name
-	  UNION ALL SELECT 'call', w.call FROM waiting w WHERE w.tenant_id = x.tenant_id AND w.queue = x.name`,
+	  UNION ALL SELECT 'call', w.call FROM waiting w WHERE w.tenant_id = x.tenant_id AND w.queue = x.name
+	  UNION ALL SELECT 'webhook', h.name FROM webhooks h WHERE h.tenant_id = x.tenant_id AND h.queue = x.name`,
 	owned: []owned{
 		{table: "memberships", where: `o.tenant_id = ?0 AND o.queue = ?1`},
 		{table: "queue_skills", where: `o.tenant_id = ?0 AND o.queue = ?1`},

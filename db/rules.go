@@ -34,6 +34,8 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return reasonRules(ctx, tx, c)
 	case directory.Disposition:
 		return translated(c)
+	case directory.Webhook:
+		return webhookRules(ctx, tx, c)
 	case directory.Key:
 		return keyRules(ctx, tx, c)
 	case directory.OIDC:

@@ -34,7 +34,7 @@ const (
 var shared = map[string]bool{"sign-in": true, "sign-out": true, "force-sign-out": true}
 
 func init() {
-	for _, group := range []string{tagPeople, tagService, tagTenants, tagCustomers} {
+	for _, group := range []string{tagPeople, tagService, tagWebhooks, tagTenants, tagCustomers} {
 		for _, r := range routes[group] {
 			shared[r.name] = r.method != http.MethodGet
 		}

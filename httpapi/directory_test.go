@@ -46,6 +46,7 @@ var bodies = map[directory.Kind]string{
 	directory.Contact:      `{"id":"1001","display_name":"Erika","company":"","emails":[],"numbers":[],"language":"","vip":false,"fields":{},"created_by":""}`,
 	directory.ContactField: `{"key":"rank","label":"","type":"number","required":false,"choices":[],"position":0}`,
 	directory.Number:       `{"number":"8000","queue":"support","agent":"","trunk":""}`,
+	directory.Webhook:      `{"name":"crm","url":"https://crm.example.com/","events":["*"],"queue":"","enabled":true,"header_names":[]}`,
 }
 
 func thingOf(k directory.Kind, name string) directory.Thing {

@@ -25,6 +25,7 @@ var samples = map[string]map[string]any{
 	"create-contact": {"company": "x"}, "update-contact": {}, "create-contact_field": {"key": "rank"}, "update-contact_field": {},
 	"merge-contacts": {"other": "another"}, "create-note": {"text": "x"}, "update-note": {"text": "x"},
 	"create-device": {"name": "new"}, "update-device": {}, "create-trunk": {"name": "new"}, "update-trunk": {},
+	"create-webhook": {"name": "crm", "url": "https://crm.example.com/hook"}, "update-webhook": {}, "replay-events": {"from": "2026-11-20T00:00:00Z"},
 	"create-tenant": {"tenant": "new.example", "organization": "o", "division": "d"},
 	"binding":       {"device_ids": []string{"1001"}}, "wrap-up": {"action": "finish"}, "terminal": {"terminal_id": "t"}, "sign-in": {"interface": "phone"},
 }

@@ -67,6 +67,7 @@ const (
 	tagWatch    = "Supervision"
 	tagPeople   = "People"
 	tagService  = "Service"
+	tagWebhooks = "Webhooks"
 	tagTenants  = "Tenants and audit"
 	tagOperator = "Operation"
 	tagRecords  = "Records"
@@ -137,6 +138,15 @@ var routes = map[string][]route{
 		{"list-bookings", http.MethodGet, "/v1/bookings", may(account.BookingsRead), "What calls to the outside are booked to whom, newest first, or summed up per day; as JSON or CSV", 0},
 	},
 	tagCustomers: customerRoutes(),
+	tagWebhooks: append(
+		crud(webhooks, account.WebhooksRead, account.WebhooksWrite, account.WebhooksWrite, account.WebhooksWrite),
+		route{"rotate-webhook-secret", http.MethodPost, "/v1/webhooks/{id}/rotate-secret", may(account.WebhooksSecret), "Make a new secret; the one before stays valid for a while", 0},
+		route{"list-deliveries", http.MethodGet, "/v1/webhooks/{id}/deliveries", may(account.WebhooksRead), "What was, and is to be, sent to a webhook, newest first", 0},
+		route{"get-delivery", http.MethodGet, "/v1/webhooks/{id}/deliveries/{delivery}", may(account.WebhooksRead), "One message with its body and the last answer", 0},
+		route{"redeliver", http.MethodPost, "/v1/webhooks/{id}/deliveries/{delivery}/redeliver", may(account.WebhooksSend), "Send a message again", http.StatusAccepted},
+		route{"replay-events", http.MethodPost, "/v1/webhooks/{id}/replay", may(account.WebhooksSend), "Send the events of a stretch of time again", http.StatusAccepted},
+		route{"test-webhook", http.MethodPost, "/v1/webhooks/{id}/test", may(account.WebhooksSend), "Send a ping, even while the webhook is disabled", http.StatusAccepted},
+	),
 	tagTenants: {
 		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},
 		{"create-tenant", http.MethodPost, "/v1/tenants", may(account.TenantsCreate), "Found a tenant, with division and organization if they are new", http.StatusCreated},

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/domain/fault"
+	"holdfast/domain/webhook"
 )
 
 // The times of the server. They bound what a client can hold by being slow.
@@ -43,6 +44,7 @@ type Config struct {
 	Vault     Vault
 	Logins    Logins
 	Feed      Feed
+	Webhooks  Webhooks
 	Keys      []ed25519.PrivateKey // the first signs tokens, all verify them
 	Checks    []Check              // what /readyz asks; none: always ready
 	Metrics   *prometheus.Registry // nil: an own one
@@ -63,13 +65,17 @@ type Config struct {
 	MaxStreams int
 	// Heartbeat is how often a quiet event stream shows that it lives; 0: 15 s.
 	Heartbeat time.Duration
+	// Fence says which addresses webhooks may call; zero: public ones by https.
+	Fence webhook.Fence
+	// Lookup resolves the names of receivers when a webhook is saved; nil: as the system does.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
-	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.Feed == nil:
-		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, customers, vault, logins or feed is missing"))
+	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.Feed == nil || c.Webhooks == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, customers, vault, logins, feed or webhooks is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
 	}
@@ -160,6 +166,11 @@ func withDefaults(c Config) Config {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 15 * time.Second
 	}
+	if c.Lookup == nil {
+		c.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
 	if c.Namespace == "" {
 		c.Namespace = "default"
 	}
@@ -200,6 +211,7 @@ func (a *API) build() error {
 	a.registerCatalogues()
 	a.registerBookings()
 	a.registerContacts()
+	a.registerWebhooks()
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()

@@ -28,6 +28,10 @@ type resource struct {
 	secrets []string
 	// named names a new thing whose maker doesn't; nil: its maker must.
 	named func() string
+	// begin adds what we make ourselves for a new thing; nil: nothing.
+	begin func(set map[string]any)
+	// revealed is the secret of begin that the answer to its making shows, once.
+	revealed string
 }
 
 // Stamp is what every thing has.
@@ -236,16 +240,33 @@ func tryChange(ctx context.Context, a *API, r resource, what asked,
 	for _, f := range what.fields {
 		c.Set[f.column] = f.value
 	}
-	if verb, _, _ := strings.Cut(what.route, "-"); r.prepare != nil && (verb == "create" || verb == "update") {
+	verb, _, _ := strings.Cut(what.route, "-")
+	if r.prepare != nil && (verb == "create" || verb == "update") {
 		if err := r.prepare(what.name, c.Set); err != nil {
 			return directory.Thing{}, err
 		}
+	}
+	if r.begin != nil && verb == "create" {
+		r.begin(c.Set)
 	}
 	t, err := do(ctx, a.author(ctx, what.route, what.fields), c)
 	if r.kind == directory.User || r.kind == directory.Role {
 		a.persons.forget() // here at once; elsewhere after rightsLife
 	}
+	if secret, made := c.Set[r.revealed]; made && err == nil {
+		t.Body, err = with(t.Body, r.revealed, secret)
+	}
 	return t, unavailable("change a "+string(r.kind), err)
+}
+
+// with adds a field to a JSON object.
+func with(body json.RawMessage, name string, value any) (json.RawMessage, error) {
+	object := map[string]any{}
+	if err := json.Unmarshal(body, &object); err != nil {
+		return nil, fault.E(fault.Internal, "show a thing", err)
+	}
+	object[name] = value
+	return json.Marshal(object)
 }
 
 // field is one field that a request gives.

@@ -25,7 +25,10 @@ const (
 	// memory: what a call waits when that worker was killed.
 	stickiness = 2 * time.Second
 	// pollers wait for tasks. More than tasks come at once only cost memory.
-	workflowPollers, activityPollers, nodePollers = 8, 4, 8
+	workflowPollers, activityPollers, nodePollers, webhookPollers = 8, 4, 8, 2
+	// webhooksAtOnce is how many webhooks one process sends for at one time; others wait
+	// for another process, or until one of them has nothing to send.
+	webhooksAtOnce = 500
 	// deadlock is how long one turn of a workflow may take on a busy machine.
 	deadlock = 5 * time.Second
 	// stopWithin is how long a stop waits for activities under way.
@@ -70,6 +73,23 @@ func Shared(c client.Client, journal activities.Journal, log *slog.Logger) *Work
 		workflows.Register(w)
 		w.RegisterActivity(records)
 		return w
+	})
+}
+
+// Webhooks is the worker of the task queue of webhooks: it sends. Each webhook that has
+// something to send holds one of its slots for as long.
+func Webhooks(c client.Client, w *activities.Webhooks, log *slog.Logger) *Worker {
+	return newWorker("webhooks", log, func(fatal func(error)) worker.Worker {
+		engine := worker.New(c, workflows.WebhookTaskQueue, worker.Options{
+			ActivityTaskPollerBehavior:         worker.NewPollerBehaviorSimpleMaximum(worker.PollerBehaviorSimpleMaximumOptions{MaximumNumberOfPollers: webhookPollers}),
+			MaxConcurrentActivityExecutionSize: webhooksAtOnce,
+			DisableWorkflowWorker:              true,
+			WorkerStopTimeout:                  stopWithin,
+			DisableRegistrationAliasing:        true,
+			OnFatalError:                       fatal,
+		})
+		engine.RegisterActivity(w)
+		return engine
 	})
 }
 

@@ -63,6 +63,8 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(AgentSession, workflow.RegisterOptions{Name: TypeAgentSession})
 	r.RegisterWorkflowWithOptions(Call, workflow.RegisterOptions{Name: TypeCall})
 	r.RegisterWorkflowWithOptions(NodeGuard, workflow.RegisterOptions{Name: TypeNodeGuard})
+	r.RegisterWorkflowWithOptions(Webhook, workflow.RegisterOptions{Name: TypeWebhook})
+	r.RegisterWorkflowWithOptions(WebhookCare, workflow.RegisterOptions{Name: TypeWebhookCare})
 }
 
 // The workflow types.
@@ -70,4 +72,6 @@ const (
 	TypeAgentSession = "AgentSession"
 	TypeCall         = "Call"
 	TypeNodeGuard    = "NodeGuard"
+	TypeWebhook      = "Webhook"
+	TypeWebhookCare  = "WebhookCare"
 )

@@ -243,7 +243,11 @@ func (s *site) startTemporal(ctx context.Context) error {
 
 func (s *site) startWorker(ctx context.Context) error {
 	d := dispatch.New(dispatch.Config{Temporal: s.ground.temporal, Ledger: s.ground.db, Journal: s.ground.db, Log: s.log})
-	return s.startRole(ctx, "worker", newWorker(s.ground, d))
+	r, err := newWorker(s.ground, d)
+	if err != nil {
+		return err
+	}
+	return s.startRole(ctx, "worker", r)
 }
 
 func (s *site) startNode(ctx context.Context) error {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"holdfast/domain/webhook"
 )
 
 // environment is the configuration of every role: what `holdfast help environment`
@@ -46,6 +48,11 @@ type environment struct {
 	Node         string        `env:"HOLDFAST_NODE" roles:"telephony dev" doc:"Name of this telephony node, unique and kept over restarts; the host's name if not set."`
 	Nice         int           `env:"HOLDFAST_NICE" envDefault:"-10" roles:"telephony" doc:"Niceness of the process that carries the audio, -20 (first) to 19; 0 leaves it as it is. Below 0 needs root or CAP_SYS_NICE; without, it stays as it is."`
 	Drain        time.Duration `env:"HOLDFAST_DRAIN" envDefault:"5s" roles:"telephony" doc:"How long a node that is asked to stop lets live calls go on."`
+
+	WebhookNetworks     networks      `env:"HOLDFAST_WEBHOOK_NETWORKS" roles:"api worker dev" doc:"Networks that webhooks may call although they are not public, separated by commas: 127.0.0.0/8,10.0.0.0/8. They may be called by http. None if not set: what stands inside can't be reached by who may write an address. The same for every api and worker."`
+	WebhookFirstRetry   time.Duration `env:"HOLDFAST_WEBHOOK_FIRST_RETRY" envDefault:"5s" roles:"worker dev" doc:"Pause after the first try of a webhook's message that was not accepted; each pause is thrice the one before."`
+	WebhookLongestRetry time.Duration `env:"HOLDFAST_WEBHOOK_LONGEST_RETRY" envDefault:"6h" roles:"worker dev" doc:"The longest such pause."`
+	WebhookGiveUp       time.Duration `env:"HOLDFAST_WEBHOOK_GIVE_UP" envDefault:"72h" roles:"worker dev" doc:"At which age a message that was not accepted is given up."`
 
 	HealthAddr listenAddr `env:"HOLDFAST_HEALTH_ADDR" roles:"worker telephony" doc:"Where these roles serve /healthz, /readyz and /metrics; nowhere if not set. api serves them on its own address."`
 	Log        slog.Level `env:"HOLDFAST_LOG" envDefault:"info" roles:"all" doc:"debug, info, warn or error."`
@@ -214,6 +221,29 @@ func (r *portRange) UnmarshalText(b []byte) error {
 	}
 	*r = portRange{int(first), int(last)}
 	return nil
+}
+
+// networks is a list of networks.
+type networks []netip.Prefix
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (n *networks) UnmarshalText(b []byte) error {
+	*n = nil
+	for _, word := range strings.Split(string(b), ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(word))
+		if err != nil {
+			return errors.New("is not a list of networks such as 127.0.0.0/8,10.0.0.0/8")
+		}
+		*n = append(*n, p.Masked())
+	}
+	return nil
+}
+
+// fence is where webhooks may go.
+func (e environment) fence() webhook.Fence { return webhook.Fence{Allowed: e.WebhookNetworks} }
+
+func (e environment) webhookSchedule() webhook.Schedule {
+	return webhook.Schedule{First: e.WebhookFirstRetry, Longest: e.WebhookLongestRetry, GiveUp: e.WebhookGiveUp}
 }
 
 type logFormat string

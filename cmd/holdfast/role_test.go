@@ -42,7 +42,7 @@ func away(t *testing.T, log *slog.Logger) *ground {
 func TestRole_AskedToStopWhileItWaitsForTemporal_EndsInOrderAndSoon(t *testing.T) {
 	t.Parallel()
 	for name, build := range map[string]func(*ground, *dispatch.Dispatcher) (role, error){
-		"worker":    func(g *ground, d *dispatch.Dispatcher) (role, error) { return newWorker(g, d), nil },
+		"worker":    func(g *ground, d *dispatch.Dispatcher) (role, error) { return newWorker(g, d) },
 		"telephony": func(g *ground, d *dispatch.Dispatcher) (role, error) { return newNode(g, d, newMetrics()) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"holdfast/dispatch"
 	"holdfast/feed"
 	"holdfast/httpapi"
+	"holdfast/postbox"
 	"holdfast/telephony"
 )
 
@@ -38,6 +39,12 @@ var (
 	_ httpapi.Logins      = (*db.DB)(nil)
 	_ httpapi.Feed        = (*feed.Follower)(nil)
 	_ feed.Source         = (*db.DB)(nil)
+
+	_ httpapi.Webhooks   = (*db.DB)(nil)
+	_ dispatch.Post      = (*db.DB)(nil)
+	_ postbox.Outbox     = (*db.DB)(nil)
+	_ activities.Postbox = (*postbox.Postbox)(nil)
+	_ activities.Keeper  = keeper{}
 )
 
 // The pauses between two looks whether something is there yet.

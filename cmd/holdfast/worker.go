@@ -5,7 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"holdfast/activities"
+	"holdfast/db"
 	"holdfast/dispatch"
+	"holdfast/httpapi"
+	"holdfast/postbox"
 	"holdfast/worker"
 )
 
@@ -16,7 +20,7 @@ func workerCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runRole(c, "worker", func(g *ground) (role, error) {
 				d := dispatch.New(dispatch.Config{Temporal: g.temporal, Ledger: g.db, Desks: g.db, Journal: g.db, Log: g.log})
-				return newWorker(g, d), nil
+				return newWorker(g, d)
 			})
 		},
 	}
@@ -24,16 +28,30 @@ func workerCommand() *cobra.Command {
 
 // workerRole is the worker of the shared task queue, and the sweeper that starts
 // what a dead process left without a workflow. It also tells sessions what changed in
-// the directory.
+// the directory, and sends what webhooks wait for.
 type workerRole struct {
 	taskRole
-	herald *dispatch.Herald
+	herald  *dispatch.Herald
+	postman *dispatch.Postman
+	sender  *worker.Worker
 }
 
-func newWorker(g *ground, d *dispatch.Dispatcher) *workerRole {
+func newWorker(g *ground, d *dispatch.Dispatcher) (*workerRole, error) {
 	r := &workerRole{herald: dispatch.NewHerald(g.temporal, g.db, g.log)}
 	r.ground, r.dispatcher, r.worker, r.metrics = g, d, worker.Shared(g.temporal, g.db, g.log), newMetrics()
-	return r
+	box, err := postbox.New(postbox.Config{Outbox: g.db, Fence: g.env.fence(), Schedule: g.env.webhookSchedule(), Render: httpapi.EventData, Version: version(), Log: g.log})
+	if err != nil {
+		return nil, usage("HOLDFAST_WEBHOOK_FIRST_RETRY, _LONGEST_RETRY, _GIVE_UP: %w", err)
+	}
+	r.postman = dispatch.NewPostman(g.temporal, g.db, box.Poke, g.log)
+	r.sender = worker.Webhooks(g.temporal, &activities.Webhooks{Postbox: box, Keeper: keeper{g.db, r.postman}}, g.log)
+	return r, nil
+}
+
+// keeper looks after all webhooks.
+type keeper struct {
+	*db.DB
+	*dispatch.Postman
 }
 
 func (r *workerRole) start(ctx context.Context) error {
@@ -41,10 +59,14 @@ func (r *workerRole) start(ctx context.Context) error {
 		return err
 	}
 	r.herald.Start()
+	r.sender.Start()
+	r.postman.Start()
 	return nil
 }
 
 func (r *workerRole) stop(ctx context.Context) {
+	r.postman.Stop()
 	r.herald.Stop()
+	r.sender.Stop()
 	r.end(ctx)
 }

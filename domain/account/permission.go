@@ -68,7 +68,11 @@ const (
 	ContactsExport Permission = "contacts:export"
 	FieldsRead     Permission = "contact_fields:read"
 	FieldsWrite    Permission = "contact_fields:write"
-	LogsRead       Permission = "client_logs:read" // what browsers report (SEED-129)
+	LogsRead       Permission = "client_logs:read"    // what browsers report (SEED-129)
+	WebhooksRead   Permission = "webhooks:read"       // see webhooks, and what was sent to them
+	WebhooksWrite  Permission = "webhooks:write"      // make, change and delete them
+	WebhooksSecret Permission = "webhooks:set_secret" // give a webhook a new secret
+	WebhooksSend   Permission = "webhooks:send"       // send again, and test
 )
 
 // What is said of agents, queues and calls besides.
@@ -106,6 +110,7 @@ var reaches = map[Permission][2]Scope{
 	BookingsRead: {Own, System}, AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
 	ContactsRead: {Own, System}, ContactsWrite: {Own, System}, ContactsDelete: {Tenant, System}, ContactsMerge: {Tenant, System}, ContactsErase: {Tenant, System},
 	ContactsImport: {Tenant, System}, ContactsExport: {Tenant, System}, FieldsRead: {Own, System}, FieldsWrite: {Tenant, System}, LogsRead: {Tenant, System},
+	WebhooksRead: {Tenant, System}, WebhooksWrite: {Tenant, System}, WebhooksSecret: {Tenant, System}, WebhooksSend: {Tenant, System},
 }
 
 // All lists every permission that there is, without scopes, in order.
@@ -155,10 +160,10 @@ var entrance = []Permission{KeysRead, KeysWrite, SignInRead, SignInWrite}
 var builtIn = map[Role][]Permission{
 	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), customers, at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
 		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
-		DevicesRead, DevicesWrite, DevicesSecret, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead), at(Own, CallsHangUp)),
+		DevicesRead, DevicesWrite, DevicesSecret, WebhooksRead, WebhooksWrite, WebhooksSecret, WebhooksSend, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead), at(Own, CallsHangUp)),
 	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
 		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,
-		ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead, FieldsRead, FieldsWrite)),
+		WebhooksRead, WebhooksWrite, WebhooksSecret, WebhooksSend, ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead, FieldsRead, FieldsWrite)),
 	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead, ContactsRead, ContactsWrite, ContactsMerge), at(Team, BookingsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
 		AgentsRead, TeamsRead, QueuesRead, ReasonsRead, SkillsRead, DispositionsRead)),
 	Regular: agentWork,

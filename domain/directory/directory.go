@@ -34,6 +34,7 @@ const (
 	OIDC         Kind = "oidc"          // the tenant's OpenID Connect provider: one, named "oidc"
 	Contact      Kind = "contact"       // a customer (SEED-63)
 	ContactField Kind = "contact_field" // what the tenant keeps of its customers besides
+	Webhook      Kind = "webhook"
 )
 
 // Thing is one entry of the directory. Body is the JSON object that the API shows,

@@ -97,6 +97,9 @@ func CallWorkflow(t Tenant, c Call) string { return fmt.Sprintf("call:%s:%s", t,
 // NodeWorkflow is the Temporal workflow id of a node's guard: "node:<node>".
 func NodeWorkflow(n Node) string { return fmt.Sprintf("node:%s", n) }
 
+// WebhookWorkflow is the Temporal workflow id of what sends for a webhook: "webhook:<tenant>:<name>".
+func WebhookWorkflow(t Tenant, name string) string { return fmt.Sprintf("webhook:%s:%s", t, name) }
+
 // NodeTaskQueue is the Temporal task queue of a node's phone activities: "telephony:<node>".
 func NodeTaskQueue(n Node) string { return fmt.Sprintf("telephony:%s", n) }
 

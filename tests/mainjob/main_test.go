@@ -12,4 +12,4 @@ import (
 // hall is the running Holdfast of this package.
 var hall *stage.Stage
 
-func TestMain(m *testing.M) { os.Exit(stage.Run(m, &hall, stage.Options{})) }
+func TestMain(m *testing.M) { os.Exit(stage.Run(m, &hall, stage.Options{Env: stage.Webhooks})) }
