@@ -80,54 +80,85 @@ func (a *API) registerSignIn() {
 	register(a, "refresh", a.refresh)
 	register(a, "logout", a.logout)
 	register(a, "switch-tenant", a.switchTenant)
+	register(a, "change-password", a.changePassword)
 	register(a, "me", a.me)
 }
 
 // login verifies a password. Whatever is wrong, the answer and the work are the
 // same; who guesses is slowed down (SEED-56, SEED-65, SEED-66).
-func (a *API) login(ctx context.Context, in *loginInput) (*tokenOutput, error) {
-	tenant, name := id.Tenant(in.Body.Tenant.clean()), id.User(in.Body.Username.clean())
-	who := attempt{tenant, name, sourceOf(in.address)}
+func (a *API) login(ctx context.Context, in *loginInput) (out *tokenOutput, err error) {
+	p := proof{id.Tenant(in.Body.Tenant.clean()), id.User(in.Body.Username.clean()), in.Body.Password, in.address}
+	err = a.proven(ctx, p, "login", func(u account.User) error {
+		known, err := a.admitted(ctx, u)
+		if err != nil {
+			return err
+		}
+		if known.Expired(a.now()) {
+			return forbidden("password_expired", "Your password is too old; set a new one by POST /v1/auth/password.")
+		}
+		a.renew(ctx, u, in.Body.Password)
+		if out, err = a.begin(ctx, u, account.ByPassword, in.Origin); err == nil {
+			a.audit.add(person{User: u, address: in.address}, "login", "user:"+string(u.Name), nil)
+		}
+		return err
+	})
+	return out, err
+}
+
+// proof is a password that somebody shows for an account.
+type proof struct {
+	tenant   id.Tenant
+	user     id.User
+	password string
+	address  string
+}
+
+// proven runs then for whom a password proves to be a user, in the turn that the
+// verification took; a refusal is told to the trail as one of action.
+func (a *API) proven(ctx context.Context, p proof, action string, then func(account.User) error) error {
+	who := attempt{p.tenant, p.user, sourceOf(p.address)}
 	if err := a.slowed(ctx, who); err != nil { // before it waits for its turn
-		return nil, err
+		return err
 	}
 	leave, err := a.passwords.turn(ctx, who.address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer leave()
 	if err := a.slowed(ctx, who); err != nil { // those who came at once have had theirs
-		return nil, err
+		return err
 	}
-	u, err := a.config.Reader.User(ctx, tenant, name)
+	u, err := a.config.Reader.User(ctx, p.tenant, p.user)
 	found := err == nil
 	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return nil, unavailable("login", err)
+		return unavailable("login", err)
 	}
 	hash := u.PasswordHash
 	if !found || u.Disabled {
 		hash = "" // the dummy: the same work as for a known user
 	}
-	right, err := a.passwords.matches(in.Body.Password, hash)
+	right, err := a.passwords.matches(p.password, hash)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !right {
 		a.metrics.logins.WithLabelValues("wrong").Inc()
 		if found {
-			a.audit.add(person{User: u, address: in.address}, "login", "user:"+string(name), wrongLogin())
+			a.audit.add(person{User: u, address: p.address}, action, "user:"+string(p.user), wrongLogin())
 		}
 		if err := a.throttle.failed(ctx, who); err != nil {
-			return nil, err
+			return err
 		}
-		return nil, wrongLogin()
+		return wrongLogin()
 	}
 	if err := a.throttle.succeeded(ctx, who); err != nil {
-		return nil, err
+		return err
 	}
-	a.metrics.logins.WithLabelValues("ok").Inc()
-	a.audit.add(person{User: u, address: in.address}, "login", "user:"+string(name), nil)
-	return a.begin(ctx, u, account.ByPassword, in.Origin)
+	if err = then(u); err != nil {
+		a.audit.add(person{User: u, address: p.address}, action, "user:"+string(p.user), err)
+	}
+	a.metrics.logins.WithLabelValues(map[bool]string{true: "ok", false: "refused"}[err == nil]).Inc()
+	return err
 }
 
 // slowed refuses an attempt that must wait.

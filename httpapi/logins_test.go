@@ -27,6 +27,10 @@ type logins struct {
 	now     func() time.Time
 	known   map[string]*knownLogin
 	authors []directory.Author
+
+	policy       account.PasswordPolicy
+	passwords    map[id.User]account.Passwords
+	set, renewed [][3]string // user, hash before, hash after
 }
 
 func (l *logins) lock() func() {
@@ -97,5 +101,24 @@ func (l *logins) EndLogins(_ context.Context, by directory.Author, of id.User, l
 	if !found {
 		return fault.E(fault.NotFound, "end login", fmt.Errorf("no row"))
 	}
+	return nil
+}
+
+func (l *logins) Passwords(_ context.Context, _ id.Tenant, of id.User) (account.Passwords, error) {
+	defer l.lock()()
+	p := l.passwords[of]
+	p.Policy = l.policy
+	return p, nil
+}
+
+func (l *logins) SetPassword(_ context.Context, by directory.Author, was, is string) error {
+	defer l.lock()()
+	l.set = append(l.set, [3]string{string(by.Name), was, is})
+	return nil
+}
+
+func (l *logins) RenewPassword(_ context.Context, by directory.Author, was, is string) error {
+	defer l.lock()()
+	l.renewed = append(l.renewed, [3]string{string(by.Name), was, is})
 	return nil
 }

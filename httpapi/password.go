@@ -54,13 +54,17 @@ func newPasswords() (*passwords, error) {
 	}, nil
 }
 
+// presentCost is the cost of a hash that is made today.
+var presentCost = argon2id.Params{
+	Memory: account.PasswordMemoryKiB, Iterations: account.PasswordPasses, Parallelism: account.PasswordLanes,
+	SaltLength: account.PasswordSaltBytes, KeyLength: account.PasswordKeyBytes,
+}
+
 // HashPassword returns what is stored of a password: an argon2id string of the
 // cost in package account.
 func HashPassword(password string) (string, error) {
-	hash, err := argon2id.CreateHash(password, &argon2id.Params{
-		Memory: account.PasswordMemoryKiB, Iterations: account.PasswordPasses, Parallelism: account.PasswordLanes,
-		SaltLength: account.PasswordSaltBytes, KeyLength: account.PasswordKeyBytes,
-	})
+	cost := presentCost
+	hash, err := argon2id.CreateHash(password, &cost)
 	return hash, fault.E(fault.Internal, "hash password", err)
 }
 

@@ -32,6 +32,15 @@ func register[I, O any](a *API, name string, h func(context.Context, *I) (*O, er
 	})
 }
 
+// furtherRefusals are the statuses of refusals that routes give besides those that
+// follow from who may use them.
+var furtherRefusals = map[string][]int{
+	"events":          {http.StatusTooManyRequests},
+	"login":           {http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
+	"refresh":         {http.StatusUnauthorized},
+	"change-password": {http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests},
+}
+
 // operation describes a route for the reference, with the refusals that it may give.
 func (a *API) operation(name string, input reflect.Type) huma.Operation {
 	tag, r := routeNamed(name)
@@ -58,9 +67,7 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 		op.Extensions["x-actions"] = actions
 		op.Description += inWords(actions)
 	}
-	if r.name == "login" || r.name == "events" {
-		op.Errors = append(op.Errors, http.StatusTooManyRequests)
-	}
+	op.Errors = append(op.Errors, furtherRefusals[r.name]...)
 	if _, mutation := input.FieldByName("IdempotencyKey"); mutation {
 		op.Errors = append(op.Errors, http.StatusConflict)
 	}

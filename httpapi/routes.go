@@ -83,6 +83,7 @@ var routes = map[string][]route{
 		{"refresh", http.MethodPost, "/v1/auth/refresh", everyone, "Get a new access token by the refresh cookie", 0},
 		{"logout", http.MethodPost, "/v1/auth/logout", everyone, "Give the refresh cookie up", http.StatusNoContent},
 		{"switch-tenant", http.MethodPost, "/v1/auth/switch-tenant", may(account.TenantsSwitch), "Work in another tenant, or again in one's own", 0},
+		{"change-password", http.MethodPost, "/v1/auth/password", everyone, "Set a new password by the present one, also when that is too old to sign in", 0},
 		{"list-own-logins", http.MethodGet, "/v1/me/logins", signedIn, "List one's own logins, with device and address", 0},
 		{"end-own-login", http.MethodDelete, "/v1/me/logins/{id}", signedIn, "End one of one's own logins, with all its tokens", http.StatusNoContent},
 		{"end-own-logins", http.MethodDelete, "/v1/me/logins", signedIn, "End all of one's own logins but this one", http.StatusNoContent},

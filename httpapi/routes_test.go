@@ -46,7 +46,7 @@ func TestRoutes_EachNamesAPermissionThatARoleHolds(t *testing.T) {
 		routeNamed(name) // panics if there is none
 	}
 	public := map[string]bool{
-		"login": true, "refresh": true, "logout": true, "healthz": true, "readyz": true, "metrics": true, "openapi": true, "docs": true, "page": true,
+		"login": true, "refresh": true, "change-password": true, "logout": true, "healthz": true, "readyz": true, "metrics": true, "openapi": true, "docs": true, "page": true,
 	}
 	for _, group := range routes {
 		for _, r := range group {
@@ -141,12 +141,13 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 	t.Parallel()
 	exceptions := map[string]bool{
 		"Password":       true, // compared, never sent on
+		"NewPassword":    true, // hashed, never sent on
 		"Token":          true, // verified, never sent on
 		"IdempotencyKey": true, // has a stricter pattern of its own
 		"IfMatch":        true, // has a stricter pattern of its own
 	}
 	for _, in := range []any{
-		loginInput{}, refreshInput{}, signInInput{}, plainInput{}, keyedInput{}, reasonInput{}, queuesInput{}, bindingInput{}, wrapUpInput{},
+		loginInput{}, passwordInput{}, refreshInput{}, signInInput{}, plainInput{}, keyedInput{}, reasonInput{}, queuesInput{}, bindingInput{}, wrapUpInput{},
 		terminalInput{}, forcedInput{}, listCallsInput{}, callInput{}, hangUpInput{}, queueInput{}, presenceInput{}, eventsInput{},
 		ownLoginInput{}, userLoginInput{}, switchInput{}, tenantsInput{}, newTenantInput{}, auditInput{}, bookingsInput{}, thingInput{}, deleteInput{}, restoreInput{},
 		createInput[newUser]{}, updateInput[changedUser]{}, listUsers{}, createInput[newRole]{}, updateInput[RoleFields]{}, listRoles{},

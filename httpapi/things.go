@@ -24,6 +24,8 @@ type resource struct {
 	plural string
 	// prepare turns fields as people give them into what is kept; nil: they are.
 	prepare func(name string, set map[string]any) error
+	// consult is prepare for what must be looked up; it comes first.
+	consult func(ctx context.Context, a *API, name string, set map[string]any) error
 	// secrets are kept fields that are never shown.
 	secrets []string
 	// named names a new thing whose maker doesn't; nil: its maker must.
@@ -239,6 +241,11 @@ func tryChange(ctx context.Context, a *API, r resource, what asked,
 	c := directory.Change{Kind: r.kind, Name: what.name, Version: what.version, Set: map[string]any{}, Secrets: r.secrets}
 	for _, f := range what.fields {
 		c.Set[f.column] = f.value
+	}
+	if r.consult != nil {
+		if err := r.consult(ctx, a, what.name, c.Set); err != nil {
+			return directory.Thing{}, err
+		}
 	}
 	verb, _, _ := strings.Cut(what.route, "-")
 	if r.prepare != nil && (verb == "create" || verb == "update") {

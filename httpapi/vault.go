@@ -39,4 +39,12 @@ type Logins interface {
 	Logins(ctx context.Context, by directory.Author, of id.User) ([]account.Login, error)
 	// EndLogins ends the login named, or all but the one to keep.
 	EndLogins(ctx context.Context, by directory.Author, of id.User, login, keep string) error
+	// Passwords is what the tenant asks of passwords, and what is known of a user's;
+	// fault.NotFound: there is no such tenant.
+	Passwords(ctx context.Context, t id.Tenant, of id.User) (account.Passwords, error)
+	// SetPassword replaces the author's own password by another: was and is are hashes.
+	// All its logins end. fault.Conflict: it is not that one any more.
+	SetPassword(ctx context.Context, by directory.Author, was, is string) error
+	// RenewPassword replaces the hash of a password by another one of the same password.
+	RenewPassword(ctx context.Context, by directory.Author, was, is string) error
 }

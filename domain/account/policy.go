@@ -34,6 +34,7 @@ type Passwords struct {
 	Hash    string
 	History []string // hashes of the passwords before, newest first
 	Set     time.Time
+	Off     bool // the tenant's users sign in by OpenID Connect only
 }
 
 // Expired reports whether the password must be changed before it signs in again.

@@ -87,7 +87,29 @@ type Policies struct {
 	IdleLogout      *Duration `yaml:"idle_logout,omitempty" json:"idle_logout,omitempty"`       // default 8 h, 0 = never
 	TerminalGrace   *Duration `yaml:"terminal_grace,omitempty" json:"terminal_grace,omitempty"` // default 30 s
 
+	Password PasswordPolicy `yaml:"password,omitempty" json:"password,omitzero"`
+
 	SessionPolicies `yaml:",inline"`
+}
+
+// PasswordPolicy is what is asked of users' passwords; see account.PasswordPolicy.
+type PasswordPolicy struct {
+	MinLength int      `yaml:"min_length,omitempty" json:"min_length,omitempty"` // in characters; default 10
+	History   int      `yaml:"history,omitempty" json:"history,omitempty"`       // passwords that can't be taken again; default 0
+	MaxAge    Duration `yaml:"max_age,omitempty" json:"max_age,omitempty"`       // default 0: passwords don't age
+}
+
+// Rules is the policy as passwords are held against it.
+func (p PasswordPolicy) Rules() account.PasswordPolicy {
+	return account.PasswordPolicy{MinLength: p.MinLength, History: p.History, MaxAge: time.Duration(p.MaxAge)}
+}
+
+// passwords checks the policy of passwords.
+func (c *check) passwords(p PasswordPolicy) {
+	c.that("tenant.policies.password.min_length", p.MinLength == 0 || p.MinLength >= account.ShortestPassword && p.MinLength <= account.LongestMinimum,
+		"must be from %d to %d", account.ShortestPassword, account.LongestMinimum)
+	c.that("tenant.policies.password.history", p.History >= 0 && p.History <= account.MostHistory, "must be from 0 to %d", account.MostHistory)
+	c.that("tenant.policies.password.max_age", p.MaxAge == 0 || p.MaxAge >= Duration(24*time.Hour), "must be 24h or more, or 0 for never")
 }
 
 // The defaults of the policies.

@@ -51,6 +51,7 @@ func (d Document) Validate() []fault.Field {
 	c.that("tenant.country", d.Tenant.Country == "" || dialplan.Country(d.Tenant.Country), "%q is not a country: two capital letters of ISO 3166-1, such as DE", d.Tenant.Country)
 	c.that("tenant.policies.idle_logout", d.Tenant.Policies.Idle() >= 0, "must not be negative")
 	c.that("tenant.policies.terminal_grace", d.Tenant.Policies.Grace() >= 0, "must not be negative")
+	c.passwords(d.Tenant.Policies.Password)
 	c.session(d)
 	c.names(d)
 	c.roles(d)
