@@ -39,24 +39,27 @@ func (c *changing) begins() bool { return c.before.Version == 0 }
 // the author reaches, fault.Invalid with the field.
 func (d *DB) Create(ctx context.Context, by directory.Author, change directory.Change) (directory.Thing, error) {
 	c := &changing{Change: change, by: by, k: kinds[change.Kind], action: "create"}
-	return d.change(ctx, c, func(ctx context.Context, tx bun.Tx) error {
-		if err := complete(ctx, tx, c); err != nil {
-			return err
-		}
-		columns := c.columns()
-		data, err := c.row()
-		if err != nil {
-			return err
-		}
-		var names, values string
-		for _, column := range columns {
-			names += `, ` + column
-			values += `, r.` + column
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO `+c.k.table+` (tenant_id, `+c.k.key+names+`) SELECT ?, ?`+values+` FROM jsonb_populate_record(NULL::`+c.k.table+`, ?) r`,
-			by.Tenant, c.Name, string(data))
+	return d.change(ctx, c, c.insert)
+}
+
+// insert writes the row of a new thing.
+func (c *changing) insert(ctx context.Context, tx bun.Tx) error {
+	if err := complete(ctx, tx, c); err != nil {
 		return err
-	})
+	}
+	columns := c.columns()
+	data, err := c.row()
+	if err != nil {
+		return err
+	}
+	var names, values string
+	for _, column := range columns {
+		names += `, ` + column
+		values += `, r.` + column
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO `+c.k.table+` (tenant_id, `+c.k.key+names+`) SELECT ?, ?`+values+` FROM jsonb_populate_record(NULL::`+c.k.table+`, ?) r`,
+		c.by.Tenant, c.Name, string(data))
+	return err
 }
 
 // Update changes fields of a thing. Refusals as of Create; fault.NotFound; fault.Conflict
@@ -104,29 +107,35 @@ func (c *changing) see(ctx context.Context, tx bun.Tx) (err error) {
 // change runs one change with everything that follows from it, in one transaction.
 func (d *DB) change(ctx context.Context, c *changing, write func(context.Context, bun.Tx) error) (directory.Thing, error) {
 	err := d.inTenant(ctx, c.action+" a "+string(c.Kind), c.by.Tenant, func(ctx context.Context, tx bun.Tx) error {
-		if err := c.look(ctx, tx); err != nil {
+		if err := c.perform(ctx, tx, write); err != nil {
 			return err
 		}
-		if err := write(ctx, tx); err != nil {
-			return err
-		}
-		if c.k.write != nil {
-			if err := c.k.write(ctx, tx, c); err != nil {
-				return err
-			}
-		}
-		if err := rules(ctx, tx, c); err != nil {
-			return err
-		}
-		if err := c.reached(ctx, tx); err != nil {
-			return err
-		}
-		return c.conclude(ctx, tx)
+		return settle(ctx, tx, []*changing{c})
 	})
 	if err != nil {
 		return directory.Thing{}, explained(c, err)
 	}
 	return c.after.thing(c.Kind), nil
+}
+
+// perform makes a change with what its kind adds to it, and holds it to the rules. What
+// follows from it for others is left to settle.
+func (c *changing) perform(ctx context.Context, tx bun.Tx, write func(context.Context, bun.Tx) error) error {
+	if err := c.look(ctx, tx); err != nil {
+		return err
+	}
+	if err := write(ctx, tx); err != nil {
+		return err
+	}
+	if c.k.write != nil {
+		if err := c.k.write(ctx, tx, c); err != nil {
+			return err
+		}
+	}
+	if err := rules(ctx, tx, c); err != nil {
+		return err
+	}
+	return c.reached(ctx, tx)
 }
 
 // look notes the profiles of all agents, if the thing is part of them.
@@ -171,29 +180,48 @@ func (c *changing) affected(ctx context.Context, tx bun.Tx) error {
 	return err
 }
 
-// conclude tells sessions and processes of the change, and writes its line of the audit
-// trail: last, because the trail's chain is held until the transaction ends.
-func (c *changing) conclude(ctx context.Context, tx bun.Tx) error {
-	if err := c.redial(ctx, tx); err != nil {
-		return err
+// settle tells sessions and processes of changes of one tenant, and writes their lines of
+// the audit trail: last, because the trail's chain is held until the transaction ends.
+func settle(ctx context.Context, tx bun.Tx, all []*changing) error {
+	if len(all) == 0 {
+		return nil
 	}
-	if len(c.tell) > 0 {
-		slices.Sort(c.tell)
+	t, changed := all[0].by.Tenant, false
+	var tell []string
+	for _, c := range all {
+		if err := c.redial(ctx, tx); err != nil {
+			return err
+		}
+		if c.digests != nil {
+			if err := noteProfiles(ctx, tx, t, c.digests); err != nil {
+				return err
+			}
+		}
+		tell = append(tell, c.tell...)
+		changed = changed || c.k.routes || c.k.profiles
+	}
+	if len(tell) > 0 {
+		slices.Sort(tell)
 		if _, err := tx.ExecContext(ctx, `INSERT INTO profile_changes (tenant_id, agent) SELECT ?, unnest(?::text[])`,
-			c.by.Tenant, pgdialect.Array(slices.Compact(c.tell))); err != nil {
+			t, pgdialect.Array(slices.Compact(tell))); err != nil {
 			return err
 		}
 	}
-	if c.digests != nil {
-		if err := noteProfiles(ctx, tx, c.by.Tenant, c.digests); err != nil {
+	if changed {
+		if err := directoryChanged(ctx, tx, t); err != nil {
 			return err
 		}
 	}
-	if c.k.routes || c.k.profiles {
-		if err := directoryChanged(ctx, tx, c.by.Tenant); err != nil {
+	for _, c := range all {
+		if err := c.enter(ctx, tx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// enter writes the line of a change into the audit trail.
+func (c *changing) enter(ctx context.Context, tx bun.Tx) error {
 	line := record.AuditEntry{
 		Tenant: c.by.Tenant, User: c.by.Name, Home: c.by.Home, Action: string(c.Kind) + "." + c.action, Object: string(c.Kind) + ":" + c.Name,
 		Before: c.before.Body, After: c.after.Body, Detail: c.secretly(), Source: c.by.Source, Result: "ok",

@@ -45,12 +45,12 @@ func (d *DB) Delete(ctx context.Context, by directory.Author, change directory.C
 			return err
 		}
 		if c.k.final {
-			return c.conclude(ctx, tx)
+			return settle(ctx, tx, []*changing{c})
 		}
 		if err := c.keep(ctx, tx, parts); err != nil {
 			return err
 		}
-		return c.conclude(ctx, tx)
+		return settle(ctx, tx, []*changing{c})
 	})
 	return explained(c, err)
 }

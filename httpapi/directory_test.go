@@ -32,6 +32,9 @@ type things struct {
 	booked   []record.BookingQuery
 	customer *contact.Customer // of every call; nil: nobody
 	notes    []contact.Note
+	known    map[string]bool
+	files    []directory.File
+	imported directory.Imported
 }
 
 // bodies are what each kind of thing looks like.
@@ -88,7 +91,11 @@ func (d *things) Things(_ context.Context, by directory.Author, q directory.Quer
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.queries, d.authors = append(d.queries, q), append(d.authors, by)
-	return []directory.Thing{thingOf(q.Kind, "one")}, "next", d.refuse
+	next := "next"
+	if q.Cursor != "" {
+		next = ""
+	}
+	return []directory.Thing{thingOf(q.Kind, "one")}, next, d.refuse
 }
 
 func (d *things) Neighbor(_ context.Context, from, to id.Tenant) (directory.Neighbor, error) {
@@ -152,6 +159,21 @@ func (d *things) DeviceStatuses(_ context.Context, _ id.Tenant, q record.DeviceQ
 		{Address: "192.0.2.7:5060", Transport: "udp", UserAgent: "phone", Node: "node-1", Since: noon, Expires: noon.Add(time.Hour), RoundTrip: 1500 * time.Microsecond, Measured: noon},
 		{Address: "192.0.2.8:5060", Transport: "tcp", Node: "node-1", Since: noon, Expires: noon.Add(time.Hour)},
 	}}}, nil
+}
+
+func (d *things) Known(_ context.Context, _ directory.Author, _ directory.Kind, names []string) (map[string]bool, error) {
+	known := map[string]bool{}
+	for _, n := range names {
+		known[n] = d.known[n]
+	}
+	return known, nil
+}
+
+func (d *things) Import(_ context.Context, _ directory.Author, file directory.File) (directory.Imported, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.files = append(d.files, file)
+	return d.imported, d.refuse
 }
 
 func (d *things) AuditLines(_ context.Context, _ id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error) {

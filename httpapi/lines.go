@@ -95,5 +95,6 @@ type listTrunks struct{ Listing }
 
 func (a *API) registerLines() {
 	administer[deviceThing, *deviceThing, newDevice, DeviceFields, listDevices](a, devices)
+	importable[newDevice, DeviceFields](a, devices)
 	administer[trunkView, *trunkView, newTrunk, TrunkFields, listTrunks](a, trunks)
 }

@@ -107,7 +107,13 @@ func (a *API) bound(c *gin.Context) {
 		c.Next()
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), requestTimeout)
+	within := requestTimeout
+	if strings.HasSuffix(c.FullPath(), "/import") {
+		within = importTimeout
+		// The server's own deadline is meant for answers that come at once; not every writer of a test has one.
+		_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(importTimeout + writeTimeout))
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), within)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
 	c.Writer = steadyWriter{c.Writer}

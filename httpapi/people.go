@@ -171,5 +171,7 @@ func (a *API) registerPeople() {
 	administer[roleView, *roleView, newRole, RoleFields, listRoles](a, roles)
 	administer[teamView, *teamView, newTeam, TeamFields, listTeams](a, teams)
 	administer[agentView, *agentView, newAgent, AgentFields, listAgents](a, agents)
+	importable[newUser, changedUser](a, users)
+	importable[newAgent, AgentFields](a, agents)
 	register(a, "list-permissions", a.listPermissions)
 }

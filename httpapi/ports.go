@@ -78,6 +78,10 @@ type Directory interface {
 // Clerk is what administration asks besides: trails, what is to be paid, which phones are
 // there; *db.DB satisfies it.
 type Clerk interface {
+	// Known are those of the names that there are.
+	Known(ctx context.Context, by directory.Author, of directory.Kind, names []string) (map[string]bool, error)
+	// Import makes and changes the things of a file, all or none.
+	Import(ctx context.Context, by directory.Author, file directory.File) (directory.Imported, error)
 	// AuditLines reads the audit trail, newest first.
 	AuditLines(ctx context.Context, t id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error)
 	// Zone is the tenant's time zone.

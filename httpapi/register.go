@@ -63,6 +63,13 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 			"text/csv":         {Schema: &huma.Schema{Type: huma.TypeString}},
 		}}}
 	}
+	if strings.HasPrefix(r.name, "import-") {
+		op.MaxBodyBytes = maxImport
+		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge)
+	}
+	if strings.HasPrefix(r.name, "export-") {
+		op.Responses = fileResponse()
+	}
 	if actions := within[r.name]; len(actions) > 0 {
 		op.Extensions["x-actions"] = actions
 		op.Description += inWords(actions)

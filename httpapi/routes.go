@@ -53,6 +53,11 @@ var within = map[string]map[string]account.Permission{
 	"create-queue": {"members": account.QueuesStaff, "skills": account.QueuesSkill},
 	"update-queue": {"members": account.QueuesStaff, "skills": account.QueuesSkill},
 
+	"import-users": {"rows of those who are there": account.UsersUpdate, "columns roles, teams": account.UsersAssign, "column password": account.UsersPassword,
+		"column disabled": account.UsersDisable, "column agent": account.AgentsCreate},
+	"import-agents":  {"rows of those who are there": account.AgentsUpdate, "column team": account.AgentsMove, "column skills": account.AgentsSkill},
+	"import-devices": {"column password": account.DevicesSecret},
+
 	"create-device": {"password": account.DevicesSecret},
 	"update-device": {"password": account.DevicesSecret},
 	"create-trunk":  {"password": account.TrunksPassword},
@@ -123,12 +128,15 @@ var routes = map[string][]route{
 		crud(roles, account.RolesRead, account.RolesWrite, account.RolesWrite, account.RolesWrite),
 		crud(teams, account.TeamsRead, account.TeamsWrite, account.TeamsWrite, account.TeamsWrite),
 		crud(agents, account.AgentsRead, account.AgentsCreate, account.AgentsUpdate, account.AgentsDelete),
+		importing(users, account.UsersRead, account.UsersCreate),
+		importing(agents, account.AgentsRead, account.AgentsCreate),
 		[]route{{"list-permissions", http.MethodGet, "/v1/permissions", may(account.RolesRead), "What roles are made of", 0}},
 	),
 	tagService: slices.Concat(
 		crud(queues, account.QueuesRead, account.QueuesWrite, account.QueuesWrite, account.QueuesWrite),
 		crud(numbers, account.NumbersRead, account.NumbersWrite, account.NumbersWrite, account.NumbersWrite),
 		crud(devices, account.DevicesRead, account.DevicesWrite, account.DevicesWrite, account.DevicesWrite),
+		importing(devices, account.DevicesRead, account.DevicesWrite),
 		[]route{{"list-registrations", http.MethodGet, "/v1/devices/{id}/registrations", may(account.DevicesRead), "Where a device is registered now", 0}},
 		crud(trunks, account.TrunksRead, account.TrunksWrite, account.TrunksWrite, account.TrunksWrite),
 		crud(reasons, account.ReasonsRead, account.ReasonsWrite, account.ReasonsWrite, account.ReasonsWrite),
