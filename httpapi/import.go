@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"holdfast/domain/account"
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
+	"holdfast/domain/id"
 )
 
 const (
@@ -129,9 +131,11 @@ func importSheet[N, U any](ctx context.Context, a *API, s sheet, in *importInput
 		}
 		file.Rows = append(file.Rows, row)
 	}
-	if err := s.hash(ctx, file); err != nil {
+	weak, err := s.passwords(ctx, a, &file)
+	if err != nil {
 		return nil, err
 	}
+	wrong = append(wrong, weak...)
 	done, err := a.config.Clerk.Import(ctx, me, file)
 	if err != nil {
 		return nil, unavailable("import a file", err)
@@ -225,34 +229,61 @@ func bodyOf[B any](cells map[string]any) ([]field, error) {
 	return fields, nil
 }
 
-// hash puts what is kept of passwords in their place, side by side but leaving a processor
-// to others, and before the transaction. A dry run keeps nothing, so it hashes nothing.
-func (s sheet) hash(ctx context.Context, file directory.File) error {
-	if s.prepare == nil {
-		return nil
-	}
-	if file.DryRun {
-		for _, row := range file.Rows {
-			for _, secret := range s.secrets {
-				if _, given := row.Set[secret]; given {
-					row.Set[secret] = "dry run"
-				}
-			}
+// passwords holds the passwords of new users to the tenant's policy, and puts what is kept
+// of them in their place: before the transaction, and side by side but leaving a processor
+// to others. A dry run keeps nothing, so it hashes nothing.
+func (s sheet) passwords(ctx context.Context, a *API, file *directory.File) (wrong []directory.Problem, err error) {
+	var todo, fine []directory.Row
+	for _, row := range file.Rows {
+		if _, given := row.Set["password_hash"]; given && s.kind == directory.User {
+			todo = append(todo, row)
+			continue
 		}
-		return nil
+		fine = append(fine, row)
 	}
-	todo := slices.DeleteFunc(slices.Clone(file.Rows), func(r directory.Row) bool {
-		return !slices.ContainsFunc(s.secrets, func(secret string) bool { _, given := r.Set[secret]; return given })
-	})
+	if len(todo) == 0 {
+		return nil, nil
+	}
 	if len(todo) > maxSecrets {
-		return &fault.Error{Kind: fault.Invalid, Code: "too_many_passwords", Sentence: fmt.Sprintf("The file has %d passwords of new users, at most %d are allowed: divide it.", len(todo), maxSecrets)}
+		return nil, &fault.Error{Kind: fault.Invalid, Code: "too_many_passwords", Sentence: fmt.Sprintf("The file has %d passwords of new users, at most %d are allowed: divide it.", len(todo), maxSecrets)}
 	}
+	known, err := a.config.Logins.Passwords(ctx, personOf(ctx).Tenant, id.User(todo[0].Name))
+	if err != nil {
+		return nil, unavailable("read the policy of passwords", err)
+	}
+	var good []directory.Row
+	for _, row := range todo {
+		password, _ := row.Set["password_hash"].(string)
+		err := a.refusePassword(account.Passwords{Policy: known.Policy, Off: known.Off}, wish{"password", row.Name, password})
+		var e *fault.Error
+		switch {
+		case err == nil:
+			good = append(good, row)
+		case errors.As(err, &e) && len(e.Fields) > 0:
+			wrong = append(wrong, trouble(row.Number, "password", "%s", e.Fields[0].Sentence))
+		default:
+			return nil, err
+		}
+	}
+	file.Rows = append(fine, good...)
+	slices.SortFunc(file.Rows, func(a, b directory.Row) int { return a.Number - b.Number })
+	if file.DryRun = file.DryRun || len(wrong) > 0; file.DryRun {
+		for _, row := range good {
+			row.Set["password_hash"] = "dry run"
+		}
+		return wrong, nil
+	}
+	return nil, hashed(ctx, good)
+}
+
+func hashed(ctx context.Context, todo []directory.Row) error {
 	var all sync.WaitGroup
 	rows, failed := make(chan directory.Row), make(chan error, len(todo))
 	for range max(1, runtime.GOMAXPROCS(0)-1) {
 		all.Go(func() {
 			for row := range rows {
-				if err := s.prepare(row.Name, row.Set); err != nil {
+				hash, err := HashPassword(row.Set["password_hash"].(string))
+				if row.Set["password_hash"] = hash; err != nil {
 					failed <- err
 				}
 			}

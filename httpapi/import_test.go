@@ -92,6 +92,11 @@ func TestImport_NamesEachBadCell(t *testing.T) {
 	require.Contains(t, got.fields(), "body:rows[2].disabled")
 	require.True(t, h.things.files[0].DryRun, "what is right is tried, and not done")
 
+	got = h.bring("admin", "/v1/users/import?dry_run=true", "name,password,roles\nanna,basketball12,regular_agent\n")
+	require.Len(t, got.problems(), 1)
+	require.Contains(t, got.problems()[0], "2 password: ")
+	require.Contains(t, got.problems()[0], "most used", "the policy of passwords holds here too")
+
 	h.things.imported = directory.Imported{Problems: []directory.Problem{{Row: 2, Column: "team", Sentence: "there is no such team"}}}
 	got = h.bring("admin", "/v1/users/import?dry_run=true", "name,team,roles\nanna,blue,regular_agent\n")
 	require.Equal(t, http.StatusOK, got.Code)
