@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,10 @@ import (
 	"holdfast/dispatch"
 )
 
+// aways counts the grounds made: each has a loopback address of its own for its health, so that
+// nobody else can be given a port that one of them just let go of.
+var aways atomic.Int32
+
 // away is a ground whose database and Temporal are not there.
 func away(t *testing.T, log *slog.Logger) *ground {
 	t.Helper()
@@ -27,7 +32,7 @@ func away(t *testing.T, log *slog.Logger) *ground {
 	require.NoError(t, l.Close())
 	e, err := parseEnvironment(map[string]string{
 		"HOLDFAST_DATABASE_URL": "postgres://holdfast:x@" + nobody + "/holdfast", "HOLDFAST_SIP_ADDR": "127.0.0.1:0",
-		"HOLDFAST_RTP_PORTS": "13000-13199", "HOLDFAST_NODE": "n", "HOLDFAST_HEALTH_ADDR": "127.0.0.1:0", "HOLDFAST_DRAIN": "100ms",
+		"HOLDFAST_RTP_PORTS": "13000-13199", "HOLDFAST_NODE": "n", "HOLDFAST_HEALTH_ADDR": fmt.Sprintf("127.13.0.%d:0", aways.Add(1)), "HOLDFAST_DRAIN": "100ms",
 	})
 	require.NoError(t, err)
 	d, err := openDatabase(e, log)
