@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -130,6 +131,9 @@ func (d *Dispatcher) update(ctx context.Context, u client.UpdateWorkflowOptions,
 // AgentView reads the view of a running session; fault.NotFound: not signed in.
 func (d *Dispatcher) AgentView(ctx context.Context, ref agent.Ref) (agent.View, error) {
 	const op = "read session"
+	if strings.ContainsFunc(string(ref.Agent), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return agent.View{}, notSignedIn(op, ref, nil) // no agent is called that, and Temporal takes no such id
+	}
 	ctx, cancel := context.WithTimeout(ctx, d.conf.Patience)
 	defer cancel()
 	var view agent.View

@@ -99,7 +99,7 @@ type dispositionView struct {
 type DispositionFields struct {
 	DisplayName *line          `json:"display_name,omitempty" maxLength:"200"`
 	Names       *[]translation `json:"names,omitempty" maxItems:"50" doc:"The display name in other languages: all of them."`
-	Queues      *[]line        `json:"queues,omitempty" maxItems:"500" uniqueItems:"true" doc:"For the calls of these; none: of all."`
+	Queues      *[]line        `json:"queues,omitempty" maxItems:"500" doc:"For the calls of these; none: of all."`
 }
 
 type newDisposition struct {

@@ -99,7 +99,7 @@ type contactFieldView struct {
 type ContactFieldFields struct {
 	Label    *line   `json:"label,omitempty" maxLength:"200"`
 	Required *bool   `json:"required,omitempty" doc:"From the next change of a contact's fields on."`
-	Choices  *[]line `json:"choices,omitempty" maxItems:"200" uniqueItems:"true"`
+	Choices  *[]line `json:"choices,omitempty" maxItems:"200"`
 	Position *int    `json:"position,omitempty" minimum:"0" maximum:"1000" doc:"Where it stands in a form."`
 }
 

@@ -121,7 +121,7 @@ type AgentFields struct {
 	OnReject    *string `json:"on_reject,omitempty" enum:"not_ready,stay"`
 	BindingMode *string `json:"binding_mode,omitempty" enum:"fixed,self_adapting,dynamic,hot_desk"`
 	ShiftEnd    *line   `json:"shift_end,omitempty" pattern:"^(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?$" patternDescription:"a time of day, such as 17:30; empty: never"`
-	Addresses   *[]line `json:"addresses,omitempty" maxItems:"20" uniqueItems:"true" doc:"Devices, in order."`
+	Addresses   *[]line `json:"addresses,omitempty" maxItems:"20" doc:"Devices, in order."`
 
 	Skills *[]skillLevel `json:"skills,omitempty" maxItems:"100" doc:"What the agent can: all of it. The match does not look at it yet."`
 }

@@ -285,7 +285,7 @@ func TestThings_RefusalsSayWhatToDo(t *testing.T) {
 	h.things.refuse = nil
 	for body, field := range map[string]string{
 		`{"name":"a b"}`: "body:name", `{}`: "body:name", `{"name":"x","password":"short"}`: "body:password", `{"name":"x","roles":[]}`: "body:roles",
-		`{"name":"x","role":"boss"}`: "body:role", `{"name":"x","agent":"+49"}`: "body:agent",
+		`{"name":"x","role":"boss"}`: "body:role", `{"name":"x","teams":["a","b","a"]}`: "body:teams", `{"name":"x","agent":"+49"}`: "body:agent",
 	} {
 		got = h.ask("admin", http.MethodPost, "/v1/users", body)
 		require.Equal(t, http.StatusUnprocessableEntity, got.Code, body)

@@ -56,6 +56,8 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 	if p, ok := r.access.permission(); ok {
 		op.Description = "Needs the permission `" + string(p) + "`."
 		op.Errors = append(op.Errors, http.StatusForbidden, http.StatusNotFound)
+	} else if strings.Contains(r.path, "{") {
+		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
 	if shape, ok := tables[r.name]; ok {
 		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
@@ -75,6 +77,9 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 		op.Description += inWords(actions)
 	}
 	op.Errors = append(op.Errors, furtherRefusals[r.name]...)
+	if _, body := input.FieldByName("Body"); body {
+		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
 	if _, mutation := input.FieldByName("IdempotencyKey"); mutation {
 		op.Errors = append(op.Errors, http.StatusConflict)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -237,6 +238,9 @@ func tryChange(ctx context.Context, a *API, r resource, what asked,
 		if permission, more := within[what.route][f.name]; more && !personOf(ctx).May(permission) {
 			return directory.Thing{}, forbidden("action_forbidden", "You need the permission %s to set %s.", permission, f.name)
 		}
+		if again, is := twice(f.value); is {
+			return directory.Thing{}, invalidField(f.name, "%s stands twice", again)
+		}
 	}
 	c := directory.Change{Kind: r.kind, Name: what.name, Version: what.version, Set: map[string]any{}, Secrets: r.secrets}
 	for _, f := range what.fields {
@@ -342,6 +346,18 @@ func plainValue(v reflect.Value) any {
 		return texts
 	}
 	return v.Interface()
+}
+
+// twice finds a text that stands twice in a list of texts: they all are sets. (It is looked
+// for here because huma's uniqueItems panics at a list within a list.)
+func twice(value any) (string, bool) {
+	list, _ := value.([]string)
+	for i, text := range list {
+		if slices.Contains(list[:i], text) {
+			return text, true
+		}
+	}
+	return "", false
 }
 
 // query reads a list's input: what is no part of its Listing is a filter.

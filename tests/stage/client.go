@@ -147,6 +147,9 @@ func (c *Client) Do(ctx context.Context, method, path string, body any, headers 
 		return Answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
+	if res.Header.Get("Content-Type") == "text/event-stream" {
+		return Answer{res.StatusCode, res.Header, nil}, nil // it has no end; see watch
+	}
 	all, err := io.ReadAll(res.Body)
 	return Answer{res.StatusCode, res.Header, all}, err
 }
