@@ -31,6 +31,9 @@ type logins struct {
 	policy       account.PasswordPolicy
 	passwords    map[id.User]account.Passwords
 	set, renewed [][3]string // user, hash before, hash after
+
+	keys map[string]account.Key // by hash
+	used []string
 }
 
 func (l *logins) lock() func() {
@@ -120,5 +123,20 @@ func (l *logins) SetPassword(_ context.Context, by directory.Author, was, is str
 func (l *logins) RenewPassword(_ context.Context, by directory.Author, was, is string) error {
 	defer l.lock()()
 	l.renewed = append(l.renewed, [3]string{string(by.Name), was, is})
+	return nil
+}
+
+func (l *logins) Key(_ context.Context, hash []byte) (account.Key, error) {
+	defer l.lock()()
+	k, ok := l.keys[string(hash)]
+	if !ok {
+		return k, fault.E(fault.NotFound, "find key", fmt.Errorf("no row"))
+	}
+	return k, nil
+}
+
+func (l *logins) UsedKey(_ context.Context, _ id.Tenant, name, address string) error {
+	defer l.lock()()
+	l.used = append(l.used, name+" "+address)
 	return nil
 }

@@ -18,7 +18,8 @@ import (
 // samples are bodies that the routes accept, where they need one.
 var samples = map[string]map[string]any{
 	"switch-tenant": {"tenant": "else.example"},
-	"create-user":   {"name": "new"}, "update-user": {}, "create-role": {"name": "new"}, "update-role": {},
+	"create-key":    {"name": "crm"}, "update-key": {},
+	"create-user": {"name": "new"}, "update-user": {}, "create-role": {"name": "new"}, "update-role": {},
 	"create-team": {"name": "new"}, "update-team": {}, "create-agent": {"number": "1009", "user": "new"}, "update-agent": {},
 	"create-reason": {"code": "new"}, "update-reason": {}, "create-skill": {"name": "new"}, "update-skill": {}, "create-disposition": {"name": "new"}, "update-disposition": {},
 	"create-queue": {"name": "new"}, "update-queue": {}, "create-number": {"number": "8001", "queue": "support"}, "update-number": {"agent": "1001"},

@@ -27,6 +27,7 @@ type person struct {
 	expires time.Time // of the access token
 	login   string    // the sign-in that the access token goes back to
 	address string
+	key     string // the API key itself, if one acts
 }
 
 type personKey struct{}
@@ -91,6 +92,9 @@ type persons struct {
 	directory Directory
 	vault     Vault
 	tokens    *tokens
+	keys      Keys
+	throttle  *throttle
+	uses      uses
 	now       func() time.Time
 
 	mu    sync.Mutex
@@ -98,7 +102,7 @@ type persons struct {
 }
 
 func newPersons(c Config, t *tokens) *persons {
-	return &persons{reader: c.Reader, directory: c.Directory, vault: c.Vault, tokens: t, now: c.Now, known: map[personID]rights{}}
+	return &persons{reader: c.Reader, directory: c.Directory, vault: c.Vault, tokens: t, keys: c.APIKeys, throttle: &throttle{vault: c.Vault, now: c.Now}, now: c.Now, known: map[personID]rights{}}
 }
 
 // bearer is the token of an Authorization header (RFC 6750 §2.1); false: it has none.
@@ -110,12 +114,15 @@ func bearer(header string) (token string, ok bool) {
 	return strings.TrimSpace(token), true
 }
 
-// identify returns who sent the Authorization header; fault.Unauthenticated if nobody
+// identify returns who sent the Authorization header, from that address; fault.Unauthenticated if nobody
 // we know, fault.Unavailable if that can't be found out now.
-func (s *persons) identify(ctx context.Context, header string) (person, error) {
+func (s *persons) identify(ctx context.Context, header, address string) (person, error) {
 	token, ok := bearer(header)
 	if !ok {
-		return person{}, &fault.Error{Kind: fault.Unauthenticated, Op: "identify", Sentence: "Send the access token as Authorization: Bearer."}
+		return person{}, &fault.Error{Kind: fault.Unauthenticated, Op: "identify", Sentence: "Send the access token, or an API key, as Authorization: Bearer."}
+	}
+	if strings.HasPrefix(token, keyMark) {
+		return s.byKey(ctx, token, address)
 	}
 	c, err := s.tokens.verify(token, forAccess)
 	if err != nil {
@@ -125,7 +132,16 @@ func (s *persons) identify(ctx context.Context, header string) (person, error) {
 	if err != nil {
 		return person{}, err
 	}
-	return person{User: u, expires: c.ExpiresAt.Time, login: c.login()}, nil
+	return person{User: u, expires: c.ExpiresAt.Time, login: c.login(), address: address}, nil
+}
+
+// again returns the present rights of somebody who was identified before.
+func (s *persons) again(ctx context.Context, p person) (account.User, error) {
+	if p.key != "" {
+		now, err := s.byKey(ctx, p.key, p.address)
+		return now.User, err
+	}
+	return s.present(ctx, p.id(), p.login)
 }
 
 // present returns the present rights of a user by a sign-in; fault.Unauthenticated when

@@ -120,12 +120,11 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	g := humagin.Unwrap(ctx)
-	p, err := a.persons.identify(ctx.Context(), ctx.Header("Authorization"))
+	p, err := a.persons.identify(ctx.Context(), ctx.Header("Authorization"), g.ClientIP())
 	if err != nil {
 		writeProblem(g.Writer, problemOf(err))
 		return
 	}
-	p.address = g.ClientIP()
 	g.Set(logUser, string(p.Name))
 	if permission, ok := r.access.permission(); ok && !p.May(permission) {
 		writeProblem(g.Writer, problemOf(&fault.Error{

@@ -67,6 +67,7 @@ var within = map[string]map[string]account.Permission{
 // The groups in which the reference shows the routes.
 const (
 	tagSignIn   = "Sign in"
+	tagEntrance = "API keys and OpenID Connect"
 	tagSession  = "Agent session"
 	tagCalls    = "Calls"
 	tagWatch    = "Supervision"
@@ -96,6 +97,13 @@ var routes = map[string][]route{
 		{"end-login", http.MethodDelete, "/v1/users/{id}/logins/{login}", may(account.LoginsEnd), "End one of a user's logins, with all its tokens", http.StatusNoContent},
 		{"end-logins", http.MethodDelete, "/v1/users/{id}/logins", may(account.LoginsEnd), "Sign a user out everywhere", http.StatusNoContent},
 		{"me", http.MethodGet, "/v1/me", signedIn, "Who am I, what may I do, which devices may I choose", 0},
+	},
+	tagEntrance: {
+		{"list-keys", http.MethodGet, "/v1/api-keys", may(account.KeysRead), "List API keys", 0},
+		{"create-key", http.MethodPost, "/v1/api-keys", may(account.KeysWrite), "Make an API key; it is shown in the answer, and never again", http.StatusCreated},
+		{"get-key", http.MethodGet, "/v1/api-keys/{id}", may(account.KeysRead), "View an API key, without the key itself", 0},
+		{"update-key", http.MethodPatch, "/v1/api-keys/{id}", may(account.KeysWrite), "Change fields of an API key; what is left out stays", 0},
+		{"delete-key", http.MethodDelete, "/v1/api-keys/{id}", may(account.KeysWrite), "Delete an API key: it is refused from then on, and can't be restored", http.StatusNoContent},
 	},
 	tagSession: {
 		{"sign-in", http.MethodPost, "/v1/agent-session", may(account.SessionUse), "Sign in as agent, or attach a terminal to the running session", http.StatusCreated},

@@ -149,7 +149,7 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 	for _, in := range []any{
 		loginInput{}, passwordInput{}, refreshInput{}, signInInput{}, plainInput{}, keyedInput{}, reasonInput{}, queuesInput{}, bindingInput{}, wrapUpInput{},
 		terminalInput{}, forcedInput{}, listCallsInput{}, callInput{}, hangUpInput{}, queueInput{}, presenceInput{}, eventsInput{},
-		ownLoginInput{}, userLoginInput{}, switchInput{}, tenantsInput{}, newTenantInput{}, auditInput{}, bookingsInput{}, importInput{}, thingInput{}, deleteInput{}, restoreInput{},
+		ownLoginInput{}, createInput[newKey]{}, updateInput[KeyFields]{}, listKeys{}, userLoginInput{}, switchInput{}, tenantsInput{}, newTenantInput{}, auditInput{}, bookingsInput{}, importInput{}, thingInput{}, deleteInput{}, restoreInput{},
 		createInput[newUser]{}, updateInput[changedUser]{}, listUsers{}, createInput[newRole]{}, updateInput[RoleFields]{}, listRoles{},
 		createInput[newTeam]{}, updateInput[TeamFields]{}, listTeams{}, createInput[newAgent]{}, updateInput[AgentFields]{}, listAgents{},
 		createInput[newQueue]{}, updateInput[changedQueue]{}, listQueues{}, createInput[newDevice]{}, updateInput[DeviceFields]{}, listDevices{},

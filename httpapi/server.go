@@ -43,6 +43,7 @@ type Config struct {
 	Customers Customers
 	Vault     Vault
 	Logins    Logins
+	APIKeys   Keys
 	Feed      Feed
 	Webhooks  Webhooks
 	Keys      []ed25519.PrivateKey // the first signs tokens, all verify them
@@ -74,7 +75,7 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
-	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.Feed == nil || c.Webhooks == nil:
+	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.APIKeys == nil || c.Feed == nil || c.Webhooks == nil:
 		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, customers, vault, logins, feed or webhooks is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
@@ -201,6 +202,7 @@ func (a *API) build() error {
 	a.huma.UseMiddleware(a.authorize)
 	a.registerSignIn()
 	a.registerLogins()
+	a.registerKeys()
 	a.registerSession()
 	a.registerForced()
 	a.registerCalls()
@@ -228,7 +230,7 @@ func description(version string) huma.Config {
 		"Every mutation takes `Idempotency-Key`: a repeat has no second effect. Times are RFC 3339, durations end in `_ms`."
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of /v1/auth/login."},
+		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of /v1/auth/login, or an API key (hf_…)."},
 	}
 	return c
 }

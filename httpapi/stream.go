@@ -133,7 +133,7 @@ func (s *stream) first(ctx context.Context, w wire) error {
 // sameRights reports whether the person may still see what the stream shows. A
 // moment without the database changes no rights.
 func (s *stream) sameRights(ctx context.Context) bool {
-	u, err := s.api.persons.present(ctx, s.person.id(), s.person.login)
+	u, err := s.api.persons.again(ctx, s.person)
 	if err != nil {
 		return problemOf(err).Status != http.StatusUnauthorized
 	}

@@ -125,6 +125,24 @@ type restoreInput struct {
 // what changes one, L its list.
 func administer[V any, P stamped[V], N, U any, L lists](a *API, r resource) {
 	one := string(r.kind)
+	showThings[V, P, L](a, r)
+	register(a, "used-by-"+one, a.usedBy(r))
+	register(a, "create-"+one, func(ctx context.Context, in *createInput[N]) (*thingOutput[V], error) {
+		name, fields := given(reflect.ValueOf(in.Body))
+		if name == "" && r.named != nil {
+			name = r.named()
+		}
+		return shown[V, P](change(ctx, a, r, asked{"create-" + one, name, fields, 0}, a.config.Directory.Create))
+	})
+	changeThings[V, P, U](a, r)
+	register(a, "restore-"+one, func(ctx context.Context, in *restoreInput) (*thingOutput[V], error) {
+		return shown[V, P](change(ctx, a, r, asked{"restore-" + one, in.ID.clean(), nil, 0}, a.config.Directory.Restore))
+	})
+}
+
+// showThings serves the routes that list and view things.
+func showThings[V any, P stamped[V], L lists](a *API, r resource) {
+	one := string(r.kind)
 	register(a, "list-"+r.plural, func(ctx context.Context, in *L) (*thingListOutput[V], error) {
 		things, next, err := a.config.Directory.Things(ctx, a.author(ctx, "list-"+r.plural, nil), query(r.kind, *in))
 		if err != nil {
@@ -143,14 +161,11 @@ func administer[V any, P stamped[V], N, U any, L lists](a *API, r resource) {
 	register(a, "get-"+one, func(ctx context.Context, in *thingInput) (*thingOutput[V], error) {
 		return shown[V, P](a.config.Directory.Thing(ctx, a.author(ctx, "get-"+one, nil), r.kind, in.ID.clean()))
 	})
-	register(a, "used-by-"+one, a.usedBy(r))
-	register(a, "create-"+one, func(ctx context.Context, in *createInput[N]) (*thingOutput[V], error) {
-		name, fields := given(reflect.ValueOf(in.Body))
-		if name == "" && r.named != nil {
-			name = r.named()
-		}
-		return shown[V, P](change(ctx, a, r, asked{"create-" + one, name, fields, 0}, a.config.Directory.Create))
-	})
+}
+
+// changeThings serves the routes that change and delete things.
+func changeThings[V any, P stamped[V], U any](a *API, r resource) {
+	one := string(r.kind)
 	register(a, "update-"+one, func(ctx context.Context, in *updateInput[U]) (*thingOutput[V], error) {
 		_, fields := given(reflect.ValueOf(in.Body))
 		return shown[V, P](change(ctx, a, r, asked{"update-" + one, in.ID.clean(), fields, in.version()}, a.config.Directory.Update))
@@ -161,9 +176,6 @@ func administer[V any, P stamped[V], N, U any, L lists](a *API, r resource) {
 				return directory.Thing{}, a.config.Directory.Delete(ctx, by, c)
 			})
 		return &struct{}{}, withView[V, P](err)
-	})
-	register(a, "restore-"+one, func(ctx context.Context, in *restoreInput) (*thingOutput[V], error) {
-		return shown[V, P](change(ctx, a, r, asked{"restore-" + one, in.ID.clean(), nil, 0}, a.config.Directory.Restore))
 	})
 }
 

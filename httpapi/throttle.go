@@ -112,6 +112,28 @@ func (t *throttle) failed(ctx context.Context, a attempt) error {
 	return unavailable("count a login", err)
 }
 
+// knockPace is how fast somebody at one address may show keys that don't fit. They can't
+// be guessed; it bounds what each costs us.
+var knockPace = pace{free: 30, most: 60 * time.Second}
+
+// knock counts something that doesn't fit at a door of that kind; fault.TooMany when its
+// address must wait. Who has what fits is never asked to.
+func (t *throttle) knock(ctx context.Context, door, address string) error {
+	sum := sha256.Sum256([]byte(address))
+	name, now := door+":"+hex.EncodeToString(sum[:16]), t.now()
+	all, err := t.vault.Tallies(ctx, name)
+	if err != nil {
+		return unavailable("read tallies", err)
+	}
+	if wait := all[name].Until.Sub(now); wait > 0 {
+		return slowDown(wait, "too_many_tries", "Too many wrong tries from your address; try again in %d seconds.", int(wait.Seconds())+1)
+	}
+	err = t.vault.Tally(ctx, []string{name}, func(all map[string]account.Tally) map[string]account.Tally {
+		return map[string]account.Tally{name: knockPace.count(all[name], now)}
+	}, now.Add(forgetAfter))
+	return unavailable("count a wrong try", err)
+}
+
 // count adds a wrong password to t.
 func (p pace) count(t account.Tally, now time.Time) account.Tally {
 	if now.Sub(t.Last) > forgetAfter {

@@ -37,6 +37,7 @@ var (
 	_ httpapi.Directory   = (*db.DB)(nil)
 	_ httpapi.Vault       = (*db.DB)(nil)
 	_ httpapi.Logins      = (*db.DB)(nil)
+	_ httpapi.Keys        = (*db.DB)(nil)
 	_ httpapi.Feed        = (*feed.Follower)(nil)
 	_ feed.Source         = (*db.DB)(nil)
 
