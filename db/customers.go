@@ -43,18 +43,45 @@ var contactFieldKind = kind{
 	sorts:   map[string]string{"label": "x.label", "updated_at": "x.updated_at"},
 }
 
+// fewFound is up to how many contacts with a word are looked at one by one.
+const fewFound = 10_000
+
+const (
+	withWord   = `w.tenant_id = ? AND w.word >= ? AND w.word < ?`
+	sqlCommon  = `SELECT count(*) FROM (SELECT FROM contact_words w WHERE ` + withWord + ` LIMIT ?) f`
+	isOneOf    = `x.id = ANY (ARRAY(SELECT w.contact FROM contact_words w WHERE ` + withWord + `))`
+	hasTheWord = `EXISTS (SELECT FROM contact_words w WHERE w.contact = x.id AND ` + withWord + `)`
+)
+
 // findContacts is the condition for contacts that have a word beginning with each term.
-func findContacts(search, country string) (string, []any) {
+// The planner can't know how many begin so, and would choose wrongly: if there are few for
+// a term, these are looked at, else all contacts in the list's order until it is full.
+func findContacts(ctx context.Context, tx bun.Tx, t id.Tenant, search string) (statement, error) {
+	country, err := countryOf(ctx, tx, t)
+	if err != nil {
+		return statement{}, err
+	}
 	var all []string
-	var args []any
+	var args, rarest []any
+	least := fewFound + 1
 	for _, term := range contact.Terms(search, country) {
-		all = append(all, `x.id IN (SELECT w.contact FROM contact_words w WHERE w.tenant_id = x.tenant_id AND w.word >= ? AND w.word < ?)`)
-		args = append(args, term, term+"\U0010ffff")
+		word := []any{t, term, term + "\U0010ffff"}
+		var n int
+		if err := tx.NewRaw(sqlCommon, t, word[1], word[2], fewFound+1).Scan(ctx, &n); err != nil {
+			return statement{}, err
+		}
+		all, args = append(all, hasTheWord), append(args, word...)
+		if n < least {
+			least, rarest = n, word
+		}
+	}
+	if rarest != nil {
+		all, args = append(all, isOneOf), append(args, rarest...)
 	}
 	if len(all) == 0 { // nothing in it that a word could begin with
-		return `false`, nil
+		all = []string{`false`}
 	}
-	return `(` + strings.Join(all, ` AND `) + `)`, args
+	return statement{`(` + strings.Join(all, ` AND `) + `)`, args}, nil
 }
 
 // ownContacts is the condition for contacts that are an agent's own: made by itself, of

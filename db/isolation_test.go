@@ -53,7 +53,7 @@ func TestIsolation_EveryTable_IsClosedToAnotherTenant(t *testing.T) {
 	w.exec(`INSERT INTO tenants (tenant_id, organization, division) VALUES ('other.example', 'acme', 'main')`)
 	for _, table := range w.tables() {
 		var row json.RawMessage
-		require.NoError(t, w.super.QueryRow(t.Context(), `SELECT to_jsonb(x) FROM `+table+` x`).Scan(&row),
+		require.NoError(t, w.super.QueryRow(t.Context(), `SELECT to_jsonb(x) FROM `+table+` x ORDER BY to_jsonb(x) ->> 'tenant_id' LIMIT 1`).Scan(&row),
 			"%s is empty: furnish it, so that this test means something", table)
 		var rls, forced bool
 		require.NoError(t, w.super.QueryRow(t.Context(), `SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = $1::regclass`, table).Scan(&rls, &forced))
@@ -191,6 +191,8 @@ func (w *world) furnish() {
 	w.exec(`INSERT INTO removed_levels VALUES ('division', 'acme:gone', 'acme', 'gone', '{}', '[]', 1, now())`)
 	w.make(directory.Team, "gone", nil)
 	w.make(directory.ContactField, "rank", map[string]any{"type": "number"})
+	_, err = w.KeepClientLog(ctx, acme, record.ClientLog{User: "anna", Media: "text/plain", Body: []byte("x")})
+	require.NoError(t, err)
 	w.customer("known", "+493012345600")
 	w.customer("merged", "+493012345601")
 	_, err = w.WriteNote(ctx, w.ada(), contact.Note{Contact: "known", Text: "Likes tea."})

@@ -36,8 +36,9 @@ type kind struct {
 	profiles bool
 	graves   bool // see graveyard
 	final    bool // what is deleted can't be restored
-	// find is the condition for a search of a country's people, if it isn't one of columns.
-	find func(search, country string) (string, []any)
+	// find is the condition for a search, if it isn't one of columns; found is its answer.
+	find  func(ctx context.Context, tx bun.Tx, t id.Tenant, search string) (statement, error)
+	found *statement
 	// own is the condition for things of an author whose permission reaches only its own;
 	// nil: there is no such permission.
 	own func(directory.Author) (string, []any)

@@ -136,9 +136,11 @@ func (d *DB) Things(ctx context.Context, by directory.Author, q directory.Query)
 	var rows []thingRow
 	err = d.inTenant(ctx, "list things", by.Tenant, func(ctx context.Context, tx bun.Tx) error {
 		if k.find != nil && q.Search != "" {
-			if q.Country, err = countryOf(ctx, tx, by.Tenant); err != nil {
+			found, err := k.find(ctx, tx, by.Tenant, q.Search)
+			if err != nil {
 				return err
 			}
+			k.found = &found
 		}
 		sql, args := k.page(by, q, p)
 		return tx.NewRaw(sql, args...).Scan(ctx, &rows)
@@ -201,10 +203,9 @@ func (k kind) fits(by directory.Author, q directory.Query) (string, []any) {
 		sql += ` AND ` + own
 		args = append(args, more...)
 	}
-	if q.Search != "" && k.find != nil {
-		found, more := k.find(q.Search, q.Country)
-		sql += ` AND ` + found
-		args = append(args, more...)
+	if k.found != nil {
+		sql += ` AND ` + k.found.sql
+		args = append(args, k.found.args...)
 	} else if q.Search != "" {
 		var any []string
 		for _, column := range k.search {

@@ -35,6 +35,7 @@ type things struct {
 	known    map[string]bool
 	files    []directory.File
 	imported directory.Imported
+	logs     []record.ClientLog
 }
 
 // bodies are what each kind of thing looks like.
@@ -219,4 +220,29 @@ func (d *things) MergeContacts(_ context.Context, by directory.Author, into id.C
 	t, err := d.change(by, other)
 	t.Name = string(into)
 	return t, err
+}
+
+func (d *things) KeepClientLog(_ context.Context, _ id.Tenant, l record.ClientLog) (record.ClientLog, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.ID, l.At, l.Size = fmt.Sprintf("log%d", len(d.logs)), noon, len(l.Body)
+	d.logs = append(d.logs, l)
+	return l, d.refuse
+}
+
+func (d *things) ClientLogs(context.Context, id.Tenant, record.ClientLogQuery) ([]record.ClientLog, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.logs, d.refuse
+}
+
+func (d *things) ClientLog(_ context.Context, _ id.Tenant, name string) (record.ClientLog, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.logs {
+		if l.ID == name {
+			return l, d.refuse
+		}
+	}
+	return record.ClientLog{}, fault.E(fault.NotFound, "read a client log", fmt.Errorf("no row"))
 }

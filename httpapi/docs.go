@@ -56,7 +56,7 @@ type referenceSchema struct {
 }
 
 // groupOrder is the order of the page: as one meets them.
-var groupOrder = []string{tagSignIn, tagEntrance, tagSession, tagCalls, tagWatch, tagPeople, tagService, tagRecords, tagWebhooks, tagCustomers, tagTenants, tagOperator}
+var groupOrder = []string{tagSignIn, tagEntrance, tagSession, tagCalls, tagWatch, tagPeople, tagService, tagRecords, tagWebhooks, tagCustomers, tagLogs, tagTenants, tagOperator}
 
 func renderReference(api *huma.OpenAPI) ([]byte, error) {
 	r := reference{Title: api.Info.Title, Version: api.Info.Version, Description: api.Info.Description}

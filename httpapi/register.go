@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -14,10 +15,14 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/fault"
+	"holdfast/domain/record"
 )
 
 // maxBody bounds the body of a request in bytes: no request of this API needs more.
 const maxBody = 64 << 10
+
+// largeBodies are the bounds of routes that need more, in bytes.
+var largeBodies = map[string]int64{"upload-client-log": record.MaxClientLog}
 
 // register serves the route of that name by h. Validation, authorization and the
 // form of refusals are the same for all.
@@ -46,7 +51,7 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 	tag, r := routeNamed(name)
 	op := huma.Operation{
 		OperationID: r.name, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{tag},
-		DefaultStatus: r.status, MaxBodyBytes: maxBody, Errors: []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+		DefaultStatus: r.status, MaxBodyBytes: cmp.Or(largeBodies[r.name], maxBody), Errors: []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 		Extensions: map[string]any{"x-access": string(r.access)},
 	}
 	if r.access != everyone {

@@ -79,6 +79,7 @@ const (
 	tagRecords  = "Records"
 
 	tagCustomers = "Customers"
+	tagLogs      = "Client logs"
 )
 
 // routes is every endpoint with who may use it (SEED-109, SEED-110). What is not
@@ -155,6 +156,7 @@ var routes = map[string][]route{
 		{"list-bookings", http.MethodGet, "/v1/bookings", may(account.BookingsRead), "What calls to the outside are booked to whom, newest first, or summed up per day; as JSON or CSV", 0},
 	},
 	tagCustomers: customerRoutes(),
+	tagLogs:      clientLogRoutes(),
 	tagWebhooks: append(
 		crud(webhooks, account.WebhooksRead, account.WebhooksWrite, account.WebhooksWrite, account.WebhooksWrite),
 		route{"rotate-webhook-secret", http.MethodPost, "/v1/webhooks/{id}/rotate-secret", may(account.WebhooksSecret), "Make a new secret; the one before stays valid for a while", 0},

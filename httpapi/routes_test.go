@@ -154,7 +154,7 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 		createInput[newTeam]{}, updateInput[TeamFields]{}, listTeams{}, createInput[newAgent]{}, updateInput[AgentFields]{}, listAgents{},
 		createInput[newQueue]{}, updateInput[changedQueue]{}, listQueues{}, createInput[newDevice]{}, updateInput[DeviceFields]{}, listDevices{},
 		createInput[newContact]{}, updateInput[ContactSettable]{}, listContacts{}, createInput[newContactField]{}, updateInput[ContactFieldFields]{}, listContactFields{},
-		contactCallsInput{}, mergeInput{}, notesInput{}, newNoteInput{}, changedNoteInput{}, deletedNoteInput{},
+		listLogsInput{}, contactCallsInput{}, mergeInput{}, notesInput{}, newNoteInput{}, changedNoteInput{}, deletedNoteInput{},
 		createInput[newTrunk]{}, updateInput[TrunkFields]{}, listTrunks{}, createInput[newNumber]{}, updateInput[NumberFields]{}, listNumbers{},
 		createInput[newReason]{}, updateInput[ReasonFields]{}, listReasons{}, createInput[newSkill]{}, updateInput[SkillFields]{}, listSkills{},
 		createInput[newDisposition]{}, updateInput[DispositionFields]{}, listDispositions{},

@@ -41,6 +41,7 @@ type Config struct {
 	Directory Directory
 	Clerk     Clerk
 	Customers Customers
+	Logs      ClientLogs
 	Vault     Vault
 	Logins    Logins
 	APIKeys   Keys
@@ -75,6 +76,8 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
+	case c.Logs == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("nobody keeps client logs"))
 	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.APIKeys == nil || c.Feed == nil || c.Webhooks == nil:
 		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, customers, vault, logins, feed or webhooks is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
@@ -214,6 +217,7 @@ func (a *API) build() error {
 	a.registerBookings()
 	a.registerContacts()
 	a.registerWebhooks()
+	a.registerClientLogs()
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()

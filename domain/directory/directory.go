@@ -72,8 +72,7 @@ type Query struct {
 	Sort    string            // a sort of the kind, descending after "-"; "": by name
 	Limit   int
 	Cursor  string
-	Country string // of those who search; filled in where it is searched
-	Deleted bool   // those that were deleted and can be restored, instead of those that are there
+	Deleted bool // those that were deleted and can be restored, instead of those that are there
 }
 
 // Change is what becomes of one thing. Set holds the fields that change, by their names

@@ -4,6 +4,7 @@
 package tenancy
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -87,7 +88,8 @@ type Policies struct {
 	IdleLogout      *Duration `yaml:"idle_logout,omitempty" json:"idle_logout,omitempty"`       // default 8 h, 0 = never
 	TerminalGrace   *Duration `yaml:"terminal_grace,omitempty" json:"terminal_grace,omitempty"` // default 30 s
 
-	Password PasswordPolicy `yaml:"password,omitempty" json:"password,omitzero"`
+	Password      PasswordPolicy `yaml:"password,omitempty" json:"password,omitzero"`
+	ClientLogDays int            `yaml:"client_log_days,omitempty" json:"client_log_days,omitempty"` // default 14
 
 	SessionPolicies `yaml:",inline"`
 }
@@ -116,7 +118,12 @@ func (c *check) passwords(p PasswordPolicy) {
 const (
 	DefaultIdleLogout    = 8 * time.Hour
 	DefaultTerminalGrace = 30 * time.Second
+	DefaultClientLogDays = 14
+	mostClientLogDays    = 365
 )
+
+// LogDays is for how many days what clients report is kept: client_log_days with its default.
+func (p Policies) LogDays() int { return cmp.Or(p.ClientLogDays, DefaultClientLogDays) }
 
 // Idle is the policy idle_logout with its default.
 func (p Policies) Idle() time.Duration { return orDefault(p.IdleLogout, DefaultIdleLogout) }

@@ -52,6 +52,7 @@ func (d Document) Validate() []fault.Field {
 	c.that("tenant.policies.idle_logout", d.Tenant.Policies.Idle() >= 0, "must not be negative")
 	c.that("tenant.policies.terminal_grace", d.Tenant.Policies.Grace() >= 0, "must not be negative")
 	c.passwords(d.Tenant.Policies.Password)
+	c.that("tenant.policies.client_log_days", d.Tenant.Policies.ClientLogDays >= 0 && d.Tenant.Policies.ClientLogDays <= mostClientLogDays, "must be between 1 and %d", mostClientLogDays)
 	c.session(d)
 	c.names(d)
 	c.roles(d)
