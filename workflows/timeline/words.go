@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -39,12 +40,18 @@ func (r *reader) began(e *historypb.HistoryEvent) {
 		if data.FromPayloads(a.GetInput(), &s) == nil {
 			text += ": " + s.Describe()
 		}
+	case workflows.TypeWebhook:
+		text += ": has something to send"
 	}
 	r.add(e, markBegin, "%s", text)
 }
 
 func (r *reader) signaled(e *historypb.HistoryEvent) {
 	a := e.GetWorkflowExecutionSignaledEventAttributes()
+	if a.GetSignalName() == workflows.SignalMore {
+		r.add(e, markFact, "there is something new to send")
+		return
+	}
 	r.facts(e, a.GetSignalName(), a.GetInput())
 }
 
@@ -158,12 +165,21 @@ func (r *reader) outcome(p *commonpb.Payloads) string {
 		Matched  *call.Matched
 		Waiting  *call.Waiting
 		Reserved *agent.Offer
+
+		Delivered, Refused *int
+		GivenUp            int `json:"given_up"`
+		Next               time.Duration
+		Woken              *int
 	}
 	var raw json.RawMessage
 	if data.FromPayloads(p, &raw) != nil || json.Unmarshal(raw, &all) != nil {
 		return ""
 	}
 	switch {
+	case all.Delivered != nil && all.Refused != nil:
+		return drained(*all.Delivered, *all.Refused, all.GivenUp, all.Next)
+	case all.Woken != nil:
+		return fmt.Sprintf(": %d webhooks have something to send", *all.Woken)
 	case all.Reserved != nil:
 		return ": " + agent.Words(agent.Done{Reserved: all.Reserved})
 	case all.Matched != nil:
@@ -174,6 +190,21 @@ func (r *reader) outcome(p *commonpb.Payloads) string {
 		return ": " + r.call.Words(all.RingEnded)
 	}
 	return ""
+}
+
+// drained says what a run of sending did.
+func drained(delivered, refused, givenUp int, next time.Duration) string {
+	text := fmt.Sprintf(": %d accepted", delivered)
+	if refused > 0 {
+		text += fmt.Sprintf(", %d not", refused)
+	}
+	if givenUp > 0 {
+		text += fmt.Sprintf(", %d given up", givenUp)
+	}
+	if next < 0 {
+		return text + ", nothing is left"
+	}
+	return text + ", the next is due after " + next.Round(time.Millisecond).String()
 }
 
 // result says with what a workflow ended.
