@@ -237,11 +237,13 @@ func (c *changing) free(ctx context.Context, tx bun.Tx, numbers []string) error 
 	if err != nil {
 		return err
 	}
-	if !seen {
-		return refusal("number_taken", nil, "%s belongs to another contact, which is not yours to see; ask a supervisor.", t.Number)
+	taker := &fault.Error{Kind: fault.Conflict, Code: "number_taken", Sentence: t.Number + " belongs to another contact, which is not yours to see; ask a supervisor."}
+	if seen {
+		taker.Sentence = fmt.Sprintf("%s belongs to contact %s (%s) already; take it from there first, or merge the two.", t.Number, t.Contact, t.Name)
+		taker.Err = &directory.InUse{By: []directory.Ref{{Kind: directory.Contact, Name: t.Contact}}}
 	}
-	return refusal("number_taken", &directory.InUse{By: []directory.Ref{{Kind: directory.Contact, Name: t.Contact}}},
-		"%s belongs to contact %s (%s) already; take it from there first, or merge the two.", t.Number, t.Contact, t.Name)
+	taker.Fields = []fault.Field{{Name: "numbers", Sentence: strings.TrimSuffix(taker.Sentence, ".")}}
+	return taker
 }
 
 // contactRules: a contact that comes back is merged no more.

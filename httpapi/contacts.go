@@ -24,6 +24,7 @@ func customerRoutes() []route {
 	const each = "/v1/contacts/{id}"
 	list := crud(contacts, account.ContactsRead, account.ContactsWrite, account.ContactsWrite, account.ContactsDelete)
 	list = append(list, crud(contactFields, account.FieldsRead, account.FieldsWrite, account.FieldsWrite, account.FieldsWrite)...)
+	list = append(list, importing(contacts, account.ContactsExport, account.ContactsImport)...)
 	return append(list,
 		route{"list-contact-calls", http.MethodGet, each + "/calls", may(account.ContactsRead), "The calls of a contact, newest first", 0},
 		route{"merge-contacts", http.MethodPost, each + "/merge", may(account.ContactsMerge), "Make one contact of two: this one stays", 0},
@@ -304,6 +305,7 @@ func (a *API) mergeContacts(ctx context.Context, in *mergeInput) (*thingOutput[c
 func (a *API) registerContacts() {
 	administer[contactView, *contactView, newContact, ContactSettable, listContacts](a, contacts)
 	administer[contactFieldView, *contactFieldView, newContactField, ContactFieldFields, listContactFields](a, contactFields)
+	importable[newContact, ContactSettable](a, contacts)
 	register(a, "list-contact-calls", a.listContactCalls)
 	register(a, "merge-contacts", a.mergeContacts)
 	register(a, "list-notes", a.listNotes)

@@ -58,8 +58,18 @@ type importOutput struct{ Body importBody }
 // importable is a resource that can be written as a file and read from one.
 func importable[N, U any](a *API, r resource) {
 	s := sheetOf[N, U](a, r)
-	register(a, "export-"+r.plural, func(ctx context.Context, _ *struct{}) (*tableOutput, error) { return a.exportSheet(ctx, s) })
+	register(a, "export-"+r.plural, func(ctx context.Context, _ *struct{}) (*tableOutput, error) {
+		s, err := a.tailored(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return a.exportSheet(ctx, s)
+	})
 	register(a, "import-"+r.plural, func(ctx context.Context, in *importInput) (*importOutput, error) {
+		s, err := a.tailored(ctx, s)
+		if err != nil {
+			return nil, err
+		}
 		out, err := importSheet[N, U](ctx, a, s, in)
 		if err != nil {
 			a.audit.add(personOf(ctx), string(r.kind)+".import", r.plural, err)
@@ -91,7 +101,7 @@ func (a *API) exportSheet(ctx context.Context, s sheet) (*tableOutput, error) {
 			}
 			var cells []string
 			for _, c := range shown {
-				cells = append(cells, c.cell(fields[c.name]))
+				cells = append(cells, c.cell(c.of(fields)))
 			}
 			rows = append(rows, cells)
 		}

@@ -166,3 +166,25 @@ func TestExport_IsWhatAnImportReads(t *testing.T) {
 	require.True(t, strings.HasPrefix(h.ask("admin", http.MethodGet, "/v1/agents/export", "").Body.String(), "number,user,team,wrap_up_ms,"))
 	require.True(t, strings.HasPrefix(h.ask("admin", http.MethodGet, "/v1/devices/export", "").Body.String(), "name,kind,agent,owner,extension,number,"))
 }
+
+// Contacts have the tenant's own fields as columns, and a row without an id is a new one.
+func TestImport_Contacts_HaveOwnFieldsAsColumns(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.things.known = map[string]bool{"known0001": true}
+	got := h.bring("admin", "/v1/contacts/import", "id,display_name,numbers,vip,fields.rank\n,Erika,\"030 1234,+41 44 668 18 00\",yes,2.5\nknown0001,'=Max,,,\n")
+	require.Equal(t, http.StatusOK, got.Code, got.Body)
+	rows := h.things.files[0].Rows
+	require.True(t, rows[0].New)
+	require.Regexp(t, "^[a-z0-9]{20}$", rows[0].Name)
+	require.Equal(t, map[string]any{"display_name": "Erika", "numbers": []string{"030 1234", "+41 44 668 18 00"}, "vip": true, "fields": map[string]any{"rank": 2.5}}, rows[0].Set)
+	require.Equal(t, map[string]any{"display_name": "=Max", "numbers": []string{}, "fields": map[string]any{"rank": nil}}, rows[1].Set)
+	require.Equal(t, []account.Permission{account.ContactsWrite}, rows[1].Needs)
+	require.Equal(t, http.StatusOK, h.bring("admin", "/v1/contacts/import", "company\nAcme\nElse\n").Code)
+	require.Len(t, h.things.files[1].Rows, 2)
+	got = h.bring("admin", "/v1/contacts/import?dry_run=true", "company,fields.rank,emails\nAcme,many,no\nElse,1,a@b.example\n")
+	require.Equal(t, []string{"2 fields.rank: must be a number, such as 12.5", "2 emails: expected string to be an e-mail address"}, got.problems())
+	got = h.bring("admin", "/v1/contacts/import?dry_run=true", "company,fields.colour\nAcme,red\n")
+	require.Contains(t, got.problems()[0], "1 fields.colour: there is no such column")
+	require.Equal(t, http.StatusForbidden, h.ask("supervisor", http.MethodPost, "/v1/contacts/import", "company\nx\n", "Content-Type", "text/csv").Code)
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
@@ -31,6 +32,7 @@ const (
 	cellNumber
 	cellList   // a,b
 	cellLevels // german:7,english:10
+	cellDecimal
 )
 
 // column is a field of a kind of thing as a column of a file.
@@ -187,7 +189,7 @@ func (s sheet) header(cells []string) (list []column, wrong []directory.Problem)
 			list = append(list, s.columns[i])
 		}
 	}
-	if len(wrong) == 0 && s.keyAt(list) < 0 {
+	if len(wrong) == 0 && s.keyAt(list) < 0 && s.resource.named == nil {
 		wrong = append(wrong, trouble(1, s.columns[0].name, "the column is missing: it says which %s a row is about", s.kind))
 	}
 	return list, wrong
@@ -213,22 +215,32 @@ func (s sheet) row(number int, columns []column, record []string) (row sheetRow,
 		switch {
 		case sentence != "":
 			wrong = append(wrong, trouble(number, c.name, "%s", sentence))
+		case cell == "" && c.key && s.resource.named != nil: // a new one
+			row.name = s.resource.named()
+			c.put(row.cells, row.name)
 		case cell == "" && (c.key || !s.mayBeEmpty(c)):
 			if c.key {
 				wrong = append(wrong, trouble(number, c.name, "is empty: it says which %s the row is about", s.kind))
 			}
 		default:
-			row.cells[c.name] = v
+			c.put(row.cells, v)
 			if c.key {
 				row.name = cell
 			}
 		}
+	}
+	if s.keyAt(columns) < 0 {
+		row.name = s.resource.named() // a file of new things only
+		row.cells[s.columns[0].name] = row.name
 	}
 	return row, wrong
 }
 
 // mayBeEmpty reports whether an empty cell empties the field; else it leaves it as it is.
 func (s sheet) mayBeEmpty(c column) bool {
+	if _, own := c.own(); own {
+		return true
+	}
 	p := s.make.Properties[c.name]
 	switch {
 	case c.secret || c.kind == cellYes || c.kind == cellNumber || len(p.Enum) > 0:
@@ -255,6 +267,15 @@ func (c column) value(cell string) (v any, sentence string) {
 			return nil, ""
 		}
 		return nil, "must be true or false"
+	case cellDecimal:
+		if cell == "" {
+			return nil, ""
+		}
+		n, err := strconv.ParseFloat(cell, 64)
+		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+			return nil, "must be a number, such as 12.5"
+		}
+		return n, ""
 	case cellNumber:
 		if cell == "" {
 			return nil, ""

@@ -1,6 +1,7 @@
 package mainjob
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 
@@ -115,4 +116,42 @@ func TestSEED63_ContactMadeDuringTheCall_HasTheCall_AndIsMerged(t *testing.T) {
 		found := asked(t, boss, http.StatusOK, http.MethodGet, "/v1/contacts?q="+q, nil)["items"].([]any)
 		require.Len(t, found, 1, q)
 	}
+}
+
+// SEED-63: contacts come from a file, all or none, with the tenant's own fields as columns;
+// a dry run names each bad cell, and what is exported is imported again without a change.
+func TestSEED63_ContactsAreImportedAndExported(t *testing.T) {
+	t.Parallel()
+	ten := hall.Tenant(t, stage.Plan{Change: german})
+	admin := ten.Login("admin")
+	bring := func(status int, query, file string) map[string]any {
+		t.Helper()
+		ans, err := admin.Do(t.Context(), http.MethodPost, "/v1/contacts/import"+query, file, "Content-Type", "text/csv")
+		require.NoError(t, err)
+		require.Equal(t, status, ans.Status, string(ans.Body))
+		out := map[string]any{}
+		require.NoError(t, json.Unmarshal(ans.Body, &out))
+		return out
+	}
+	const bad = "display_name,numbers,fields.rank\nErika,030 12345621,3\nMax,030 12345621,4\nEva,12,\n"
+	report := bring(http.StatusOK, "?dry_run=true", bad)
+	problems := report["problems"].([]any)
+	require.Len(t, problems, 2)
+	for i, row := range []float64{3, 4} {
+		require.Equal(t, []any{row, "numbers"}, []any{problems[i].(map[string]any)["row"], problems[i].(map[string]any)["column"]}, "%v", problems[i])
+	}
+	bring(http.StatusUnprocessableEntity, "", bad)
+	require.Empty(t, asked(t, admin, http.StatusOK, http.MethodGet, "/v1/contacts", nil)["items"])
+	report = bring(http.StatusOK, "", "display_name;company;numbers;fields.rank\nErika;'=1+1;030 12345621;3\nMax;;\"030 12345622,+41446681800\";\n")
+	require.EqualValues(t, 2, report["created"])
+	found := asked(t, admin, http.StatusOK, http.MethodGet, "/v1/contacts?q=%2B41+44+668", nil)["items"].([]any)
+	require.Len(t, found, 1)
+	require.Equal(t, "Max", found[0].(map[string]any)["display_name"])
+	file, err := admin.Do(t.Context(), http.MethodGet, "/v1/contacts/export", nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, file.Status)
+	require.Contains(t, string(file.Body), "'=1+1", "no spreadsheet takes it for a formula")
+	report = bring(http.StatusOK, "", string(file.Body))
+	require.Equal(t, []any{0.0, 0.0, 2.0}, []any{report["created"], report["changed"], report["same"]})
+	asked(t, ten.Login("1001"), http.StatusForbidden, http.MethodGet, "/v1/contacts/export", nil)
 }
