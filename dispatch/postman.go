@@ -104,10 +104,9 @@ func (m *Postman) run() {
 			cared = err == nil
 		}
 		wait := postLook
-		switch {
-		case err == nil:
+		if err == nil {
 			pauseAfter, failing = firstPause, false
-		default:
+		} else {
 			if !failing && m.life.Err() == nil {
 				m.log.Warn("Webhooks can't be woken yet; they wait.", "err", err)
 			}

@@ -207,10 +207,10 @@ func (d *drain) await(ctx context.Context, next time.Duration, more <-chan struc
 
 // settle writes how a try ended.
 func (d *drain) settle(ctx context.Context, r webhook.Result) (err error) {
-	switch {
-	case r.Verdict.State == webhook.Delivered:
+	switch r.Verdict.State {
+	case webhook.Delivered:
 		d.done.Delivered++
-	case r.Verdict.State == webhook.Failed:
+	case webhook.Failed:
 		d.done.Refused++
 		d.done.GivenUp++
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,9 @@ import (
 
 	"holdfast/domain/id"
 	"holdfast/tests/stage"
+	"holdfast/workflows"
+	"holdfast/workflows/replay"
+	"holdfast/workflows/timeline"
 )
 
 // about are the types of the messages about a subject, in order.
@@ -217,6 +221,22 @@ func TestWebhook_OfAnotherTenant_IsNotThere(t *testing.T) {
 	crm.WaitAccepted("the ping", has("ping"))
 }
 
+// The care of all webhooks has done its first round, and its history replays.
+func TestWebhook_CareOfAll_Replays(t *testing.T) {
+	t.Parallel()
+	c := hall.Client(t)
+	var h replay.History
+	require.Eventually(t, func() bool {
+		var err error
+		h, err = replay.Fetch(t.Context(), c, workflows.StartWebhookCare().ID, "")
+		return err == nil && timeline.Actions(h.Events)[timeline.Timers] == 1
+	}, stage.Patience, 50*time.Millisecond)
+	require.NoError(t, replay.Replay(h))
+	if dir := os.Getenv("HOLDFAST_RECORD"); dir != "" {
+		require.NoError(t, replay.Record(dir, "webhook_care.v0.1", h))
+	}
+}
+
 // A tenant without a webhook has no workflow of one, whatever it does.
 func TestWebhook_ATenantWithoutOne_PaysNothingAtTemporal(t *testing.T) {
 	t.Parallel()
@@ -225,7 +245,7 @@ func TestWebhook_ATenantWithoutOne_PaysNothingAtTemporal(t *testing.T) {
 	one(t, ten, a, "4930703")
 	a.SignOut()
 	c := hall.Client(t)
-	workflows := func(query string) (n int) {
+	count := func(query string) (n int) {
 		ctx, cancel := context.WithTimeout(t.Context(), stage.Patience)
 		defer cancel()
 		found, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query})
@@ -238,8 +258,8 @@ func TestWebhook_ATenantWithoutOne_PaysNothingAtTemporal(t *testing.T) {
 		return n
 	}
 	// Call and session are visible: a workflow of a webhook would be, too.
-	require.Eventually(t, func() bool { return workflows(fmt.Sprintf("CCTenant = '%s'", ten.Domain)) == 2 }, stage.Patience, stage.Soon)
-	require.Zero(t, workflows(fmt.Sprintf("WorkflowType = 'Webhook' AND CCTenant = '%s'", ten.Domain)))
+	require.Eventually(t, func() bool { return count(fmt.Sprintf("CCTenant = '%s'", ten.Domain)) == 2 }, stage.Patience, stage.Soon)
+	require.Zero(t, count(fmt.Sprintf("WorkflowType = 'Webhook' AND CCTenant = '%s'", ten.Domain)))
 	var rows int
 	require.NoError(t, hall.SQL(t).QueryRow(t.Context(), `SELECT count(*) FROM deliveries WHERE tenant_id = $1`, ten.Domain).Scan(&rows))
 	require.Zero(t, rows)
