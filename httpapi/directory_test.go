@@ -40,6 +40,7 @@ type things struct {
 
 // bodies are what each kind of thing looks like.
 var bodies = map[directory.Kind]string{
+	directory.OIDC:   `{"issuer":"https://id.example","client_id":"holdfast","client_secret_set":true,"scopes":["openid"],"claim":"sub","create_users":false,"role":"","passwords":true}`,
 	directory.Key:    `{"name":"crm","display_name":"","made_by":"admin","prefix":"hf_abcdefgh","permissions":["users:read:tenant"],"addresses":[],"expires_at":null}`,
 	directory.User:   `{"name":"anna","display_name":"Anna","roles":["regular_agent"],"teams":[],"team":"","disabled":false,"agent":"1001"}`,
 	directory.Role:   `{"name":"auditor","display_name":"","permissions":[]}`,

@@ -90,6 +90,8 @@ func operationOf(api *huma.OpenAPI, r route) *huma.Operation {
 		return item.Get
 	case http.MethodPost:
 		return item.Post
+	case http.MethodPut:
+		return item.Put
 	case http.MethodDelete:
 		return item.Delete
 	case http.MethodPatch:

@@ -287,7 +287,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 	}
 	h.commands.views[agent.Ref{Tenant: tenant, Agent: "1003"}] = sessionFixture("1003", "second")
 	c := Config{
-		Commands: h.commands, Reader: h.reader, Directory: h.things, Clerk: h.things, Customers: h.things, Vault: h.vault, Logins: h.logins, APIKeys: h.logins, Feed: h.feed, Webhooks: h.things, Keys: []ed25519.PrivateKey{key},
+		Commands: h.commands, Reader: h.reader, Directory: h.things, Clerk: h.things, Customers: h.things, Vault: h.vault, Logins: h.logins, APIKeys: h.logins, Identities: h.logins, Feed: h.feed, Webhooks: h.things, Keys: []ed25519.PrivateKey{key},
 		Logs:       h.things,
 		TemporalUI: "http://127.0.0.1:8233", Heartbeat: time.Hour,
 		Lookup: func(_ context.Context, host string) ([]netip.Addr, error) { return h.names[host], nil },

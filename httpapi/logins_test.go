@@ -34,6 +34,11 @@ type logins struct {
 
 	keys map[string]account.Key // by hash
 	used []string
+
+	provider *account.Provider
+	settings []directory.Change
+	links    map[account.Subject]id.User
+	once     map[string]bool
 }
 
 func (l *logins) lock() func() {
@@ -139,4 +144,51 @@ func (l *logins) UsedKey(_ context.Context, _ id.Tenant, name, address string) e
 	defer l.lock()()
 	l.used = append(l.used, name+" "+address)
 	return nil
+}
+
+func (l *logins) Provider(_ context.Context, t id.Tenant) (account.Provider, error) {
+	defer l.lock()()
+	if l.provider == nil || t != tenant {
+		return account.Provider{}, fault.E(fault.NotFound, "read provider", fmt.Errorf("no row"))
+	}
+	return *l.provider, nil
+}
+
+func (l *logins) SetOIDC(_ context.Context, _ directory.Author, c directory.Change) (directory.Thing, error) {
+	defer l.lock()()
+	l.settings = append(l.settings, c)
+	return thingOf(directory.OIDC, c.Name), nil
+}
+
+func (l *logins) Linked(_ context.Context, s account.Subject) (id.User, error) {
+	defer l.lock()()
+	u, ok := l.links[s]
+	if !ok {
+		return "", fault.E(fault.NotFound, "find subject", fmt.Errorf("no row"))
+	}
+	return u, nil
+}
+
+func (l *logins) Link(_ context.Context, s account.Subject, to id.User) (id.User, error) {
+	defer l.lock()()
+	for other, u := range l.links {
+		if u == to && other != s {
+			return "", fault.E(fault.Conflict, "link", fmt.Errorf("another's"))
+		}
+	}
+	if l.links == nil {
+		l.links = map[account.Subject]id.User{}
+	}
+	l.links[s] = to
+	return to, nil
+}
+
+func (l *logins) Once(_ context.Context, _ id.Tenant, what string, _ time.Time) (bool, error) {
+	defer l.lock()()
+	first := !l.once[what]
+	if l.once == nil {
+		l.once = map[string]bool{}
+	}
+	l.once[what] = true
+	return first, nil
 }

@@ -19,7 +19,7 @@ func newMetrics(r *prometheus.Registry) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .02, .04, .1, .25, 1, 5},
 		}, []string{"method", "route", "status"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "holdfast_logins_total", Help: "Sign-ins by result: ok, wrong, slowed.",
+			Name: "holdfast_logins_total", Help: "Sign-ins by result: ok, wrong, slowed, refused (right, but not let in), reused (a refresh token that came twice).",
 		}, []string{"result"}),
 	}
 	r.MustRegister(m.requests, m.logins)

@@ -18,6 +18,7 @@ import (
 // samples are bodies that the routes accept, where they need one.
 var samples = map[string]map[string]any{
 	"switch-tenant": {"tenant": "else.example"},
+	"set-oidc":      {"issuer": "https://id.example", "client_id": "holdfast"},
 	"create-key":    {"name": "crm"}, "update-key": {},
 	"create-user": {"name": "new"}, "update-user": {}, "create-role": {"name": "new"}, "update-role": {},
 	"create-team": {"name": "new"}, "update-team": {}, "create-agent": {"number": "1009", "user": "new"}, "update-agent": {},

@@ -43,6 +43,8 @@ var furtherRefusals = map[string][]int{
 	"events":          {http.StatusTooManyRequests},
 	"login":           {http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
 	"refresh":         {http.StatusUnauthorized},
+	"begin-oidc":      {http.StatusNotFound},
+	"end-oidc":        {http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
 	"change-password": {http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests},
 }
 
@@ -82,6 +84,7 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 		op.Description += inWords(actions)
 	}
 	op.Errors = append(op.Errors, furtherRefusals[r.name]...)
+	op.SkipValidateParams = r.name == "end-oidc" // providers add parameters of their own
 	if _, body := input.FieldByName("Body"); body {
 		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}

@@ -91,6 +91,8 @@ var routes = map[string][]route{
 		{"logout", http.MethodPost, "/v1/auth/logout", everyone, "Give the refresh cookie up", http.StatusNoContent},
 		{"switch-tenant", http.MethodPost, "/v1/auth/switch-tenant", may(account.TenantsSwitch), "Work in another tenant, or again in one's own", 0},
 		{"change-password", http.MethodPost, "/v1/auth/password", everyone, "Set a new password by the present one, also when that is too old to sign in", 0},
+		{"begin-oidc", http.MethodGet, "/v1/auth/oidc/{tenant}", everyone, "Go to the tenant's OpenID Connect provider to sign in", http.StatusFound},
+		{"end-oidc", http.MethodGet, "/v1/auth/oidc/{tenant}/callback", everyone, "Come back from it, and be signed in by the refresh cookie", http.StatusFound},
 		{"list-own-logins", http.MethodGet, "/v1/me/logins", signedIn, "List one's own logins, with device and address", 0},
 		{"end-own-login", http.MethodDelete, "/v1/me/logins/{id}", signedIn, "End one of one's own logins, with all its tokens", http.StatusNoContent},
 		{"end-own-logins", http.MethodDelete, "/v1/me/logins", signedIn, "End all of one's own logins but this one", http.StatusNoContent},
@@ -100,6 +102,9 @@ var routes = map[string][]route{
 		{"me", http.MethodGet, "/v1/me", signedIn, "Who am I, what may I do, which devices may I choose", 0},
 	},
 	tagEntrance: {
+		{"get-oidc", http.MethodGet, "/v1/oidc", may(account.SignInRead), "View the tenant's OpenID Connect provider", 0},
+		{"set-oidc", http.MethodPut, "/v1/oidc", may(account.SignInWrite), "Set the tenant's OpenID Connect provider; optional fields that are left out stay", 0},
+		{"delete-oidc", http.MethodDelete, "/v1/oidc", may(account.SignInWrite), "Have no OpenID Connect provider any more", http.StatusNoContent},
 		{"list-keys", http.MethodGet, "/v1/api-keys", may(account.KeysRead), "List API keys", 0},
 		{"create-key", http.MethodPost, "/v1/api-keys", may(account.KeysWrite), "Make an API key; it is shown in the answer, and never again", http.StatusCreated},
 		{"get-key", http.MethodGet, "/v1/api-keys/{id}", may(account.KeysRead), "View an API key, without the key itself", 0},

@@ -46,7 +46,7 @@ func TestRoutes_EachNamesAPermissionThatARoleHolds(t *testing.T) {
 		routeNamed(name) // panics if there is none
 	}
 	public := map[string]bool{
-		"login": true, "refresh": true, "change-password": true, "logout": true, "healthz": true, "readyz": true, "metrics": true, "openapi": true, "docs": true, "page": true,
+		"login": true, "refresh": true, "change-password": true, "begin-oidc": true, "end-oidc": true, "logout": true, "healthz": true, "readyz": true, "metrics": true, "openapi": true, "docs": true, "page": true,
 	}
 	for _, group := range routes {
 		for _, r := range group {
@@ -141,6 +141,7 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 	t.Parallel()
 	exceptions := map[string]bool{
 		"Password":       true, // compared, never sent on
+		"ClientSecret":   true, // sealed, and sent to the provider url-encoded
 		"NewPassword":    true, // hashed, never sent on
 		"Token":          true, // verified, never sent on
 		"IdempotencyKey": true, // has a stricter pattern of its own
@@ -149,7 +150,7 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 	for _, in := range []any{
 		loginInput{}, passwordInput{}, refreshInput{}, signInInput{}, plainInput{}, keyedInput{}, reasonInput{}, queuesInput{}, bindingInput{}, wrapUpInput{},
 		terminalInput{}, forcedInput{}, listCallsInput{}, callInput{}, hangUpInput{}, queueInput{}, presenceInput{}, eventsInput{},
-		ownLoginInput{}, createInput[newKey]{}, updateInput[KeyFields]{}, listKeys{}, userLoginInput{}, switchInput{}, tenantsInput{}, newTenantInput{}, auditInput{}, bookingsInput{}, importInput{}, thingInput{}, deleteInput{}, restoreInput{},
+		ownLoginInput{}, setOIDCInput{}, oidcChangeInput{}, beginOIDCInput{}, endOIDCInput{}, createInput[newKey]{}, updateInput[KeyFields]{}, listKeys{}, userLoginInput{}, switchInput{}, tenantsInput{}, newTenantInput{}, auditInput{}, bookingsInput{}, importInput{}, thingInput{}, deleteInput{}, restoreInput{},
 		createInput[newUser]{}, updateInput[changedUser]{}, listUsers{}, createInput[newRole]{}, updateInput[RoleFields]{}, listRoles{},
 		createInput[newTeam]{}, updateInput[TeamFields]{}, listTeams{}, createInput[newAgent]{}, updateInput[AgentFields]{}, listAgents{},
 		createInput[newQueue]{}, updateInput[changedQueue]{}, listQueues{}, createInput[newDevice]{}, updateInput[DeviceFields]{}, listDevices{},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,22 +37,23 @@ const (
 
 // Config is what the API is made of. Zero values of optional fields are named.
 type Config struct {
-	Commands  Commands
-	Reader    Reader
-	Directory Directory
-	Clerk     Clerk
-	Customers Customers
-	Logs      ClientLogs
-	Vault     Vault
-	Logins    Logins
-	APIKeys   Keys
-	Feed      Feed
-	Webhooks  Webhooks
-	Keys      []ed25519.PrivateKey // the first signs tokens, all verify them
-	Checks    []Check              // what /readyz asks; none: always ready
-	Metrics   *prometheus.Registry // nil: an own one
-	Log       *slog.Logger         // nil: silence
-	Now       func() time.Time     // nil: time.Now
+	Commands   Commands
+	Reader     Reader
+	Directory  Directory
+	Clerk      Clerk
+	Customers  Customers
+	Logs       ClientLogs
+	Vault      Vault
+	Logins     Logins
+	APIKeys    Keys
+	Identities Identities
+	Feed       Feed
+	Webhooks   Webhooks
+	Keys       []ed25519.PrivateKey // the first signs tokens, all verify them
+	Checks     []Check              // what /readyz asks; none: always ready
+	Metrics    *prometheus.Registry // nil: an own one
+	Log        *slog.Logger         // nil: silence
+	Now        func() time.Time     // nil: time.Now
 
 	// TemporalUI is the address of the Temporal Web UI; empty hides the links.
 	TemporalUI string
@@ -63,6 +65,11 @@ type Config struct {
 	TrustedProxies []string
 	// SecureCookies marks cookies as for https only, even where a proxy speaks http with us.
 	SecureCookies bool
+	// PublicURL is where people reach us: OpenID Connect providers send them back there.
+	// Empty: nobody signs in by OpenID Connect.
+	PublicURL string
+	// PrivateProviders lets OpenID Connect providers stand at private addresses, and speak http.
+	PrivateProviders bool
 	// MaxStreams bounds the open event streams of the process; 0: 10,000.
 	MaxStreams int
 	// Heartbeat is how often a quiet event stream shows that it lives; 0: 15 s.
@@ -78,7 +85,7 @@ func (c Config) Validate() error {
 	switch {
 	case c.Logs == nil:
 		return fault.E(fault.Invalid, "start the API", errors.New("nobody keeps client logs"))
-	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.APIKeys == nil || c.Feed == nil || c.Webhooks == nil:
+	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.APIKeys == nil || c.Identities == nil || c.Feed == nil || c.Webhooks == nil:
 		return fault.E(fault.Invalid, "start the API", errors.New("commands, reader, directory, clerk, customers, vault, logins, feed or webhooks is missing"))
 	case c.MaxStreams < 0 || c.Heartbeat < 0:
 		return fault.E(fault.Invalid, "start the API", errors.New("streams and heartbeat can't be negative"))
@@ -88,6 +95,12 @@ func (c Config) Validate() error {
 		_, addr := netip.ParseAddr(p)
 		if prefix != nil && addr != nil {
 			return fault.E(fault.Invalid, "start the API", fmt.Errorf("trusted proxy %q is neither an address nor a network", p))
+		}
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fault.E(fault.Invalid, "start the API", fmt.Errorf("public address %q is not an http address", c.PublicURL))
 		}
 	}
 	if c.TemporalUI != "" {
@@ -111,6 +124,8 @@ type API struct {
 	persons   *persons
 	passwords *passwords
 	throttle  *throttle
+	seals     seals
+	providers *providers
 	answers   *answers
 	audit     *auditor
 	streams   *streams
@@ -136,7 +151,12 @@ func New(c Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	sealed, err := newSeals(c.Keys)
+	if err != nil {
+		return nil, fault.E(fault.Internal, "start the API", err)
+	}
 	a := &API{
+		seals: sealed, providers: newProviders(c.PrivateProviders, c.Now),
 		config: c, log: c.Log, now: c.Now, byName: map[string]route{}, tokens: t, passwords: p,
 		persons: newPersons(c, t), throttle: &throttle{vault: c.Vault, now: c.Now}, answers: newAnswers(c),
 		audit: newAuditor(c.Reader, c.Log, c.Now), streams: newStreams(c.MaxStreams), boards: newBoards(c.Reader),
@@ -175,6 +195,7 @@ func withDefaults(c Config) Config {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
+	c.SecureCookies = c.SecureCookies || strings.HasPrefix(c.PublicURL, "https://")
 	if c.Namespace == "" {
 		c.Namespace = "default"
 	}
@@ -206,6 +227,7 @@ func (a *API) build() error {
 	a.registerSignIn()
 	a.registerLogins()
 	a.registerKeys()
+	a.registerOIDC()
 	a.registerSession()
 	a.registerForced()
 	a.registerCalls()

@@ -119,19 +119,32 @@ var knockPace = pace{free: 30, most: 60 * time.Second}
 // knock counts something that doesn't fit at a door of that kind; fault.TooMany when its
 // address must wait. Who has what fits is never asked to.
 func (t *throttle) knock(ctx context.Context, door, address string) error {
-	sum := sha256.Sum256([]byte(address))
-	name, now := door+":"+hex.EncodeToString(sum[:16]), t.now()
+	if err := t.shut(ctx, door, address); err != nil {
+		return err
+	}
+	name, now := doorOf(door, address), t.now()
+	err := t.vault.Tally(ctx, []string{name}, func(all map[string]account.Tally) map[string]account.Tally {
+		return map[string]account.Tally{name: knockPace.count(all[name], now)}
+	}, now.Add(forgetAfter))
+	return unavailable("count a wrong try", err)
+}
+
+// shut refuses who must wait at a door.
+func (t *throttle) shut(ctx context.Context, door, address string) error {
+	name := doorOf(door, address)
 	all, err := t.vault.Tallies(ctx, name)
 	if err != nil {
 		return unavailable("read tallies", err)
 	}
-	if wait := all[name].Until.Sub(now); wait > 0 {
+	if wait := all[name].Until.Sub(t.now()); wait > 0 {
 		return slowDown(wait, "too_many_tries", "Too many wrong tries from your address; try again in %d seconds.", int(wait.Seconds())+1)
 	}
-	err = t.vault.Tally(ctx, []string{name}, func(all map[string]account.Tally) map[string]account.Tally {
-		return map[string]account.Tally{name: knockPace.count(all[name], now)}
-	}, now.Add(forgetAfter))
-	return unavailable("count a wrong try", err)
+	return nil
+}
+
+func doorOf(door, address string) string {
+	sum := sha256.Sum256([]byte(address))
+	return door + ":" + hex.EncodeToString(sum[:16])
 }
 
 // count adds a wrong password to t.

@@ -32,6 +32,8 @@ type environment struct {
 	TokenKeys      tokenKeys  `env:"HOLDFAST_TOKEN_KEY" roles:"api" doc:"Secret that signs access tokens: at least 32 random bytes in base64, e.g. from openssl rand -base64 32. Several, separated by commas: the first signs, all verify. dev makes its own."`
 	TrustedProxies []string   `env:"HOLDFAST_TRUSTED_PROXIES" roles:"api dev" doc:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas."`
 	SecureCookies  bool       `env:"HOLDFAST_SECURE_COOKIES" envDefault:"false" roles:"api" doc:"true where a proxy in front speaks https: cookies are for https only."`
+	PublicURL      string     `env:"HOLDFAST_PUBLIC_URL" roles:"api dev" doc:"Where people reach the API: https://calls.example. OpenID Connect providers send them back there; without it nobody signs in by OpenID Connect. With https, cookies are for https only."`
+	OIDCPrivate    bool       `env:"HOLDFAST_OIDC_PRIVATE" envDefault:"false" roles:"api dev" doc:"true: OpenID Connect providers may stand at private and loopback addresses, and speak http. Administrators of tenants name them, so that this opens the network that the API stands in to their requests."`
 	MaxStreams     int        `env:"HOLDFAST_MAX_STREAMS" envDefault:"10000" roles:"api dev" doc:"Open event streams that one process serves at most."`
 	TemporalUI     string     `env:"HOLDFAST_TEMPORAL_UI" roles:"api" doc:"Address of the Temporal Web UI, for links: http://host:8233. Without it there are none."`
 

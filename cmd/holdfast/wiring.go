@@ -38,6 +38,7 @@ var (
 	_ httpapi.Vault       = (*db.DB)(nil)
 	_ httpapi.Logins      = (*db.DB)(nil)
 	_ httpapi.Keys        = (*db.DB)(nil)
+	_ httpapi.Identities  = (*db.DB)(nil)
 	_ httpapi.Feed        = (*feed.Follower)(nil)
 	_ feed.Source         = (*db.DB)(nil)
 

@@ -186,3 +186,12 @@ func (s *Stage) Login(ctx context.Context, tenant, user, password string) (*Clie
 
 // Anonymous is a client without a token.
 func (s *Stage) Anonymous() *Client { return &Client{base: s.http} }
+
+// Step asks for a page as a browser does that stops at each redirect.
+func (c *Client) Step(ctx context.Context, path string, headers ...string) (Answer, error) {
+	step := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if c.http != nil {
+		step.Transport = c.http.Transport
+	}
+	return (&Client{base: c.base, http: &step}).Do(ctx, http.MethodGet, path, nil, headers...)
+}
