@@ -12,34 +12,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/bench/figures"
 	"holdfast/telephony/softphone"
 	"holdfast/tests/stage"
 )
 
-// report publishes the quantiles that the aims name.
-func report(b *testing.B, name string, f Figures) {
-	b.Helper()
-	require.NotEmpty(b, f)
-	b.ReportMetric(f.Ms(0.50), name+"-p50-ms")
-	b.ReportMetric(f.Ms(0.95), name+"-p95-ms")
-	b.ReportMetric(f.Ms(0.99), name+"-p99-ms")
-	b.ReportMetric(f.Ms(1), name+"-max-ms")
-	b.ReportMetric(0, "ns/op") // the length of an iteration says nothing here
-}
-
 // spoken is how many packets of 20 ms a conversation lasts at least: what its beginning
 // caused is written then.
 const spoken = 15
-
-// pace calls step n times, at the given rate.
-func pace(rate float64, n int, step func(i int)) {
-	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
-	defer tick.Stop()
-	for i := range n {
-		step(i)
-		<-tick.C
-	}
-}
 
 // Caller's INVITE → INVITE at a free agent's phone, and the agent's 200 OK → first
 // packet of each party at the other's socket, at 5 calls/s. They talk for 1 to 3 s, so that the ends of calls, which are
@@ -55,7 +35,7 @@ func BenchmarkFreeAgent(b *testing.B) {
 	crowd.talk = func() time.Duration { return time.Second + rand.N(2*time.Second) }
 	b.ResetTimer()
 	var calls sync.WaitGroup
-	pace(5, b.N, func(int) {
+	figures.Pace(5, b.N, func(int) {
 		calls.Add(1)
 		go func() {
 			defer calls.Done()
@@ -64,7 +44,7 @@ func BenchmarkFreeAgent(b *testing.B) {
 	})
 	calls.Wait()
 	b.StopTimer()
-	report(b, "offer", crowd.offers)
+	crowd.offers.Report(b, "offer")
 	b.ReportMetric(crowd.audio.Ms(0.50), "audio-p50-ms")
 	b.ReportMetric(crowd.audio.Ms(0.99), "audio-p99-ms")
 }
@@ -74,7 +54,7 @@ func BenchmarkReadyCommand(b *testing.B) {
 	ten := hall.Tenant(b, stage.Plan{})
 	a := ten.Agent(1)
 	a.SignIn()
-	var offers, answers Figures
+	var offers, answers figures.Durations
 	b.ResetTimer()
 	for range b.N {
 		customer := ten.Call("4930123456", "8000")
@@ -91,7 +71,7 @@ func BenchmarkReadyCommand(b *testing.B) {
 		a.Wait("NotReady(NEXT)")
 	}
 	b.StopTimer()
-	report(b, "offer", offers)
+	offers.Report(b, "offer")
 	b.ReportMetric(answers.Ms(0.50), "ready-p50-ms")
 	b.ReportMetric(answers.Ms(0.99), "ready-p99-ms")
 }
@@ -100,7 +80,7 @@ func BenchmarkReadyCommand(b *testing.B) {
 func BenchmarkEndOfCall(b *testing.B) {
 	ten := hall.Tenant(b, stage.Plan{})
 	a := ten.ReadyAgent(1)
-	var offers Figures
+	var offers figures.Durations
 	current := ten.Call("4930123456", "8000")
 	rung := a.Answered()
 	b.ResetTimer()
@@ -117,7 +97,7 @@ func BenchmarkEndOfCall(b *testing.B) {
 		current = next
 	}
 	b.StopTimer()
-	report(b, "offer", offers)
+	offers.Report(b, "offer")
 }
 
 // A waiting caller, and an agent whose wrap-up ends → INVITE at the phone, counted from
@@ -125,7 +105,7 @@ func BenchmarkEndOfCall(b *testing.B) {
 func BenchmarkEndOfWrapUp(b *testing.B) {
 	ten := hall.Tenant(b, stage.Plan{WrapUp: 2 * time.Second})
 	a := ten.ReadyAgent(1)
-	var offers Figures
+	var offers figures.Durations
 	current := ten.Call("4930123456", "8000")
 	rung := a.Answered()
 	b.ResetTimer()
@@ -142,7 +122,7 @@ func BenchmarkEndOfWrapUp(b *testing.B) {
 		current = next
 	}
 	b.StopTimer()
-	report(b, "offer", offers)
+	offers.Report(b, "offer")
 }
 
 // An offer that runs out → INVITE at the next agent's phone, counted from the CANCEL
@@ -150,7 +130,7 @@ func BenchmarkEndOfWrapUp(b *testing.B) {
 func BenchmarkRingTimeout(b *testing.B) {
 	ten := hall.Tenant(b, stage.Plan{Agents: 2, Ring: time.Second, OnRONA: "stay"})
 	agents := []*stage.Agent{ten.ReadyAgent(1), ten.ReadyAgent(2)}
-	var offers Figures
+	var offers figures.Durations
 	b.ResetTimer()
 	for range b.N {
 		customer := ten.Call("4930123456", "8000")
@@ -179,7 +159,7 @@ func BenchmarkRingTimeout(b *testing.B) {
 		first.Wait("Ready")
 	}
 	b.StopTimer()
-	report(b, "offer", offers)
+	offers.Report(b, "offer")
 }
 
 // sustained is the rate of BenchmarkSustained.
@@ -197,7 +177,7 @@ func BenchmarkSustained(b *testing.B) {
 	b.ResetTimer()
 	start := time.Now()
 	var calls sync.WaitGroup
-	pace(rate, b.N, func(int) {
+	figures.Pace(rate, b.N, func(int) {
 		calls.Add(1)
 		go func() {
 			defer calls.Done()
@@ -212,7 +192,7 @@ func BenchmarkSustained(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/sent.Seconds(), "calls/s")
 	b.ReportMetric(float64(crowd.failed.Load()), "failed")
-	report(b, "offer", crowd.offers)
+	crowd.offers.Report(b, "offer")
 }
 
 // Sign-in storms and the like come with the agent session's own issue; here only what a
@@ -221,7 +201,7 @@ func BenchmarkReady(b *testing.B) {
 	ten := hall.Tenant(b, stage.Plan{})
 	a := ten.Agent(1)
 	a.SignIn()
-	var answers Figures
+	var answers figures.Durations
 	b.ResetTimer()
 	for i := range b.N {
 		asked := time.Now()
@@ -230,5 +210,5 @@ func BenchmarkReady(b *testing.B) {
 		a.NotReady("NEXT")
 	}
 	b.StopTimer()
-	report(b, "ready", answers)
+	answers.Report(b, "ready")
 }

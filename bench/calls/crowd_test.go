@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/bench/figures"
 	"holdfast/telephony/softphone"
 	"holdfast/tests/stage"
 )
@@ -24,8 +25,8 @@ type crowd struct {
 	rung   sync.Map // caller's number → chan *softphone.Call
 
 	mu     sync.Mutex
-	offers Figures
-	audio  Figures
+	offers figures.Durations
+	audio  figures.Durations
 }
 
 func newCrowd(b *testing.B, ten *stage.Tenant, n int) *crowd {

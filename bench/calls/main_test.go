@@ -1,3 +1,4 @@
+// Package calls measures whole queue calls on the running system.
 package calls
 
 import (
