@@ -97,6 +97,9 @@ UPDATE deliveries x SET due_at = late.due_at FROM late
 // in time, else it is taken again. What it takes it knows of: nobody need be woken for it.
 func (d *DB) TakeWork(ctx context.Context, of webhook.Ref, free int) (w webhook.Work, err error) {
 	err = d.inTenant(ctx, "take messages of a webhook", of.Tenant, func(ctx context.Context, tx bun.Tx) error {
+		if err := awaitDisk(ctx, tx, "off"); err != nil {
+			return err
+		}
 		var hooks []hookRow
 		if err := tx.NewRaw(sqlHook, of.Tenant, of.Name).Scan(ctx, &hooks); err != nil || len(hooks) == 0 {
 			w = webhook.Work{Idle: true, Next: -1}
@@ -123,6 +126,13 @@ func (d *DB) TakeWork(ctx context.Context, of webhook.Ref, free int) (w webhook.
 		return d.nextWork(ctx, tx, of.Tenant, h, &w)
 	})
 	return w, err
+}
+
+// awaitDisk says whether a transaction's end waits for the disk. What was taken, and that
+// it was accepted, need not: should it be lost with the server, the message is sent again.
+func awaitDisk(ctx context.Context, tx bun.Tx, wait string) error {
+	_, err := tx.ExecContext(ctx, `SELECT set_config('synchronous_commit', ?, true)`, wait)
+	return err
 }
 
 // nextWork says when something of the webhook is due.
@@ -187,6 +197,9 @@ func (d *DB) Settle(ctx context.Context, of webhook.Ref, r webhook.Result) error
 			Subject event.Stream `bun:"subject"`
 			Due     time.Time    `bun:"due_at"`
 		}
+		if err := awaitDisk(ctx, tx, "off"); err != nil {
+			return err
+		}
 		response := r.Response
 		if response == nil {
 			response = []byte{}
@@ -225,6 +238,9 @@ UPDATE webhooks SET enabled = false, disabled_because = CASE WHEN ?2 <> '' THEN 
  WHERE tenant_id = ?0 AND name = ?1 AND enabled
    AND (?2 <> '' OR disable_after_days > 0 AND ?3::timestamptz < now() - make_interval(days => disable_after_days))
 RETURNING disabled_because`, of.Tenant, of.Name, string(v.Reason), v.FailingSince).Scan(ctx, &changed); err != nil || len(changed) == 0 {
+		return false, err
+	}
+	if err := awaitDisk(ctx, tx, "on"); err != nil {
 		return false, err
 	}
 	v.Reason = changed[0]

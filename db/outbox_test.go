@@ -3,12 +3,16 @@ package db_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/db"
 	"holdfast/db/dbtest"
 	"holdfast/domain/directory"
 	"holdfast/domain/event"
@@ -16,6 +20,7 @@ import (
 	"holdfast/domain/leg"
 	"holdfast/domain/record"
 	"holdfast/domain/webhook"
+	"holdfast/postbox"
 )
 
 var crm = webhook.Ref{Tenant: acme, Name: "crm"}
@@ -435,4 +440,37 @@ func BenchmarkEvents_WithoutAndWithAWebhook(b *testing.B) {
 	b.Run("no webhook", write)
 	exec(`INSERT INTO webhooks (tenant_id, name, url, secret) VALUES ('acme.example', 'crm', 'https://crm.example.com', 's')`)
 	b.Run("one webhook", write)
+}
+
+// How many messages of one webhook are sent per second, by one worker, to a receiver that
+// answers at once.
+func BenchmarkDrain_OneWebhook(b *testing.B) {
+	url := dbtest.URL(b)
+	super, d := dbtest.Super(b, url), dbtest.Open(b, db.Config{URL: url})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	b.Cleanup(server.Close)
+	for _, sql := range []string{
+		`INSERT INTO organizations VALUES ('acme')`, `INSERT INTO divisions VALUES ('acme', 'main')`,
+		`INSERT INTO tenants (tenant_id, organization, division) VALUES ('acme.example', 'acme', 'main')`,
+		`INSERT INTO webhooks (tenant_id, name, url, secret) VALUES ('acme.example', 'crm', '` + server.URL + `', '` + webhook.NewSecret() + `')`,
+	} {
+		_, err := super.Exec(b.Context(), sql)
+		require.NoError(b, err, sql)
+	}
+	box, err := postbox.New(postbox.Config{Outbox: d, Fence: webhook.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Linger: -1})
+	require.NoError(b, err)
+	const each = 500
+	first := 0
+	for b.Loop() {
+		b.StopTimer()
+		_, err := super.Exec(b.Context(), `INSERT INTO events (tenant_id, stream, version, kind, at, view)
+			SELECT 'acme.example', 'call:' || n % 100, $1 + n, 'Held', now(), '{"queue":"support"}' FROM generate_series(1, 500) n`, first)
+		require.NoError(b, err)
+		first += each
+		b.StartTimer()
+		done, err := box.Drain(b.Context(), crm, nil)
+		require.NoError(b, err)
+		require.Equal(b, each, done.Delivered)
+	}
+	b.ReportMetric(float64(b.N*each)/b.Elapsed().Seconds(), "messages/s")
 }

@@ -197,7 +197,16 @@ func (d *drain) await(ctx context.Context, next time.Duration, more <-chan struc
 		if err := ctx.Err(); err != nil {
 			return true, err
 		}
-		return false, d.settle(ctx, r)
+		if err := d.settle(ctx, r); err != nil {
+			return true, err
+		}
+		for len(d.results) > 0 { // whoever has ended meanwhile is looked after by one look
+			r := <-d.results
+			d.flying--
+			if err := d.settle(ctx, r); err != nil {
+				return true, err
+			}
+		}
 	case <-more:
 	case <-timer.C:
 		return !due && d.flying == 0, nil
