@@ -340,3 +340,48 @@ func TestNotes_BelongToTheirAuthor(t *testing.T) {
 	_, err = w.WriteNote(t.Context(), w.ada(), contact.Note{Contact: "known", ID: fmt.Sprint("no"), Text: "x"})
 	requireRefused(t, err, fault.NotFound, "no_such_note")
 }
+
+// Who asks to be forgotten is: nothing that is kept holds name, note or number any more,
+// whatever was merged or deleted before, and the calls are counted as before.
+func TestEraseContact_NothingOfThePersonIsLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "support")
+	w.inGermany()
+	w.make(directory.Contact, "person", map[string]any{"display_name": "Erika Mustermann", "numbers": []string{"+493012345600"}})
+	w.make(directory.Contact, "twin", map[string]any{"display_name": "E. Mustermann", "numbers": []string{"+493012345611"}})
+	w.customer("other", "+493012345622")
+	_, err := w.WriteNote(t.Context(), w.ada(), contact.Note{Contact: "twin", Text: "Mustermann likes tea."})
+	require.NoError(t, err)
+	w.session("1001", "support").ready(t0)
+	s := w.callFrom("03012345611", t0.Add(time.Second))
+	require.NotNil(t, s.Offer)
+	_, err = w.MergeContacts(t.Context(), w.ada(), "person", directory.Change{Name: "twin"})
+	require.NoError(t, err)
+	_, err = w.EraseContact(t.Context(), w.ada(account.ContactsErase), "person")
+	requireRefused(t, err, fault.Conflict, "in_call")
+	w.hangUp(s, t0.Add(time.Minute))
+	kept := w.callFrom("03012345622", t0.Add(2*time.Minute))
+	w.hangUp(kept, t0.Add(3*time.Minute))
+	require.NoError(t, w.Delete(t.Context(), w.ada(), directory.Change{Kind: directory.Contact, Name: "person"}))
+
+	n, err := w.EraseContact(t.Context(), w.ada(account.ContactsErase), "person")
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	for _, table := range w.tables() {
+		if table == "presence" || table == "waiting" || table == "decisions" {
+			continue // of what goes on; the session's next state is written over it
+		}
+		var left int
+		w.one(&left, `SELECT count(*) FROM `+table+` x WHERE to_jsonb(x)::text ~ 'Mustermann|3012345600|3012345611'`)
+		require.Zero(t, left, table)
+	}
+	v, err := w.Call(t.Context(), s.Ref())
+	require.NoError(t, err)
+	require.Equal(t, "03012xxxxxx", v.From)
+	require.Equal(t, call.Ended, v.Phase)
+	v, err = w.Call(t.Context(), kept.Ref())
+	require.NoError(t, err)
+	require.Equal(t, "03012345622", v.From)
+	_, err = w.EraseContact(t.Context(), w.ada(account.ContactsErase), "person")
+	requireNotFound(t, err)
+}

@@ -28,6 +28,7 @@ func customerRoutes() []route {
 	return append(list,
 		route{"list-contact-calls", http.MethodGet, each + "/calls", may(account.ContactsRead), "The calls of a contact, newest first", 0},
 		route{"merge-contacts", http.MethodPost, each + "/merge", may(account.ContactsMerge), "Make one contact of two: this one stays", 0},
+		route{"erase-contact", http.MethodPost, each + "/erase", may(account.ContactsErase), "Remove a person's data for good, deleted or not; the calls stay, without number", 0},
 		route{"list-notes", http.MethodGet, each + "/notes", may(account.ContactsRead), "The notes of a contact, newest first", 0},
 		route{"create-note", http.MethodPost, each + "/notes", may(account.ContactsWrite), "Write a note about a contact", http.StatusCreated},
 		route{"update-note", http.MethodPatch, each + "/notes/{note}", may(account.ContactsWrite), "Change a note of one's own", 0},
@@ -46,6 +47,8 @@ type Customers interface {
 	Notes(ctx context.Context, by directory.Author, c id.Contact, before string, limit int) ([]contact.Note, error)
 	// WriteNote adds, changes or, with an empty text, deletes a note.
 	WriteNote(ctx context.Context, by directory.Author, n contact.Note) (contact.Note, error)
+	// EraseContact removes a person's data for good, and returns how many calls remain.
+	EraseContact(ctx context.Context, by directory.Author, c id.Contact) (calls int, err error)
 	// MergeContacts makes one contact of two; into stays.
 	MergeContacts(ctx context.Context, by directory.Author, into id.Contact, other directory.Change) (directory.Thing, error)
 }
@@ -215,6 +218,24 @@ type mergeInput struct {
 	}
 }
 
+type erasedOutput struct {
+	Body struct {
+		Calls int `json:"calls" doc:"That remain, with the number masked."`
+	}
+}
+
+func (a *API) eraseContact(ctx context.Context, in *restoreInput) (*erasedOutput, error) {
+	name := in.ID.clean()
+	out := &erasedOutput{}
+	calls, err := a.config.Customers.EraseContact(ctx, a.author(ctx, "erase-contact", nil), id.Contact(name))
+	if err != nil {
+		err = unavailable("erase a contact", err)
+		a.audit.add(personOf(ctx), "contact.erase", "contact:"+name, err)
+	}
+	out.Body.Calls = calls
+	return out, err
+}
+
 // noteBody is what is written of a contact.
 type noteBody struct {
 	Text prose `json:"text" minLength:"1" maxLength:"10000"`
@@ -308,6 +329,7 @@ func (a *API) registerContacts() {
 	importable[newContact, ContactSettable](a, contacts)
 	register(a, "list-contact-calls", a.listContactCalls)
 	register(a, "merge-contacts", a.mergeContacts)
+	register(a, "erase-contact", a.eraseContact)
 	register(a, "list-notes", a.listNotes)
 	register(a, "create-note", func(ctx context.Context, in *newNoteInput) (*noteOutput, error) {
 		n, err := a.writeNote(ctx, "create-note", contact.Note{Contact: id.Contact(in.ID.clean()), Text: string(in.Body.Text)})

@@ -247,3 +247,10 @@ func (d *things) ClientLog(_ context.Context, _ id.Tenant, name string) (record.
 	}
 	return record.ClientLog{}, fault.E(fault.NotFound, "read a client log", fmt.Errorf("no row"))
 }
+
+func (d *things) EraseContact(_ context.Context, by directory.Author, _ id.Contact) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.authors = append(d.authors, by)
+	return 3, d.refuse
+}

@@ -79,7 +79,7 @@ func TestSEED63_KnownCustomerCalls_TheOfferShowsWhoItIs(t *testing.T) {
 
 // SEED-63: a customer nobody knew calls; the agent makes the contact while they talk, and
 // the call is the first in its history. Later it turns out to be a known one: the two are
-// merged, and all calls are the one's.
+// merged, and all calls are the one's. In the end the person asks to be forgotten.
 func TestSEED63_ContactMadeDuringTheCall_HasTheCall_AndIsMerged(t *testing.T) {
 	t.Parallel()
 	ten := hall.Tenant(t, stage.Plan{Change: german})
@@ -116,6 +116,13 @@ func TestSEED63_ContactMadeDuringTheCall_HasTheCall_AndIsMerged(t *testing.T) {
 		found := asked(t, boss, http.StatusOK, http.MethodGet, "/v1/contacts?q="+q, nil)["items"].([]any)
 		require.Len(t, found, 1, q)
 	}
+
+	admin := ten.Login("admin")
+	asked(t, boss, http.StatusForbidden, http.MethodPost, "/v1/contacts/"+old+"/erase", nil)
+	require.EqualValues(t, 1, asked(t, admin, http.StatusOK, http.MethodPost, "/v1/contacts/"+old+"/erase", nil)["calls"])
+	require.Equal(t, "49301xxxxxxx", asked(t, admin, http.StatusOK, http.MethodGet, "/v1/calls/"+call, nil)["from"], "the call stays, and says no more whose it was")
+	asked(t, admin, http.StatusNotFound, http.MethodGet, "/v1/contacts/"+old, nil)
+	require.Empty(t, asked(t, admin, http.StatusOK, http.MethodGet, "/v1/contacts?deleted=true", nil)["items"])
 }
 
 // SEED-63: contacts come from a file, all or none, with the tenant's own fields as columns;
