@@ -40,7 +40,6 @@ func register[I, O any](a *API, name string, h func(context.Context, *I) (*O, er
 // furtherRefusals are the statuses of refusals that routes give besides those that
 // follow from who may use them.
 var furtherRefusals = map[string][]int{
-	"events":          {http.StatusTooManyRequests},
 	"login":           {http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
 	"refresh":         {http.StatusUnauthorized},
 	"begin-oidc":      {http.StatusNotFound},
@@ -58,11 +57,12 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 	}
 	if r.access != everyone {
 		op.Security = []map[string][]string{{"bearer": {}}}
-		op.Errors = append(op.Errors, http.StatusUnauthorized)
+		// An API key may be refused by its address, and wrong ones slow down, at every route.
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 	}
 	if p, ok := r.access.permission(); ok {
 		op.Description = "Needs the permission `" + string(p) + "`."
-		op.Errors = append(op.Errors, http.StatusForbidden, http.StatusNotFound)
+		op.Errors = append(op.Errors, http.StatusNotFound)
 	} else if strings.Contains(r.path, "{") {
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
