@@ -10,8 +10,6 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/directory"
-	"holdfast/domain/fault"
-	"holdfast/domain/id"
 	"holdfast/domain/record"
 )
 
@@ -95,40 +93,6 @@ func TestAudit_ALineSaysNothingOfItsOwnPlace(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, chains[0].Lines)
 	require.Zero(t, chains[0].Broken)
-}
-
-// SEED-37, SEED-42: a tenant is founded as far as one reaches; both trails begin with it.
-func TestFound_ATenant_AsFarAsOneReaches(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	near := directory.Neighbor{Tenant: "near.example", Organization: "acme", Division: "main", DisplayName: "Near"}
-	far := directory.Neighbor{Tenant: "far.example", Organization: "other", Division: "first"}
-	boss := w.author([]account.Permission{account.TenantsCreate})
-	boss.Permissions = []account.Permission{"tenants:create:division"}
-	_, err := w.Found(t.Context(), boss, far)
-	requireRefused(t, err, fault.Forbidden, "out_of_reach")
-	made, err := w.Found(t.Context(), boss, near)
-	require.NoError(t, err)
-	require.Equal(t, account.Division, made.Shared)
-	_, err = w.Found(t.Context(), boss, near)
-	requireRefused(t, err, fault.Conflict, "name_taken")
-	root := w.author([]account.Permission{account.TenantsCreate}, account.SystemAdmin)
-	_, err = w.Found(t.Context(), root, far)
-	require.NoError(t, err)
-	for tenant, home := range map[id.Tenant]id.Tenant{acme: "", "near.example": acme, "far.example": acme} {
-		lines, err := w.AuditLines(t.Context(), tenant, record.AuditQuery{Action: "tenant.create"})
-		require.NoError(t, err)
-		require.NotEmpty(t, lines, tenant)
-		require.Equal(t, home, lines[0].Home, tenant)
-	}
-	seen, err := w.Neighbors(t.Context(), acme, account.Organization, "", 10)
-	require.NoError(t, err)
-	require.Len(t, seen, 2)
-	all, err := w.Neighbors(t.Context(), acme, account.System, "acme.example", 10)
-	require.NoError(t, err)
-	require.Equal(t, []id.Tenant{"far.example", "near.example"}, []id.Tenant{all[0].Tenant, all[1].Tenant})
-	_, err = w.Neighbor(t.Context(), acme, "no.example")
-	requireNotFound(t, err)
 }
 
 // SEED-4: what is applied on the command line stands in the trail as well.

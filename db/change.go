@@ -38,6 +38,9 @@ func (c *changing) begins() bool { return c.before.Version == 0 }
 // fault.Forbidden when it gives more than its author holds, or stands outside of what
 // the author reaches, fault.Invalid with the field.
 func (d *DB) Create(ctx context.Context, by directory.Author, change directory.Change) (directory.Thing, error) {
+	if above(change.Kind) {
+		return d.createLevel(ctx, by, change)
+	}
 	c := &changing{Change: change, by: by, k: kinds[change.Kind], action: "create"}
 	return d.change(ctx, c, c.insert)
 }
@@ -65,6 +68,9 @@ func (c *changing) insert(ctx context.Context, tx bun.Tx) error {
 // Update changes fields of a thing. Refusals as of Create; fault.NotFound; fault.Conflict
 // with a directory.Newer if the thing has another version than the author saw.
 func (d *DB) Update(ctx context.Context, by directory.Author, change directory.Change) (directory.Thing, error) {
+	if above(change.Kind) {
+		return d.updateLevel(ctx, by, change)
+	}
 	c := &changing{Change: change, by: by, k: kinds[change.Kind], action: "update"}
 	return d.change(ctx, c, func(ctx context.Context, tx bun.Tx) error {
 		if err := c.see(ctx, tx); err != nil {

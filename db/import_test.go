@@ -150,3 +150,22 @@ func TestImport_OfMany_LeavesTheDatabaseToOthers(t *testing.T) {
 		slowest = max(slowest, time.Since(at))
 	}
 }
+
+// A device that is as the file says is left alone: its version counts changes, not writes.
+func TestImport_DevicesAsTheyAre_AreTheSame(t *testing.T) {
+	t.Parallel()
+	w := booking(t)
+	was, err := w.Thing(t.Context(), w.ada(), directory.Device, "1001")
+	require.NoError(t, err)
+	row := directory.Row{Number: 2, Name: "1001", Fixed: map[string]string{"kind": "sip"}, Set: map[string]any{"host": "dynamic", "codecs": []string{}, "agent": "1001", "monitoring": true, "extension": ""}}
+	did, err := w.Import(t.Context(), w.ada(), directory.File{Kind: directory.Device, Rows: []directory.Row{row}})
+	require.NoError(t, err)
+	require.Equal(t, directory.Imported{Same: 1}, did)
+	is, err := w.Thing(t.Context(), w.ada(), directory.Device, "1001")
+	require.NoError(t, err)
+	require.Equal(t, was.Version, is.Version)
+	row.Set["codecs"] = []string{"alaw"}
+	did, err = w.Import(t.Context(), w.ada(), directory.File{Kind: directory.Device, Rows: []directory.Row{row}})
+	require.NoError(t, err)
+	require.Equal(t, directory.Imported{Changed: 1}, did)
+}

@@ -188,7 +188,9 @@ func (w *world) furnish() {
 		_, err := w.Update(ctx, w.ada(), directory.Change{Kind: of.Kind, Name: of.Name, Set: map[string]any{"skills": []tenancy.SkillLevel{{Skill: "german", Level: 7}}}})
 		require.NoError(t, err)
 	}
-	w.exec(`INSERT INTO removed_levels VALUES ('division', 'acme:gone', 'acme', 'gone', '{}', '[]', 1, now())`)
+	_, err = w.Create(ctx, w.root(account.DivisionsWrite), directory.Change{Kind: directory.Division, Name: "gone", Set: map[string]any{"organization": "acme"}})
+	require.NoError(t, err)
+	require.NoError(t, w.Delete(ctx, w.root(account.DivisionsWrite), directory.Change{Kind: directory.Division, Name: "acme:gone"}))
 	w.make(directory.Team, "gone", nil)
 	w.make(directory.ContactField, "rank", map[string]any{"type": "number"})
 	_, err = w.KeepClientLog(ctx, acme, record.ClientLog{User: "anna", Media: "text/plain", Body: []byte("x")})

@@ -29,6 +29,9 @@ type keptPart struct {
 // fault.NotFound; fault.Conflict with a directory.Newer, or with a directory.InUse
 // that says what uses it.
 func (d *DB) Delete(ctx context.Context, by directory.Author, change directory.Change) error {
+	if above(change.Kind) {
+		return d.deleteLevel(ctx, by, change)
+	}
 	c := &changing{Change: change, by: by, k: kinds[change.Kind], action: "delete"}
 	err := d.inTenant(ctx, "delete a "+string(c.Kind), by.Tenant, func(ctx context.Context, tx bun.Tx) error {
 		if err := c.look(ctx, tx); err != nil {
@@ -156,6 +159,9 @@ func release(ctx context.Context, tx bun.Tx, o owned, args ...any) ([]keptPart, 
 // possible. Refusals: fault.NotFound; fault.Conflict if its name is taken meanwhile, or
 // something that it refers to is gone; as of Create.
 func (d *DB) Restore(ctx context.Context, by directory.Author, change directory.Change) (directory.Thing, error) {
+	if above(change.Kind) {
+		return d.restoreLevel(ctx, by, change)
+	}
 	c := &changing{Change: change, by: by, k: kinds[change.Kind], action: "restore"}
 	return d.change(ctx, c, func(ctx context.Context, tx bun.Tx) error {
 		var kept []struct {

@@ -71,6 +71,9 @@ func (k kind) ofTeams(by directory.Author) bool {
 
 // Thing reads one thing. fault.NotFound: there is none that the author may see.
 func (d *DB) Thing(ctx context.Context, by directory.Author, of directory.Kind, name string) (directory.Thing, error) {
+	if above(of) {
+		return d.level(ctx, by, directory.Ref{Kind: of, Name: name})
+	}
 	var found directory.Thing
 	err := d.inTenant(ctx, "read a thing", by.Tenant, func(ctx context.Context, tx bun.Tx) error {
 		r, err := read(ctx, tx, by, directory.Ref{Kind: of, Name: name}, "")
@@ -128,6 +131,9 @@ func (d *DB) Things(ctx context.Context, by directory.Author, q directory.Query)
 	}
 	if q.Limit <= 0 || q.Limit > mostThings {
 		q.Limit = defaultThings
+	}
+	if above(q.Kind) {
+		return d.levelList(ctx, by, q)
 	}
 	p, err := k.pageOf(q)
 	if err != nil {

@@ -17,6 +17,9 @@ const mostUsers = 200
 // UsedBy lists what keeps a thing from being deleted, the first 200: exactly what the
 // refusal of its deletion would name. fault.NotFound: there is none that the author may see.
 func (d *DB) UsedBy(ctx context.Context, by directory.Author, of directory.Ref) ([]directory.Ref, error) {
+	if above(of.Kind) {
+		return d.levelUsers(ctx, by, of)
+	}
 	list := []directory.Ref{}
 	err := d.inTenant(ctx, "list what uses a thing", by.Tenant, func(ctx context.Context, tx bun.Tx) error {
 		if _, err := read(ctx, tx, by, of, ""); err != nil {

@@ -48,6 +48,8 @@ var bodies = map[directory.Kind]string{
 	directory.Agent:  `{"number":"1001","user":"anna","display_name":"Anna","team":"","wrap_up_ms":0,"ring_method":"all","on_no_answer":"stay","on_reject":"stay","binding_mode":"dynamic","shift_end":"","addresses":[]}`,
 	directory.Queue:  `{"name":"support","display_name":"","strategy":"linear","ring_ms":1,"max_wait_ms":0,"priority":0,"music":"","members":[]}`,
 	directory.Device: `{"name":"1001","kind":"sip"}`, directory.Trunk: `{"name":"carrier"}`,
+	directory.Organization: `{"name":"acme"}`, directory.Division: `{"id":"acme:main","name":"main","organization":"acme"}`,
+	directory.Tenant: `{"tenant":"near.example","shared":"division","may_switch":true,"policies":{"terminal_grace_ms":30000}}`,
 	directory.Reason: `{"code":"LUNCH","names":{}}`, directory.Skill: `{"name":"german"}`, directory.Disposition: `{"name":"solved","names":{},"queues":[]}`,
 	directory.Contact:      `{"id":"1001","display_name":"Erika","company":"","emails":[],"numbers":[],"language":"","vip":false,"fields":{},"created_by":""}`,
 	directory.ContactField: `{"key":"rank","label":"","type":"number","required":false,"choices":[],"position":0}`,
@@ -112,21 +114,6 @@ func (d *things) Neighbor(_ context.Context, from, to id.Tenant) (directory.Neig
 		return directory.Neighbor{}, fault.E(fault.NotFound, "look", context.Canceled)
 	}
 	return directory.Neighbor{Tenant: to, Shared: s}, nil
-}
-
-func (d *things) Neighbors(_ context.Context, from id.Tenant, within account.Scope, _ id.Tenant, _ int) ([]directory.Neighbor, error) {
-	list := []directory.Neighbor{{Tenant: from, Shared: account.Tenant}}
-	for t, s := range d.shared {
-		if within.Covers(s) {
-			list = append(list, directory.Neighbor{Tenant: t, Shared: s})
-		}
-	}
-	return list, nil
-}
-
-func (d *things) Found(_ context.Context, _ directory.Author, n directory.Neighbor) (directory.Neighbor, error) {
-	n.Shared = account.System
-	return n, d.refuse
 }
 
 func (d *things) UsedBy(_ context.Context, by directory.Author, of directory.Ref) ([]directory.Ref, error) {

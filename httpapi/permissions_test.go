@@ -29,6 +29,7 @@ var samples = map[string]map[string]any{
 	"merge-contacts":    {"other": "another"}, "create-note": {"text": "x"}, "update-note": {"text": "x"},
 	"create-device": {"name": "new"}, "update-device": {}, "create-trunk": {"name": "new"}, "update-trunk": {},
 	"create-webhook": {"name": "crm", "url": "https://crm.example.com/hook"}, "update-webhook": {}, "replay-events": {"from": "2026-11-20T00:00:00Z"},
+	"update-tenant": {}, "create-organization": {"name": "new"}, "update-organization": {}, "create-division": {"name": "new", "organization": "acme"}, "update-division": {},
 	"create-tenant": {"tenant": "new.example", "organization": "o", "division": "d"},
 	"binding":       {"device_ids": []string{"1001"}}, "wrap-up": {"action": "finish"}, "terminal": {"terminal_id": "t"}, "sign-in": {"interface": "phone"},
 }
@@ -225,19 +226,33 @@ func TestSwitchTenant_OnlyWhereOneIsAuthorized_AndBothAreTold(t *testing.T) {
 	require.Contains(t, strings.Join(lines, "\n"), "tenant:far.example no_such_tenant")
 }
 
-// SEED-37: the tenants that one's permission reaches, with the levels above them.
-func TestTenants_ThoseInReachAreListed(t *testing.T) {
+// SEED-37: tenants are listed with the levels above them, and changed by fields.
+func TestTenants_AreThingsAsOthers(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.things.shared = map[id.Tenant]account.Scope{"near.example": account.Division}
-	mine := h.ask("admin", http.MethodGet, "/v1/tenants", "")
-	require.Len(t, mine.body["items"], 1)
+	list := h.ask("admin", http.MethodGet, "/v1/tenants?organization=acme&q=near", "")
+	require.Equal(t, http.StatusOK, list.Code, list.Body)
+	require.Equal(t, true, list.body["items"].([]any)[0].(map[string]any)["may_switch"])
+	require.Equal(t, "acme", h.things.queries[0].Filters["organization"])
+	got := h.ask("admin", http.MethodPatch, "/v1/tenants/near.example", `{"country":"CH","policies":{"idle_logout_ms":60000}}`, "If-Match", `"7"`)
+	require.Equal(t, http.StatusOK, got.Code, got.Body)
+	c := h.things.changes[0]
+	require.Equal(t, "CH", c.Set["country"])
+	require.EqualValues(t, 60000, *c.Set["policies"].(tenantPolicies).IdleLogoutMS)
+	require.EqualValues(t, 7, c.Version)
+	for body, field := range map[string]string{
+		`{"country":"Swiss"}`: "body:country", `{"policies":{"transfer_to_not_ready":"lose"}}`: "body:policies.transfer_to_not_ready", `{"policies":{"colour":1}}`: "body:policies.colour",
+		`{"tenant":"other.example"}`: "body:tenant",
+	} {
+		got := h.ask("admin", http.MethodPatch, "/v1/tenants/near.example", body)
+		require.Equal(t, http.StatusUnprocessableEntity, got.Code, body)
+		require.Contains(t, got.fields(), field)
+	}
+	require.Equal(t, http.StatusForbidden, h.ask("admin", http.MethodPost, "/v1/organizations", `{"name":"new"}`).Code)
 	boss := h.reader.users["admin"]
 	boss.Name, boss.Permissions = "boss", account.SystemAdmin.Permissions()
 	h.reader.users["boss"] = boss
-	all := h.ask("boss", http.MethodGet, "/v1/tenants", "")
-	require.Len(t, all.body["items"], 2)
-	require.Equal(t, true, all.body["items"].([]any)[1].(map[string]any)["may_switch"])
+	require.Equal(t, http.StatusCreated, h.ask("boss", http.MethodPost, "/v1/organizations", `{"name":"new"}`).Code)
 	require.Equal(t, "system_administrator", h.ask("boss", http.MethodGet, "/v1/me", "").body["kind"], "SEED-41")
 }
 

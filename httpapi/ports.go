@@ -69,10 +69,6 @@ type Directory interface {
 	UsedBy(ctx context.Context, by directory.Author, of directory.Ref) ([]directory.Ref, error)
 	// Neighbor is another tenant as seen from one: how close they are. fault.NotFound.
 	Neighbor(ctx context.Context, from, to id.Tenant) (directory.Neighbor, error)
-	// Neighbors lists the tenants within a level of one, by name after the one named.
-	Neighbors(ctx context.Context, from id.Tenant, within account.Scope, after id.Tenant, limit int) ([]directory.Neighbor, error)
-	// Found makes a tenant within what the author reaches; fault.Conflict: there is one.
-	Found(ctx context.Context, by directory.Author, n directory.Neighbor) (directory.Neighbor, error)
 }
 
 // Clerk is what administration asks besides: trails, what is to be paid, which phones are

@@ -58,6 +58,9 @@ var within = map[string]map[string]account.Permission{
 	"import-agents":  {"rows of those who are there": account.AgentsUpdate, "column team": account.AgentsMove, "column skills": account.AgentsSkill},
 	"import-devices": {"column password": account.DevicesSecret},
 
+	"create-tenant": {"policies": account.TenantsPolicies},
+	"update-tenant": {"policies": account.TenantsPolicies, "organization": account.TenantsMove, "division": account.TenantsMove},
+
 	"create-device": {"password": account.DevicesSecret},
 	"update-device": {"password": account.DevicesSecret},
 	"create-trunk":  {"password": account.TrunksPassword},
@@ -171,11 +174,12 @@ var routes = map[string][]route{
 		route{"replay-events", http.MethodPost, "/v1/webhooks/{id}/replay", may(account.WebhooksSend), "Send the events of a stretch of time again", http.StatusAccepted},
 		route{"test-webhook", http.MethodPost, "/v1/webhooks/{id}/test", may(account.WebhooksSend), "Send a ping, even while the webhook is disabled", http.StatusAccepted},
 	),
-	tagTenants: {
-		{"list-tenants", http.MethodGet, "/v1/tenants", may(account.TenantsRead), "The tenants that one may see, with the levels above them", 0},
-		{"create-tenant", http.MethodPost, "/v1/tenants", may(account.TenantsCreate), "Found a tenant, with division and organization if they are new", http.StatusCreated},
-		{"list-audit", http.MethodGet, "/v1/audit", may(account.AuditRead), "Who did what, newest first", 0},
-	},
+	tagTenants: slices.Concat(
+		crud(organizations, account.TenantsRead, account.OrganizationsWrite, account.OrganizationsWrite, account.OrganizationsWrite),
+		crud(divisions, account.TenantsRead, account.DivisionsWrite, account.DivisionsWrite, account.DivisionsWrite),
+		crud(tenants, account.TenantsRead, account.TenantsCreate, account.TenantsUpdate, account.TenantsDelete),
+		[]route{{"list-audit", http.MethodGet, "/v1/audit", may(account.AuditRead), "Who did what, newest first", 0}},
+	),
 	tagOperator: {
 		{"healthz", http.MethodGet, "/healthz", everyone, "Does the process live", 0},
 		{"readyz", http.MethodGet, "/readyz", everyone, "Does it have what it needs; names what is missing", 0},

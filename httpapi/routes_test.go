@@ -150,7 +150,8 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 	for _, in := range []any{
 		loginInput{}, passwordInput{}, refreshInput{}, signInInput{}, plainInput{}, keyedInput{}, reasonInput{}, queuesInput{}, bindingInput{}, wrapUpInput{},
 		terminalInput{}, forcedInput{}, listCallsInput{}, callInput{}, hangUpInput{}, queueInput{}, presenceInput{}, eventsInput{},
-		ownLoginInput{}, setOIDCInput{}, oidcChangeInput{}, beginOIDCInput{}, endOIDCInput{}, createInput[newKey]{}, updateInput[KeyFields]{}, listKeys{}, userLoginInput{}, switchInput{}, tenantsInput{}, newTenantInput{}, auditInput{}, bookingsInput{}, importInput{}, thingInput{}, deleteInput{}, restoreInput{},
+		ownLoginInput{}, createInput[newKey]{}, updateInput[KeyFields]{}, listKeys{}, userLoginInput{}, switchInput{}, createInput[newTenant]{}, updateInput[changedTenant]{}, listTenants{}, createInput[newOrganization]{}, updateInput[OrganizationFields]{}, listOrganizations{},
+		createInput[newDivision]{}, updateInput[DivisionFields]{}, listDivisions{}, auditInput{}, bookingsInput{}, importInput{}, thingInput{}, deleteInput{}, restoreInput{}, setOIDCInput{}, oidcChangeInput{}, beginOIDCInput{}, endOIDCInput{},
 		createInput[newUser]{}, updateInput[changedUser]{}, listUsers{}, createInput[newRole]{}, updateInput[RoleFields]{}, listRoles{},
 		createInput[newTeam]{}, updateInput[TeamFields]{}, listTeams{}, createInput[newAgent]{}, updateInput[AgentFields]{}, listAgents{},
 		createInput[newQueue]{}, updateInput[changedQueue]{}, listQueues{}, createInput[newDevice]{}, updateInput[DeviceFields]{}, listDevices{},

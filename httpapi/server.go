@@ -240,6 +240,7 @@ func (a *API) build() error {
 	a.registerContacts()
 	a.registerWebhooks()
 	a.registerClientLogs()
+	a.registerLevels()
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()

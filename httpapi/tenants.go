@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"holdfast/domain/account"
-	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
@@ -68,79 +67,6 @@ func (a *API) auditSwitch(p person, to id.Tenant, reason string, result error) {
 		detail, _ := json.Marshal(map[string]string{"from": string(from), "to": string(to), "reason": reason})
 		a.audit.note(line, "auth.switch-tenant", "tenant:"+string(to), detail, result)
 	}
-}
-
-type tenantView struct {
-	Tenant       id.Tenant     `json:"tenant" example:"demo.localhost"`
-	DisplayName  string        `json:"display_name"`
-	Organization string        `json:"organization"`
-	Division     string        `json:"division"`
-	Shared       account.Scope `json:"shared" enum:"tenant,division,organization,system" doc:"The closest level that it shares with one's own."`
-	MaySwitch    bool          `json:"may_switch" doc:"Whether one may work in it by POST /v1/auth/switch-tenant."`
-}
-
-type tenantsInput struct {
-	Limit  int  `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor line `query:"cursor" maxLength:"253" doc:"The next_cursor of the page before."`
-}
-
-type tenantsOutput struct {
-	Body struct {
-		Items      []tenantView `json:"items"`
-		NextCursor string       `json:"next_cursor,omitempty" doc:"Absent on the last page."`
-	}
-}
-
-// listTenants lists the tenants that one's permission reaches (SEED-37).
-func (a *API) listTenants(ctx context.Context, in *tenantsInput) (*tenantsOutput, error) {
-	p := personOf(ctx)
-	list, err := a.config.Directory.Neighbors(ctx, p.id().origin(), p.Reach(account.TenantsRead), id.Tenant(in.Cursor.clean()), in.Limit+1)
-	if err != nil {
-		return nil, unavailable("list tenants", err)
-	}
-	out := &tenantsOutput{}
-	out.Body.Items = []tenantView{}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		out.Body.NextCursor = string(list[in.Limit-1].Tenant)
-	}
-	for _, n := range list {
-		out.Body.Items = append(out.Body.Items, tenantOf(n, p))
-	}
-	return out, nil
-}
-
-func tenantOf(n directory.Neighbor, p person) tenantView {
-	return tenantView{
-		Tenant: n.Tenant, DisplayName: n.DisplayName, Organization: n.Organization, Division: n.Division, Shared: n.Shared,
-		MaySwitch: n.Shared != account.Tenant && p.Reach(account.TenantsSwitch).Covers(n.Shared),
-	}
-}
-
-type newTenantInput struct {
-	Keyed
-	Body struct {
-		Tenant       line `json:"tenant" minLength:"1" maxLength:"253" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$" patternDescription:"a domain in lower case" example:"branch.example"`
-		Organization line `json:"organization" minLength:"1" maxLength:"64"`
-		Division     line `json:"division" minLength:"1" maxLength:"64"`
-		DisplayName  line `json:"display_name,omitempty" maxLength:"200"`
-	}
-}
-
-type tenantOutput struct{ Body tenantView }
-
-// createTenant founds a tenant (SEED-37, SEED-42). Its first users are made by switching
-// to it, or by apply.
-func (a *API) createTenant(ctx context.Context, in *newTenantInput) (*tenantOutput, error) {
-	p, b := personOf(ctx), in.Body
-	n, err := a.config.Directory.Found(ctx, a.author(ctx, "create-tenant", nil), directory.Neighbor{
-		Tenant: id.Tenant(b.Tenant.clean()), Organization: b.Organization.clean(), Division: b.Division.clean(), DisplayName: b.DisplayName.clean(),
-	})
-	if err != nil {
-		a.audit.add(p, "tenant.create", "tenant:"+b.Tenant.clean(), err)
-		return nil, unavailable("found a tenant", err)
-	}
-	return &tenantOutput{Body: tenantOf(n, p)}, nil
 }
 
 type auditInput struct {
@@ -206,7 +132,5 @@ func (a *API) listAudit(ctx context.Context, in *auditInput) (*auditOutput, erro
 }
 
 func (a *API) registerTenants() {
-	register(a, "list-tenants", a.listTenants)
-	register(a, "create-tenant", a.createTenant)
 	register(a, "list-audit", a.listAudit)
 }

@@ -273,7 +273,7 @@ func tryChange(ctx context.Context, a *API, r resource, what asked,
 		r.begin(c.Set)
 	}
 	t, err := do(ctx, a.author(ctx, what.route, what.fields), c)
-	if r.kind == directory.User || r.kind == directory.Role {
+	if r.kind == directory.User || r.kind == directory.Role || r.kind == directory.Tenant {
 		a.persons.forget() // here at once; elsewhere after rightsLife
 	}
 	if secret, made := c.Set[r.revealed]; made && err == nil {

@@ -90,6 +90,16 @@ const (
 // What is to be paid.
 const BookingsRead Permission = "bookings:read" // what calls outside are booked to whom (SEED-47, SEED-50)
 
+// The levels above what a tenant holds (SEED-37).
+const (
+	OrganizationsWrite Permission = "organizations:write"
+	DivisionsWrite     Permission = "divisions:write"
+	TenantsUpdate      Permission = "tenants:update"
+	TenantsPolicies    Permission = "tenants:set_policies"
+	TenantsMove        Permission = "tenants:move" // to another division
+	TenantsDelete      Permission = "tenants:delete"
+)
+
 // widest is how far each permission can reach at most, narrowest how little: what is
 // of the tenant as a whole can't be held for a team.
 var reaches = map[Permission][2]Scope{
@@ -107,6 +117,8 @@ var reaches = map[Permission][2]Scope{
 	NumbersRead: {Tenant, System}, NumbersWrite: {Tenant, System}, TrunksRead: {Tenant, System}, TrunksWrite: {Tenant, System}, TrunksPassword: {Tenant, System},
 	DevicesRead: {Tenant, System}, DevicesWrite: {Tenant, System}, DevicesSecret: {Tenant, System},
 	ReasonsRead: {Team, System}, ReasonsWrite: {Tenant, System}, SkillsRead: {Team, System}, SkillsWrite: {Tenant, System},
+	OrganizationsWrite: {Organization, System}, DivisionsWrite: {Division, System}, TenantsUpdate: {Tenant, System}, TenantsPolicies: {Tenant, System},
+	TenantsMove: {Organization, System}, TenantsDelete: {Division, System},
 	BookingsRead: {Own, System}, AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
 	ContactsRead: {Own, System}, ContactsWrite: {Own, System}, ContactsDelete: {Tenant, System}, ContactsMerge: {Tenant, System}, ContactsErase: {Tenant, System},
 	ContactsImport: {Tenant, System}, ContactsExport: {Tenant, System}, FieldsRead: {Own, System}, FieldsWrite: {Tenant, System}, LogsRead: {Tenant, System},
@@ -159,7 +171,7 @@ var entrance = []Permission{KeysRead, KeysWrite, SignInRead, SignInWrite}
 // doesn't hold what it permits.
 var builtIn = map[Role][]Permission{
 	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), customers, at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
-		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
+		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, TenantsUpdate, TenantsPolicies, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
 		DevicesRead, DevicesWrite, DevicesSecret, WebhooksRead, WebhooksWrite, WebhooksSecret, WebhooksSend, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead), at(Own, CallsHangUp)),
 	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
 		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,

@@ -27,9 +27,15 @@ const (
 	Trunk  Kind = "trunk"
 	Device Kind = "device"
 
-	Reason       Kind = "reason"
-	Skill        Kind = "skill"
-	Disposition  Kind = "disposition"
+	Reason      Kind = "reason"
+	Skill       Kind = "skill"
+	Disposition Kind = "disposition"
+
+	// The levels above what a tenant holds (SEED-37). A division is named
+	// organization:division.
+	Organization Kind = "organization"
+	Division     Kind = "division"
+	Tenant       Kind = "tenant"
 	Key          Kind = "key"           // of the API
 	OIDC         Kind = "oidc"          // the tenant's OpenID Connect provider: one, named "oidc"
 	Contact      Kind = "contact"       // a customer (SEED-63)

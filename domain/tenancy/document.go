@@ -92,6 +92,7 @@ type Policies struct {
 	ClientLogDays int            `yaml:"client_log_days,omitempty" json:"client_log_days,omitempty"` // default 14
 
 	SessionPolicies `yaml:",inline"`
+	CallPolicies    `yaml:",inline"`
 }
 
 // PasswordPolicy is what is asked of users' passwords; see account.PasswordPolicy.

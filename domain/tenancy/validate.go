@@ -53,6 +53,8 @@ func (d Document) Validate() []fault.Field {
 	c.that("tenant.policies.terminal_grace", d.Tenant.Policies.Grace() >= 0, "must not be negative")
 	c.passwords(d.Tenant.Policies.Password)
 	c.that("tenant.policies.client_log_days", d.Tenant.Policies.ClientLogDays >= 0 && d.Tenant.Policies.ClientLogDays <= mostClientLogDays, "must be between 1 and %d", mostClientLogDays)
+	transfers := []string{"", "refuse", "drop"}
+	c.that("tenant.policies.transfer_to_not_ready", slices.Contains(transfers, d.Tenant.Policies.TransferToNotReady), "%q is not allowed: refuse or drop", d.Tenant.Policies.TransferToNotReady)
 	c.session(d)
 	c.names(d)
 	c.roles(d)

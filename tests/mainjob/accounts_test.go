@@ -249,6 +249,10 @@ func TestSEED38_EveryEndpointThatNamesAThing_FromTheWrongTenant_Is404(t *testing
 		if !strings.Contains(path, "{id}") {
 			continue
 		}
+		// The levels above belong to no tenant: TestSEED37_LevelsAreAdministeredFromAbove.
+		if strings.HasPrefix(path, "/v1/organizations") || strings.HasPrefix(path, "/v1/divisions") || strings.HasPrefix(path, "/v1/tenants") {
+			continue
+		}
 		name := map[bool]string{true: "777002", false: "777001"}[strings.HasPrefix(path, "/v1/numbers")]
 		if strings.HasPrefix(path, "/v1/calls") {
 			name = live.ID

@@ -1,0 +1,10 @@
+package tenancy
+
+// CallPolicies are those of call control. They are kept and checked; what they decide is
+// built with the commands of call control.
+type CallPolicies struct {
+	DirectCallRequiresReady  bool   `yaml:"direct_call_requires_ready,omitempty" json:"direct_call_requires_ready,omitempty"`   // SEED-71, SEED-81
+	OutboundRequiresNotReady bool   `yaml:"outbound_requires_not_ready,omitempty" json:"outbound_requires_not_ready,omitempty"` // SEED-80
+	TransferToNotReady       string `yaml:"transfer_to_not_ready,omitempty" json:"transfer_to_not_ready,omitempty"`             // refuse (default) or drop (SEED-85)
+	MonitorVisibleToAgent    bool   `yaml:"monitor_visible_to_agent,omitempty" json:"monitor_visible_to_agent,omitempty"`       // SEED-102
+}
