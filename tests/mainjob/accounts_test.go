@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -216,64 +215,4 @@ func TestSEED39_NumbersAreATenantsOwn(t *testing.T) {
 		asked(t, two.Login("admin"), http.StatusNotFound, method, path, nil)
 	}
 	asked(t, two.Login("admin"), http.StatusNotFound, http.MethodDelete, "/v1/teams/secret", nil)
-}
-
-// SEED-38: every endpoint that names a thing, from the description that is served, asked
-// by an administrator of another tenant: what is there does not exist for it.
-func TestSEED38_EveryEndpointThatNamesAThing_FromTheWrongTenant_Is404(t *testing.T) {
-	t.Parallel()
-	one, two := hall.Tenant(t, stage.Plan{}), hall.Tenant(t, stage.Plan{})
-	owner := one.Login("admin")
-	made := map[string]map[string]any{
-		"/v1/teams": {"name": "777001"}, "/v1/roles": {"name": "777001", "permissions": []string{"audit:read:tenant"}},
-		"/v1/users":  {"name": "777001", "password": stage.Password, "roles": []string{"regular_agent"}, "agent": "777001"},
-		"/v1/queues": {"name": "777001"}, "/v1/numbers": {"number": "777002", "queue": "777001"},
-		"/v1/devices": {"name": "777001", "password": stage.Password}, "/v1/trunks": {"name": "777001"},
-	}
-	for _, path := range []string{"/v1/teams", "/v1/roles", "/v1/users", "/v1/queues", "/v1/numbers", "/v1/devices", "/v1/trunks"} {
-		asked(t, owner, http.StatusCreated, http.MethodPost, path, made[path])
-	}
-	seen := map[string]any{}
-	for _, path := range []string{"/v1/teams", "/v1/roles", "/v1/users", "/v1/agents", "/v1/queues", "/v1/devices", "/v1/trunks"} {
-		seen[path] = asked(t, owner, http.StatusOK, http.MethodGet, path+"/777001", nil)["version"]
-	}
-	customer := one.Call("4930777", "8000")
-	live := one.WaitCall("be known", func(v stage.CallView) bool { return v.From == "4930777" })
-	var doc struct {
-		Paths map[string]map[string]any `json:"paths"`
-	}
-	require.NoError(t, hall.Anonymous().Into(t.Context(), &doc, http.MethodGet, "/openapi.json", nil))
-	stranger := two.Login("admin")
-	tried := 0
-	for path, methods := range doc.Paths {
-		if !strings.Contains(path, "{id}") {
-			continue
-		}
-		// The levels above belong to no tenant: TestSEED37_LevelsAreAdministeredFromAbove.
-		if strings.HasPrefix(path, "/v1/organizations") || strings.HasPrefix(path, "/v1/divisions") || strings.HasPrefix(path, "/v1/tenants") {
-			continue
-		}
-		name := map[bool]string{true: "777002", false: "777001"}[strings.HasPrefix(path, "/v1/numbers")]
-		if strings.HasPrefix(path, "/v1/calls") {
-			name = live.ID
-		}
-		for method := range methods {
-			tried++
-			var body any
-			if method == "patch" {
-				body = map[string]any{}
-				if strings.HasPrefix(path, "/v1/numbers") {
-					body = map[string]any{"queue": "support"}
-				}
-			}
-			ans, err := stranger.Do(t.Context(), strings.ToUpper(method), strings.ReplaceAll(path, "{id}", name), body)
-			require.NoError(t, err)
-			require.Equal(t, http.StatusNotFound, ans.Status, "%s %s: %s", method, path, ans.Body)
-		}
-	}
-	require.Greater(t, tried, 30)
-	for path, before := range seen {
-		require.Equal(t, before, asked(t, owner, http.StatusOK, http.MethodGet, path+"/777001", nil)["version"], "%s: nothing changed", path)
-	}
-	require.NoError(t, customer.HangUp())
 }
