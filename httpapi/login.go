@@ -49,6 +49,8 @@ type loginInput struct {
 		Tenant   line   `json:"tenant" minLength:"1" maxLength:"253" doc:"The tenant's domain." example:"demo.localhost"`
 		Username line   `json:"username" minLength:"1" maxLength:"128" example:"1001"`
 		Password string `json:"password" minLength:"1" maxLength:"256"`
+
+		AgentSession *SignInBody `json:"agent_session,omitempty" doc:"Begin the session of the user's agent at once, as POST /v1/agent-session does, or attach a terminal to it. If that is refused, so is the login."`
 	}
 }
 
@@ -64,6 +66,8 @@ type tokenView struct {
 	User        id.User              `json:"user" example:"1001"`
 	Agent       id.Agent             `json:"agent,omitempty" doc:"The agent's number, if the user is one." example:"1001"`
 	Permissions []account.Permission `json:"permissions"`
+
+	AgentSession *sessionView `json:"agent_session,omitempty" doc:"The agent's session, if the login was to begin it."`
 }
 
 type tokenOutput struct {
@@ -85,9 +89,11 @@ func (a *API) registerSignIn() {
 }
 
 // login verifies a password. Whatever is wrong, the answer and the work are the
-// same; who guesses is slowed down (SEED-56, SEED-65, SEED-66).
+// same; who guesses is slowed down (SEED-56, SEED-65, SEED-66). With agent_session
+// it activates the user's agent in the same request (SEED-29).
 func (a *API) login(ctx context.Context, in *loginInput) (out *tokenOutput, err error) {
 	p := proof{id.Tenant(in.Body.Tenant.clean()), id.User(in.Body.Username.clean()), in.Body.Password, in.address}
+	var who person
 	err = a.proven(ctx, p, "login", func(u account.User) error {
 		known, err := a.admitted(ctx, u)
 		if err != nil {
@@ -96,13 +102,50 @@ func (a *API) login(ctx context.Context, in *loginInput) (out *tokenOutput, err 
 		if known.Expired(a.now()) {
 			return forbidden("password_expired", "Your password is too old; set a new one by POST /v1/auth/password.")
 		}
+		who = person{User: u, address: in.address}
+		if in.Body.AgentSession != nil {
+			if err := mayActivate(who); err != nil {
+				return err
+			}
+		}
 		a.renew(ctx, u, in.Body.Password)
-		if out, err = a.begin(ctx, u, account.ByPassword, in.Origin); err == nil {
-			a.audit.add(person{User: u, address: in.address}, "login", "user:"+string(u.Name), nil)
+		if out, err = a.begin(ctx, u, account.ByPassword, in.Origin); err == nil && in.Body.AgentSession == nil {
+			a.audit.add(who, "login", "user:"+string(u.Name), nil)
 		}
 		return err
 	})
-	return out, err
+	if err != nil || in.Body.AgentSession == nil {
+		return out, err
+	}
+	return a.activated(withPerson(ctx, who), out, *in.Body.AgentSession) // not in the turn of the password: others wait for it
+}
+
+// mayActivate refuses the agent's session to whom has no agent, or may not use it.
+func mayActivate(p person) error {
+	if !p.May(account.SessionUse) {
+		return forbidden("action_forbidden", "You need the permission %s for agent_session: log in without it.", account.SessionUse)
+	}
+	_, err := p.ref()
+	return err
+}
+
+// activated begins the session of the agent that has just logged in. If that is refused,
+// the login that out brought is ended: who is told no is not half signed in.
+func (a *API) activated(ctx context.Context, out *tokenOutput, how SignInBody) (*tokenOutput, error) {
+	session, err := a.activate(ctx, Keyed{}.key("sign-in"), how, "agent_session.")
+	a.audit.add(personOf(ctx), "login", "user:"+string(personOf(ctx).Name), err)
+	if err == nil {
+		out.Body.AgentSession = &session.Body
+		return out, nil
+	}
+	c, broken := a.tokens.verify(out.Body.AccessToken, forAccess)
+	if broken == nil {
+		broken = a.config.Logins.Revoke(context.WithoutCancel(ctx), c.person().origin(), c.login(), a.now().Add(refreshLife+2*clockSkew))
+	}
+	if broken != nil {
+		a.log.Warn("A login that was refused could not be ended; nobody has its tokens.", "err", broken)
+	}
+	return nil, err
 }
 
 // proof is a password that somebody shows for an account.

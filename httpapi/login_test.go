@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/account"
+	"holdfast/domain/agent"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 )
@@ -57,6 +58,47 @@ func TestLogin_GivesATokenWithWhichIAm(t *testing.T) {
 
 	admin := h.ask("", "POST", "/v1/auth/login", login(tenant, "admin", "holdfast-demo"))
 	require.NotContains(t, admin.body, "agent", "SEED-5: an administrator has no agent")
+}
+
+// SEED-29: the login activates the user's agent in the same request, if it is asked to;
+// where that is refused there is no login either, nor a cookie, nor a token that works.
+func TestLogin_ActivatesTheAgent_OrIsRefusedAltogether(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ask := func(user, session string) answer {
+		return h.ask("", "POST", "/v1/auth/login", strings.TrimSuffix(login(tenant, user, "holdfast-demo"), "}")+`,"agent_session":`+session+"}")
+	}
+	a := ask("1001", `{"interface":"phone","terminal_id":"t1"}`)
+	require.Equal(t, http.StatusOK, a.Code, a.Body)
+	require.Equal(t, "1001", a.body["agent_session"].(map[string]any)["agent"])
+	require.Len(t, a.Result().Cookies(), 1)
+	e := h.commands.asked[0].(agent.SignIn)
+	require.Equal(t, []any{"phone", id.Terminal("t1"), "1001"}, []any{e.Interface, e.Terminal, e.User})
+	require.NotEmpty(t, e.From, "the address, for self-adapting phones")
+
+	a = ask("1001", `{"interface":"fax","colour":"red"}`)
+	require.Equal(t, http.StatusUnprocessableEntity, a.Code)
+	require.Contains(t, a.fields(), "body:agent_session.interface")
+	a = ask("1001", `{"device_id":"1002"}`)
+	require.Equal(t, http.StatusUnprocessableEntity, a.Code)
+	require.Contains(t, a.fields()["body:agent_session.device_id"], "1002")
+	a = ask("admin", `{}`)
+	require.Equal(t, http.StatusForbidden, a.Code)
+	require.Equal(t, "action_forbidden", a.body["code"])
+	require.Len(t, h.commands.asked, 1, "nobody was activated")
+
+	h.commands.refuse = &fault.Error{Kind: fault.Conflict, Code: "choose_phone", Sentence: "Choose one of desk-1."}
+	a = ask("1001", `{}`)
+	require.Equal(t, http.StatusConflict, a.Code, a.Body)
+	require.Equal(t, "choose_phone", a.body["code"])
+	require.Empty(t, a.Result().Cookies())
+	alive := 0
+	for _, l := range h.logins.known {
+		if l.ended == "" {
+			alive++
+		}
+	}
+	require.Equal(t, 1, alive, "the login of the refused one was ended")
 }
 
 // SEED-66: wrong tenant, user or password, and a disabled account: the same answer

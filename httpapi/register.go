@@ -40,7 +40,7 @@ func register[I, O any](a *API, name string, h func(context.Context, *I) (*O, er
 // furtherRefusals are the statuses of refusals that routes give besides those that
 // follow from who may use them.
 var furtherRefusals = map[string][]int{
-	"login":           {http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests},
+	"login":           {http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
 	"refresh":         {http.StatusUnauthorized},
 	"begin-oidc":      {http.StatusNotFound},
 	"end-oidc":        {http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},

@@ -36,6 +36,7 @@ type route struct {
 // endpoint's own: somebody may be allowed the endpoint and refused the action
 // (SEED-111). An action is a field of the body, or described in words.
 var within = map[string]map[string]account.Permission{
+	"login":          {"agent_session": account.SessionUse},
 	"list-calls":     {"calls of others": account.CallsRead.At(account.Tenant)},
 	"get-call":       {"calls of others": account.CallsRead.At(account.Tenant), "temporal_url": account.OpsTemporal},
 	"get-timeline":   {"calls of others": account.CallsRead.At(account.Tenant), "temporal_url": account.OpsTemporal},

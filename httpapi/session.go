@@ -41,17 +41,20 @@ type sessionOutput struct {
 	Body   sessionView
 }
 
+// SignInBody is how an agent begins its session, in a request of its own or with the login.
+type SignInBody struct {
+	Interface string `json:"interface,omitempty" enum:"web,phone,mobile" doc:"By what the agent works: the browser (web, the default), its telephones, or its number outside (mobile). With a hot desk there is no interface to choose."`
+	Device    line   `json:"device_id,omitempty" maxLength:"128" doc:"Ring only this device; without, those that the interface means, or the one at the client's address (self_adapting). With a hot desk, the telephone of this session."`
+	Terminal  line   `json:"terminal_id,omitempty" maxLength:"64" doc:"The client's own name for this browser tab or program."`
+	Initial   string `json:"initial_state,omitempty" enum:"Ready,NotReady" doc:"NotReady if left out."`
+
+	LeaseMS int64  `json:"lease_ms,omitempty" minimum:"1000" maximum:"600000" default:"90000" doc:"For how long the terminal may be silent: POST …/terminal in a third of it."`
+	Phone   string `json:"phone,omitempty" enum:"hold,take_over" doc:"This terminal is to be the agent's phone: if no other one is, or whichever is."`
+}
+
 type signInInput struct {
 	Keyed
-	Body struct {
-		Interface string `json:"interface,omitempty" enum:"web,phone,mobile" doc:"By what the agent works: the browser (web, the default), its telephones, or its number outside (mobile). With a hot desk there is no interface to choose."`
-		Device    line   `json:"device_id,omitempty" maxLength:"128" doc:"Ring only this device; without, those that the interface means, or the one at the client's address (self_adapting). With a hot desk, the telephone of this session."`
-		Terminal  line   `json:"terminal_id,omitempty" maxLength:"64" doc:"The client's own name for this browser tab or program."`
-		Initial   string `json:"initial_state,omitempty" enum:"Ready,NotReady" doc:"NotReady if left out."`
-
-		LeaseMS int64  `json:"lease_ms,omitempty" minimum:"1000" maximum:"600000" default:"90000" doc:"For how long the terminal may be silent: POST …/terminal in a third of it."`
-		Phone   string `json:"phone,omitempty" enum:"hold,take_over" doc:"This terminal is to be the agent's phone: if no other one is, or whichever is."`
-	}
+	Body SignInBody
 }
 
 // nothing is the body of a command without parameters: it may be left out.
@@ -171,18 +174,24 @@ func (in *queuesInput) queues() []id.Queue {
 
 // signIn starts the agent's session (201), or attaches a terminal to the running one (200).
 func (a *API) signIn(ctx context.Context, in *signInInput) (*sessionOutput, error) {
+	return a.activate(ctx, in.key("sign-in"), in.Body, "")
+}
+
+// activate begins the session of the person's agent, or attaches a terminal to it; within
+// is where how stands in the request, with a full stop behind.
+func (a *API) activate(ctx context.Context, key string, how SignInBody, within string) (*sessionOutput, error) {
 	p := personOf(ctx)
 	ref, err := p.ref()
 	if err != nil {
 		return nil, err
 	}
 	e := agent.SignIn{
-		Actor:    agent.Actor{User: string(p.Name), Key: in.key("sign-in")},
-		Terminal: id.Terminal(in.Body.Terminal), Interface: in.Body.Interface, Initial: agent.Status(in.Body.Initial),
-		From: p.address, Lease: time.Duration(in.Body.LeaseMS) * time.Millisecond, Phone: agent.Hold(in.Body.Phone),
+		Actor:    agent.Actor{User: string(p.Name), Key: key},
+		Terminal: id.Terminal(how.Terminal), Interface: how.Interface, Initial: agent.Status(how.Initial),
+		From: p.address, Lease: time.Duration(how.LeaseMS) * time.Millisecond, Phone: agent.Hold(how.Phone),
 	}
-	if in.Body.Device != "" {
-		if e.Addresses, err = a.addresses(ctx, ref, []line{in.Body.Device}, "device_id"); err != nil {
+	if how.Device != "" {
+		if e.Addresses, err = a.addresses(ctx, ref, []line{how.Device}, within+"device_id"); err != nil {
 			return nil, err
 		}
 	}
