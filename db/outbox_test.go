@@ -20,6 +20,7 @@ import (
 	"holdfast/domain/leg"
 	"holdfast/domain/record"
 	"holdfast/domain/webhook"
+	"holdfast/fence"
 	"holdfast/postbox"
 )
 
@@ -457,7 +458,7 @@ func BenchmarkDrain_OneWebhook(b *testing.B) {
 		_, err := super.Exec(b.Context(), sql)
 		require.NoError(b, err, sql)
 	}
-	box, err := postbox.New(postbox.Config{Outbox: d, Fence: webhook.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Linger: -1})
+	box, err := postbox.New(postbox.Config{Outbox: d, Fence: fence.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Linger: -1})
 	require.NoError(b, err)
 	const each = 500
 	first := 0

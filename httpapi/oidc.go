@@ -118,8 +118,11 @@ func secretUse(t id.Tenant, issuer string) string {
 // checkIssuer refuses what can be no issuer (OpenID Connect Discovery 1.0 §3).
 func (a *API) checkIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !a.config.PrivateProviders) {
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.ForceQuery {
 		return invalidField("issuer", "is not an https address without query, such as https://id.example")
+	}
+	if err := a.config.Providers.CheckURL(issuer); err != nil {
+		return invalidField("issuer", "%s", err)
 	}
 	return nil
 }

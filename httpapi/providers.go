@@ -2,18 +2,15 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"holdfast/fence"
 )
 
 const (
@@ -32,8 +29,8 @@ const (
 // providers knows what OpenID Connect providers say of themselves.
 type providers struct {
 	client *http.Client
+	fence  fence.Fence
 	now    func() time.Time
-	plain  bool // http will do
 
 	mu    sync.Mutex
 	known map[string]*discovered
@@ -47,30 +44,12 @@ type discovered struct {
 	until    time.Time
 }
 
-// newProviders asks providers; within reports whether those at private addresses may be
-// asked, and by http. Else an administrator of a tenant could let us knock at doors of
-// the network that we stand in.
-func newProviders(within bool, now func() time.Time) *providers {
-	dialer := &net.Dialer{Timeout: providerTimeout}
-	if !within {
-		dialer.Control = publicOnly
-	}
-	transport := &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: providerTimeout, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
-	client := &http.Client{Transport: brief{transport}, Timeout: providerTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &providers{client: client, now: now, plain: within, known: map[string]*discovered{}}
-}
-
-// publicOnly refuses connections to addresses that are not of the public Internet.
-func publicOnly(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	ip := at.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(ip) {
-		return fmt.Errorf("address %s is not public; HOLDFAST_OIDC_PRIVATE allows it", ip)
-	}
-	return nil
+// newProviders asks providers that the fence lets us call: else an administrator of a
+// tenant could let us knock at doors of the network that we stand in.
+func newProviders(f fence.Fence, now func() time.Time) *providers {
+	client := f.Client()
+	client.Transport, client.Timeout = brief{client.Transport}, providerTimeout
+	return &providers{client: client, fence: f, now: now, known: map[string]*discovered{}}
 }
 
 // brief cuts answers off that are longer than any provider's.
@@ -105,8 +84,8 @@ func (p *providers) of(ctx context.Context, issuer string) (*oidc.Provider, erro
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), providerTimeout)
 		defer cancel()
 		provider, err := oidc.NewProvider(oidc.ClientContext(ctx, p.client), issuer)
-		if err == nil && !p.plain {
-			err = encrypted(provider)
+		if err == nil {
+			err = p.fenced(provider)
 		}
 		until := p.now().Add(discoveryLife)
 		if err != nil {
@@ -119,11 +98,12 @@ func (p *providers) of(ctx context.Context, issuer string) (*oidc.Provider, erro
 	return d.provider, d.err
 }
 
-// encrypted refuses a provider that would take codes and secrets in clear.
-func encrypted(p *oidc.Provider) error {
-	for _, address := range []string{p.Endpoint().AuthURL, p.Endpoint().TokenURL} {
-		if !strings.HasPrefix(address, "https://") {
-			return errors.New("an endpoint of the provider is not https")
+// fenced refuses a provider that would have codes and secrets sent where they must not be:
+// in clear to the outside, or inside.
+func (p *providers) fenced(found *oidc.Provider) error {
+	for _, address := range []string{found.Endpoint().AuthURL, found.Endpoint().TokenURL} {
+		if err := p.fence.CheckURL(address); err != nil {
+			return fmt.Errorf("an endpoint of the provider %w", err)
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/domain/fault"
-	"holdfast/domain/webhook"
+	"holdfast/fence"
 )
 
 // The times of the server. They bound what a client can hold by being slow.
@@ -68,14 +68,15 @@ type Config struct {
 	// PublicURL is where people reach us: OpenID Connect providers send them back there.
 	// Empty: nobody signs in by OpenID Connect.
 	PublicURL string
-	// PrivateProviders lets OpenID Connect providers stand at private addresses, and speak http.
-	PrivateProviders bool
+	// Providers says at which addresses OpenID Connect providers may stand; zero: public
+	// ones, by https.
+	Providers fence.Fence
 	// MaxStreams bounds the open event streams of the process; 0: 10,000.
 	MaxStreams int
 	// Heartbeat is how often a quiet event stream shows that it lives; 0: 15 s.
 	Heartbeat time.Duration
 	// Fence says which addresses webhooks may call; zero: public ones by https.
-	Fence webhook.Fence
+	Fence fence.Fence
 	// Lookup resolves the names of receivers when a webhook is saved; nil: as the system does.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
@@ -156,7 +157,7 @@ func New(c Config) (*API, error) {
 		return nil, fault.E(fault.Internal, "start the API", err)
 	}
 	a := &API{
-		seals: sealed, providers: newProviders(c.PrivateProviders, c.Now),
+		seals: sealed, providers: newProviders(c.Providers, c.Now),
 		config: c, log: c.Log, now: c.Now, byName: map[string]route{}, tokens: t, passwords: p,
 		persons: newPersons(c, t), throttle: &throttle{vault: c.Vault, now: c.Now}, answers: newAnswers(c),
 		audit: newAuditor(c.Reader, c.Log, c.Now), streams: newStreams(c.MaxStreams), boards: newBoards(c.Reader),

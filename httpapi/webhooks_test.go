@@ -99,7 +99,7 @@ func TestWebhooks_WhatMustNotBeSavedIsRefused(t *testing.T) {
 	require.Empty(t, h.things.changes)
 	require.Equal(t, http.StatusCreated, h.ask("admin", http.MethodPost, "/v1/webhooks", `{"name":"x","url":"https://both.example.com/"}`).Code)
 	open := newHouse(t, func(c *Config) {
-		c.Fence = webhook.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+		c.Fence = loopback
 	})
 	require.Equal(t, http.StatusCreated, open.ask("admin", http.MethodPost, "/v1/webhooks", `{"name":"x","url":"http://127.0.0.1:9/"}`).Code)
 	require.Equal(t, http.StatusUnprocessableEntity, open.ask("admin", http.MethodPost, "/v1/webhooks", `{"name":"x","url":"http://1.1.1.1/"}`).Code)

@@ -16,6 +16,7 @@ import (
 	"holdfast/domain/event"
 	"holdfast/domain/fault"
 	"holdfast/domain/webhook"
+	"holdfast/fence"
 )
 
 // Outbox is where messages wait; *db.DB satisfies it.
@@ -45,7 +46,7 @@ const (
 // Config says what a Postbox is made of. Zero values of optional fields are named.
 type Config struct {
 	Outbox   Outbox
-	Fence    webhook.Fence
+	Fence    fence.Fence
 	Schedule webhook.Schedule // zero: webhook.DefaultSchedule
 	// Render turns an event into the data of its message; nil: its view as it is.
 	Render  func(event.Event) (json.RawMessage, error)
@@ -81,7 +82,7 @@ func New(c Config) (*Postbox, error) {
 	if c.Linger == 0 {
 		c.Linger = linger
 	}
-	return &Postbox{config: c, client: newClient(c.Fence), slots: make(chan struct{}, inAll), drained: map[webhook.Ref]chan struct{}{}}, nil
+	return &Postbox{config: c, client: c.Fence.Client(), slots: make(chan struct{}, inAll), drained: map[webhook.Ref]chan struct{}{}}, nil
 }
 
 // Poke tells that a webhook may have more to send; false: it is not drained here now.

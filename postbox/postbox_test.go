@@ -21,6 +21,7 @@ import (
 
 	"holdfast/domain/event"
 	"holdfast/domain/webhook"
+	"holdfast/fence"
 	"holdfast/postbox"
 )
 
@@ -104,7 +105,7 @@ func newHouse(t *testing.T, subjects, each int, receive http.HandlerFunc, change
 				Event: event.Event{Seq: seq, Tenant: crm.Tenant, Stream: stream, View: json.RawMessage(`{}`)}})
 		}
 	}
-	c := postbox.Config{Outbox: h.outbox, Fence: webhook.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Linger: -1, Version: "test"}
+	c := postbox.Config{Outbox: h.outbox, Fence: fence.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, Linger: -1, Version: "test"}
 	for _, f := range change {
 		f(&c)
 	}
@@ -245,7 +246,7 @@ func TestDrain_ANameThatLeadsInside_IsNotDialled(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Bool
 	h := newHouse(t, 1, 1, func(http.ResponseWriter, *http.Request) { reached.Store(true) }, func(c *postbox.Config) {
-		c.Fence = webhook.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+		c.Fence = fence.Fence{Allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 	})
 	h.target.URL = strings.Replace(h.target.URL, "127.0.0.1", "ip6-localhost-or-none.localdomain", 1)
 	if _, err := net.LookupHost("ip6-loopback"); err == nil {

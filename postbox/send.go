@@ -6,53 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"holdfast/domain/webhook"
 )
 
-const (
-	dialTimeout = 5 * time.Second
-	// idleConns are kept open per receiver, and allIdle of all, for idleFor: a busy one is
-	// not dialled for each event.
-	idleConns, allIdle = 4, 256
-	idleFor            = 30 * time.Second
-	maxHeader          = 64 << 10
-	maxReason          = 500
-)
-
-type secureKey struct{}
-
-// newClient is a client that calls only what the fence lets it, whatever a name resolves
-// to in the moment of the call, and follows nobody elsewhere.
-func newClient(f webhook.Fence) *http.Client {
-	dialer := &net.Dialer{
-		Timeout: dialTimeout,
-		ControlContext: func(ctx context.Context, _, address string, _ syscall.RawConn) error {
-			at, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return err
-			}
-			secure, _ := ctx.Value(secureKey{}).(bool)
-			return f.CheckAddr(at.Addr(), secure)
-		},
-	}
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:       nil, // a proxy would resolve the name, out of our sight
-			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTimeout,
-			MaxIdleConnsPerHost: idleConns, MaxIdleConns: allIdle, IdleConnTimeout: idleFor, MaxResponseHeaderBytes: maxHeader,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
+// maxReason bounds the reason why there was no answer, in bytes.
+const maxReason = 500
 
 // answer is what a receiver said; the zero answer is none.
 type answer struct {
@@ -84,7 +48,6 @@ func (p *Postbox) send(ctx context.Context, to webhook.Target, m webhook.Message
 	}
 	ctx, cancel := context.WithTimeout(ctx, to.Timeout)
 	defer cancel()
-	ctx = context.WithValue(ctx, secureKey{}, strings.HasPrefix(strings.ToLower(to.URL), "https:"))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err

@@ -9,6 +9,7 @@ import (
 
 	"holdfast/dispatch"
 	"holdfast/feed"
+	"holdfast/fence"
 	"holdfast/httpapi"
 )
 
@@ -44,11 +45,11 @@ func newAPI(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*a
 	}
 	f := feed.New(feed.Config{Source: g.db, Log: g.log})
 	api, err := httpapi.New(httpapi.Config{
-		Commands: d, Reader: g.db, Directory: g.db, Clerk: g.db, Customers: g.db, Vault: g.db, Logins: g.db, APIKeys: g.db, Identities: g.db, Feed: f, Webhooks: g.db, Fence: g.env.fence(), Keys: g.env.TokenKeys, Metrics: metrics, Log: g.log,
+		Commands: d, Reader: g.db, Directory: g.db, Clerk: g.db, Customers: g.db, Vault: g.db, Logins: g.db, APIKeys: g.db, Identities: g.db, Feed: f, Webhooks: g.db, Fence: g.env.receivers(), Keys: g.env.TokenKeys, Metrics: metrics, Log: g.log,
 		Logs:       g.db,
 		Checks:     append(g.checks(), httpapi.Check{Name: "events", Run: f.Check}),
 		TemporalUI: g.env.TemporalUI, Namespace: g.namespace, Version: version(),
-		PublicURL: g.env.PublicURL, PrivateProviders: g.env.OIDCPrivate,
+		PublicURL: g.env.PublicURL, Providers: fence.Fence{Allowed: g.env.OIDCNetworks},
 		TrustedProxies: g.env.TrustedProxies, SecureCookies: g.env.SecureCookies, MaxStreams: g.env.MaxStreams,
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"holdfast/domain/webhook"
+	"holdfast/fence"
 )
 
 // environment is the configuration of every role: what `holdfast help environment`
@@ -33,7 +34,7 @@ type environment struct {
 	TrustedProxies []string   `env:"HOLDFAST_TRUSTED_PROXIES" roles:"api dev" doc:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas."`
 	SecureCookies  bool       `env:"HOLDFAST_SECURE_COOKIES" envDefault:"false" roles:"api" doc:"true where a proxy in front speaks https: cookies are for https only."`
 	PublicURL      string     `env:"HOLDFAST_PUBLIC_URL" roles:"api dev" doc:"Where people reach the API: https://calls.example. OpenID Connect providers send them back there; without it nobody signs in by OpenID Connect. With https, cookies are for https only."`
-	OIDCPrivate    bool       `env:"HOLDFAST_OIDC_PRIVATE" envDefault:"false" roles:"api dev" doc:"true: OpenID Connect providers may stand at private and loopback addresses, and speak http. Administrators of tenants name them, so that this opens the network that the API stands in to their requests."`
+	OIDCNetworks   networks   `env:"HOLDFAST_OIDC_NETWORKS" roles:"api dev" doc:"Networks in which OpenID Connect providers may stand although they are not public, separated by commas: 10.1.2.0/24. They may speak http. None if not set: administrators of tenants name providers, and would reach what stands inside. The same for every api."`
 	MaxStreams     int        `env:"HOLDFAST_MAX_STREAMS" envDefault:"10000" roles:"api dev" doc:"Open event streams that one process serves at most."`
 	TemporalUI     string     `env:"HOLDFAST_TEMPORAL_UI" roles:"api" doc:"Address of the Temporal Web UI, for links: http://host:8233. Without it there are none."`
 
@@ -241,8 +242,8 @@ func (n *networks) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// fence is where webhooks may go.
-func (e environment) fence() webhook.Fence { return webhook.Fence{Allowed: e.WebhookNetworks} }
+// receivers is where webhooks may go.
+func (e environment) receivers() fence.Fence { return fence.Fence{Allowed: e.WebhookNetworks} }
 
 func (e environment) webhookSchedule() webhook.Schedule {
 	return webhook.Schedule{First: e.WebhookFirstRetry, Longest: e.WebhookLongestRetry, GiveUp: e.WebhookGiveUp}

@@ -39,7 +39,7 @@ type workerRole struct {
 func newWorker(g *ground, d *dispatch.Dispatcher) (*workerRole, error) {
 	r := &workerRole{herald: dispatch.NewHerald(g.temporal, g.db, g.log)}
 	r.ground, r.dispatcher, r.worker, r.metrics = g, d, worker.Shared(g.temporal, g.db, g.log), newMetrics()
-	box, err := postbox.New(postbox.Config{Outbox: g.db, Fence: g.env.fence(), Schedule: g.env.webhookSchedule(), Render: httpapi.EventData, Version: version(), Log: g.log})
+	box, err := postbox.New(postbox.Config{Outbox: g.db, Fence: g.env.receivers(), Schedule: g.env.webhookSchedule(), Render: httpapi.EventData, Version: version(), Log: g.log})
 	if err != nil {
 		return nil, usage("HOLDFAST_WEBHOOK_FIRST_RETRY, _LONGEST_RETRY, _GIVE_UP: %w", err)
 	}

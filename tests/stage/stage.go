@@ -106,7 +106,7 @@ func (s *Stage) roles(ctx context.Context, o Options) error {
 		"TEMPORAL_ADDRESS="+s.Temporal.Frontend(),
 		"HOLDFAST_TOKEN_KEY="+tokenKey,
 		"HOLDFAST_HTTP_ADDR=127.0.0.1:"+fmt.Sprint(port[0]),
-		"HOLDFAST_PUBLIC_URL="+s.http, "HOLDFAST_OIDC_PRIVATE=true", // the tests' providers stand on loopback
+		"HOLDFAST_PUBLIC_URL="+s.http, "HOLDFAST_OIDC_NETWORKS=127.0.0.0/8", // the tests' providers stand on loopback
 		"HOLDFAST_SIP_ADDR="+s.sip, "HOLDFAST_SIP_ADVERTISE="+o.IP,
 		"HOLDFAST_RTP_PORTS="+rtpPorts(port[1]), "HOLDFAST_NODE=node-1", "HOLDFAST_LOG=debug",
 	)

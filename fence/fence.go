@@ -1,4 +1,6 @@
-package webhook
+// Package fence keeps us from calling what stands inside: addresses that tenants write,
+// of webhooks' receivers and of OpenID Connect providers, are called through it only.
+package fence
 
 import (
 	"errors"
@@ -9,9 +11,9 @@ import (
 	"strings"
 )
 
-// Fence says which addresses webhooks may call. The zero value lets them call public
-// addresses by https only: what stands inside is not to be reached by whoever may write
-// an address (server-side request forgery).
+// Fence says which addresses we call. The zero value lets us call public addresses by
+// https only: what stands inside is not to be reached by whoever may write an address
+// (server-side request forgery).
 type Fence struct {
 	// Allowed are networks that the operator opens although they are not public. They
 	// may be called by http as well.
@@ -87,29 +89,6 @@ func (f Fence) CheckURL(raw string) error {
 		if err := f.CheckAddr(a, u.Scheme == "https"); err != nil {
 			return fmt.Errorf("can't be called: %w", err)
 		}
-	}
-	return nil
-}
-
-// forbiddenHeaders are those that a webhook's own headers must not override: what is
-// ours, and what belongs to HTTP.
-var forbiddenHeaders = map[string]bool{
-	"host": true, "content-type": true, "content-length": true, "content-encoding": true, "transfer-encoding": true, "connection": true, "keep-alive": true,
-	"upgrade": true, "te": true, "trailer": true, "expect": true, "user-agent": true, "accept-encoding": true, "proxy-authorization": true, "proxy-connection": true,
-}
-
-// CheckHeader refuses, in words, a header that a webhook may not send.
-func CheckHeader(name, value string) error {
-	lower := strings.ToLower(name)
-	switch {
-	case name == "" || strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) // RFC 9110 §5.6.2
-	}):
-		return fmt.Errorf("%q is no name of a header", name)
-	case forbiddenHeaders[lower] || strings.HasPrefix(lower, "webhook-") || strings.HasPrefix(lower, "holdfast-"):
-		return fmt.Errorf("header %s is set by us", name)
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f }):
-		return fmt.Errorf("the value of header %s must be printable ASCII", name)
 	}
 	return nil
 }
