@@ -59,20 +59,25 @@ func (d *DB) Route(ctx context.Context, t id.Tenant, number string) (call.Route,
 }
 
 // sqlPresent reads to which addresses an agent's session is bound, unless the number that
-// was dialled is that of a device.
+// was dialled is that of a device; and whether the tenant keeps direct calls from the agent
+// because it is not Ready.
 const sqlPresent = `
-SELECT view -> 'binding' -> 'addresses' FROM presence
- WHERE tenant_id = $1 AND agent = $2 AND state <> 'LoggedOff' AND jsonb_typeof(view -> 'binding' -> 'addresses') = 'array'
-   AND NOT EXISTS (SELECT FROM devices WHERE tenant_id = $1 AND extension = $3 AND extension <> '')`
+SELECT CASE WHEN p.state <> 'LoggedOff' AND jsonb_typeof(p.view -> 'binding' -> 'addresses') = 'array'
+             AND NOT EXISTS (SELECT FROM devices WHERE tenant_id = $1 AND extension = $3 AND extension <> '')
+            THEN p.view -> 'binding' -> 'addresses' END,
+       coalesce((t.policies ->> 'direct_call_requires_ready')::boolean, false) AND p.state IS DISTINCT FROM 'Ready'
+  FROM tenants t
+  LEFT JOIN LATERAL (SELECT * FROM presence WHERE tenant_id = $1 AND agent = $2 LIMIT 1) p ON true
+ WHERE t.tenant_id = $1`
 
 // present lets a route lead to where the agent is now. If that can't be read, it leads to
-// where the directory says.
+// where the directory says, and to an agent of any state.
 func (d *DB) present(ctx context.Context, t id.Tenant, number string, r *call.Route) {
 	var bound []leg.Address
 	found := false
 	err := d.fly(ctx, t, func(f *flight) error {
 		found = false
-		f.scanOne(&found, []any{&bound}, sqlPresent, string(t), string(r.Agent), number)
+		f.scanOne(&found, []any{&bound, &r.NotReady}, sqlPresent, string(t), string(r.Agent), number)
 		return nil
 	})
 	if err == nil && found && len(bound) > 0 {

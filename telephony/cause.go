@@ -38,6 +38,7 @@ var whys = map[leg.Cause]why{
 	leg.MaxWait:       {480, headers.Reason{Protocol: byQ850, Cause: 19, Text: "Waited too long"}},
 	leg.MaxDuration:   {480, headers.Reason{Protocol: byQ850, Cause: 16, Text: "Longest duration reached"}},
 	leg.NoRoute:       {404, headers.Reason{Protocol: byQ850, Cause: 1, Text: "Unallocated number"}},
+	leg.NotReady:      {480, headers.Reason{Protocol: byQ850, Cause: 31, Text: "Agent is not ready"}},
 	leg.Overload:      {503, headers.Reason{Protocol: byQ850, Cause: 42, Text: "Congestion"}},
 	leg.Failed:        {500, headers.Reason{Protocol: byQ850, Cause: 41, Text: "Temporary failure"}},
 }

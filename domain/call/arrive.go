@@ -64,11 +64,13 @@ func (n *step) place(over id.Offer) {
 func (s State) NextOffer() id.Offer { return id.NewOffer(s.ID, s.Offers+1) }
 
 // toAgent rings an agent's extension: the agent is not reserved, its state does not
-// matter (SEED-71).
+// matter (SEED-71) unless the tenant wants that (SEED-81).
 func (n *step) toAgent() {
 	switch {
 	case n.FromAgent != "" && n.FromAgent == n.Route.Agent:
 		n.turnAway(leg.Busy)
+	case n.Route.NotReady:
+		n.turnAway(leg.NotReady)
 	case len(n.Route.Targets) == 0:
 		n.turnAway(leg.Unreachable)
 	default:

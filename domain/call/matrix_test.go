@@ -2,7 +2,6 @@ package call_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"holdfast/domain/call"
@@ -52,14 +51,14 @@ func columns(t *testing.T) []column {
 		for i := 0; i < len(args); i += 2 {
 			m[args[i]] = args[i+1]
 		}
-		return column{Name: "arrived for " + strings.Join(append(args[:len(args):len(args)], "nobody")[:1], ""), Make: always(call.Arrived{Route: routeOf(t, m)})}
+		return column{Name: "arrived for " + map[bool]string{true: "unready "}[m["ready"] == "no"] + append(args[:len(args):len(args)], "nobody")[0], Make: always(call.Arrived{Route: routeOf(t, m)})}
 	}
 	match := func(s call.State) call.Event {
 		return call.Matched{Offer: s.NextOffer(), Agent: "1005", Targets: targets("1005"), Method: "all"}
 	}
 	cols := []column{
 		{Name: "hang_up", Make: always(call.HangUp{User: "supervisor"})},
-		route("queue", "support"), route("agent", "1001"), route("trunk", "+41443332211"), route(),
+		route("queue", "support"), route("agent", "1001"), route("agent", "1001", "ready", "no"), route("trunk", "+41443332211"), route(),
 		{Name: "matched", Make: match},
 		{Name: "matched, known", Make: always(call.Matched{Offer: "c1/1", Agent: "1001", Targets: targets("1001")})},
 		{Name: "waiting", Make: always(call.Waiting{})},

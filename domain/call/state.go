@@ -52,7 +52,10 @@ type Route struct {
 	Targets []leg.Address `json:"targets,omitempty"` // for ToAgent and ToTrunk: what to ring
 	Method  string        `json:"ring_method,omitempty"`
 	Ring    time.Duration `json:"ring,omitempty"` // for ToAgent and ToTrunk: ring timeout
-	Name    string        `json:"name,omitempty"`
+	// NotReady: the tenant wants agents to be Ready for direct calls (policy
+	// direct_call_requires_ready), and this one is not.
+	NotReady bool   `json:"not_ready,omitempty"`
+	Name     string `json:"name,omitempty"`
 }
 
 // Queue is what a call knows of the queue that it waits in.

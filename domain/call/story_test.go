@@ -42,6 +42,7 @@ func routeOf(t *testing.T, args map[string]string) call.Route {
 		if args["phones"] == "none" {
 			r.Targets = nil
 		}
+		r.NotReady = args["ready"] == "no"
 		return r
 	case args["trunk"] != "":
 		return call.Route{Kind: call.ToTrunk, Targets: []leg.Address{{Device: "carrier", Kind: leg.PSTN, URI: args["trunk"]}}}

@@ -52,6 +52,7 @@ const (
 	MaxWait       Cause = "max_wait"       // waited longer than the queue allows
 	MaxDuration   Cause = "max_duration"   // talked longer than the platform allows
 	NoRoute       Cause = "no_route"       // the number leads nowhere
+	NotReady      Cause = "not_ready"      // the agent is not Ready, and the tenant wants that for a direct call (SEED-81)
 	Overload      Cause = "overload"       // 503: no ports, no capacity, nothing to stand on
 	Failed        Cause = "failed"         // any other failure
 )
@@ -60,7 +61,7 @@ const (
 func (c Cause) Valid() bool {
 	switch c {
 	case Hangup, Abandoned, NoAnswer, Rejected, Busy, Unreachable, ElsewhereWon, Rescinded, NoCommonCodec,
-		MediaTimeout, NodeLost, SessionExpiry, AckMissing, Forced, MaxWait, MaxDuration, NoRoute, Overload, Failed:
+		MediaTimeout, NodeLost, SessionExpiry, AckMissing, Forced, MaxWait, MaxDuration, NoRoute, NotReady, Overload, Failed:
 		return true
 	}
 	return false

@@ -1,7 +1,7 @@
 package tenancy
 
-// CallPolicies are those of call control. They are kept and checked; what they decide is
-// built with the commands of call control.
+// CallPolicies are those of call control. All are kept and checked; what the last three decide
+// is built with the commands of call control.
 type CallPolicies struct {
 	DirectCallRequiresReady  bool   `yaml:"direct_call_requires_ready,omitempty" json:"direct_call_requires_ready,omitempty"`   // SEED-71, SEED-81
 	OutboundRequiresNotReady bool   `yaml:"outbound_requires_not_ready,omitempty" json:"outbound_requires_not_ready,omitempty"` // SEED-80

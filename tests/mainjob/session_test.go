@@ -250,3 +250,36 @@ func TestSEED71_NotReadyAgentReceivesADirectExtensionCall_AndHasNoWrapUpAfterIt(
 	callee.Wait("NotReady(LOGIN)")
 	caller.Wait("NotReady(LOGIN)")
 }
+
+// SEED-81, policy direct_call_requires_ready: a direct extension call reaches a Ready agent
+// and no other, whoever calls; the caller's phone is told why.
+func TestSEED81_DirectCallRequiresReady_ReachesReadyAgentsOnly(t *testing.T) {
+	t.Parallel()
+	ten := hall.Tenant(t, stage.Plan{Agents: 2, Policies: tenancy.Policies{CallPolicies: tenancy.CallPolicies{DirectCallRequiresReady: true}}})
+	callee, caller := ten.Agent(1), ten.Agent(2)
+	dial := func() *softphone.Call {
+		call, err := caller.Phone.Dial(ten.Context(), softphone.Dial{To: "1001", Tone: stage.CustomerTone})
+		require.NoError(t, err)
+		return call
+	}
+	refused := func(state string) {
+		t.Helper()
+		ended := ten.WaitEnded(dial())
+		require.Equal(t, 480, ended.Code, state)
+		require.Contains(t, ended.Reason, "not ready", state)
+	}
+	refused("signed out")
+	callee.SignIn()
+	caller.SignIn()
+	refused("Not Ready")
+	require.Zero(t, callee.Phone.Invites())
+	callee.Ready()
+	call := dial()
+	rung := callee.Answered()
+	ten.Talk(call, rung)
+	callee.Wait("Busy")
+	require.NoError(t, call.HangUp())
+	callee.Wait("Ready")
+	callee.NotReady("LUNCH")
+	refused("Not Ready again")
+}
