@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -17,8 +18,36 @@ var oidcKind = kind{
 	table: "oidc", key: "name", final: true,
 	body: `jsonb_build_object('issuer', x.issuer, 'client_id', x.client_id, 'client_secret_set', x.client_secret <> '', 'scopes', x.scopes,
 	  'claim', x.claim, 'create_users', x.new_users, 'role', x.role, 'passwords', x.passwords)`,
-	columns: []string{"issuer", "client_id", "client_secret", "scopes", "claim", "new_users", "role", "passwords"},
+	columns: []string{"issuer", "client_id", "client_secret", "scopes", "claim", "new_users", "role", "passwords", "vouched"},
 	search:  []string{"x.issuer"},
+}
+
+// completeOIDC notes what the author may: the provider lets in nobody who may more. While
+// it stays the same provider, what those might who set it before counts as well, so that
+// two administrators of whom neither may all can set it together.
+func completeOIDC(ctx context.Context, tx bun.Tx, c *changing) error {
+	var was []struct {
+		Issuer   string               `bun:"issuer"`
+		ClientID string               `bun:"client_id"`
+		Claim    string               `bun:"claim"`
+		Vouched  []account.Permission `bun:"vouched,array"`
+	}
+	if err := tx.NewRaw(`SELECT issuer, client_id, claim, vouched FROM oidc WHERE tenant_id = ?`, c.by.Tenant).Scan(ctx, &was); err != nil {
+		return err
+	}
+	vouched := slices.Clone(c.by.Permissions)
+	for _, w := range was {
+		other := false
+		for field, before := range map[string]string{"issuer": w.Issuer, "client_id": w.ClientID, "claim": w.Claim} {
+			now, given := part[string](c, field)
+			other = other || given && now != before
+		}
+		if !other {
+			vouched = append(vouched, account.Added(vouched, w.Vouched)...)
+		}
+	}
+	c.Set["vouched"] = vouched
+	return nil
 }
 
 // oidcRules refuses a role for new users that its author could not give them.
@@ -65,12 +94,14 @@ func (d *DB) Provider(ctx context.Context, t id.Tenant) (account.Provider, error
 		NewUsers bool         `bun:"new_users"`
 		Role     account.Role `bun:"role"`
 		Password bool         `bun:"passwords"`
+
+		Vouched []account.Permission `bun:"vouched,array"`
 	}
 	err := d.inTenant(ctx, "read the sign-in of a tenant", t, func(ctx context.Context, tx bun.Tx) error {
-		return tx.NewRaw(`SELECT issuer, client_id, client_secret, scopes, claim, new_users, role, passwords FROM oidc WHERE tenant_id = ?`, t).Scan(ctx, &row)
+		return tx.NewRaw(`SELECT issuer, client_id, client_secret, scopes, claim, new_users, role, passwords, vouched FROM oidc WHERE tenant_id = ?`, t).Scan(ctx, &row)
 	})
 	return account.Provider{Tenant: t, Issuer: row.Issuer, ClientID: row.ClientID, Secret: row.Secret, Scopes: row.Scopes, Claim: row.Claim,
-		NewUsers: row.NewUsers, Role: row.Role, Password: row.Password}, err
+		NewUsers: row.NewUsers, Role: row.Role, Password: row.Password, Vouched: row.Vouched}, err
 }
 
 // Linked is the user that a subject of a provider is; fault.NotFound: it never signed in.

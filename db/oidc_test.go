@@ -1,6 +1,8 @@
 package db_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,12 +34,45 @@ func TestOIDC_SettingsAreRuledAndSecretsStay(t *testing.T) {
 	p, err := w.Provider(t.Context(), acme)
 	require.NoError(t, err)
 	require.Equal(t, account.Provider{Tenant: acme, Issuer: "https://id.example", ClientID: "x", Secret: "sealed-secret", Scopes: []string{"openid", "profile", "email"},
-		Claim: "preferred_username", NewUsers: true, Role: account.Regular}, p)
+		Claim: "preferred_username", NewUsers: true, Role: account.Regular, Vouched: w.ada().Permissions}, p)
 	thing, err := w.Thing(t.Context(), w.ada(), directory.OIDC, "oidc")
 	require.NoError(t, err)
 	require.NotContains(t, string(thing.Body), "sealed-secret")
 	_, err = w.Provider(t.Context(), "other.example")
 	requireNotFound(t, err)
+}
+
+// A provider vouches for what those might who set it as it is: together, while it stays the
+// same; who names another provider, client or claim stands alone.
+func TestOIDC_VouchesForWhatThoseMayWhoSetIt(t *testing.T) {
+	t.Parallel()
+	w, _ := loginWorld(t)
+	as := func(r account.Role, fields map[string]any) account.Provider {
+		by := w.ada()
+		by.Permissions = r.Permissions()
+		_, err := w.SetOIDC(t.Context(), by, directory.Change{Kind: directory.OIDC, Name: "oidc", Set: fields})
+		require.NoError(t, err)
+		p, err := w.Provider(t.Context(), acme)
+		require.NoError(t, err)
+		return p
+	}
+	vouches := func(p account.Provider, want ...account.Role) {
+		t.Helper()
+		for _, r := range []account.Role{account.BusinessAdmin, account.ITAdmin, account.Supervisor, account.Regular, account.SystemAdmin} {
+			require.Equal(t, slices.Contains(want, r), p.Vouches(r.Permissions()), r)
+		}
+	}
+	base := map[string]any{"issuer": "https://id.example", "client_id": "x"}
+	vouches(as(account.ITAdmin, maps.Clone(base)), account.ITAdmin, account.Regular)
+	both := []account.Role{account.BusinessAdmin, account.ITAdmin, account.Supervisor, account.Regular}
+	vouches(as(account.BusinessAdmin, maps.Clone(base)), both...)
+	vouches(as(account.ITAdmin, map[string]any{"issuer": "https://id.example", "scopes": []string{"openid"}}), both...)
+	for field, other := range map[string]string{"issuer": "https://evil.example", "client_id": "y", "claim": "nickname"} {
+		as(account.BusinessAdmin, map[string]any{"issuer": "https://id.example", "client_id": "x", "claim": "email"})
+		vouches(as(account.ITAdmin, map[string]any{field: other}), account.ITAdmin, account.Regular)
+	}
+	require.NoError(t, w.Delete(t.Context(), w.ada(), directory.Change{Kind: directory.OIDC, Name: "oidc"}))
+	vouches(as(account.ITAdmin, base), account.ITAdmin, account.Regular)
 }
 
 // A subject is bound to one user, and a user to one subject of an issuer, until the user

@@ -50,8 +50,11 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 
 // complete puts what a change sets into the form in which it is kept, before it is written.
 func complete(ctx context.Context, tx bun.Tx, c *changing) error {
-	if c.Kind == directory.Contact {
+	switch c.Kind {
+	case directory.Contact:
 		return completeContact(ctx, tx, c)
+	case directory.OIDC:
+		return completeOIDC(ctx, tx, c)
 	}
 	return nil
 }

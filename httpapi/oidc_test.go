@@ -43,7 +43,7 @@ func newVisit(t *testing.T) *visit {
 			return v.now
 		}
 	})
-	v.logins.provider = &account.Provider{Tenant: tenant, Issuer: v.idp.URL, ClientID: idptest.ClientID, Scopes: []string{"openid", "profile"}, Claim: "preferred_username",
+	v.logins.provider = &account.Provider{Tenant: tenant, Issuer: v.idp.URL, ClientID: idptest.ClientID, Scopes: []string{"openid", "profile"}, Claim: "preferred_username", Vouched: account.ITAdmin.Permissions(),
 		Secret: v.api.seals.seal(idptest.ClientSecret, secretUse(tenant, v.idp.URL))}
 	return v
 }
@@ -127,6 +127,21 @@ func TestOIDC_CreatesUsers_IfTheTenantSaysSo(t *testing.T) {
 	require.Equal(t, "anna", v.things.changes[0].Name)
 	require.Equal(t, map[string]any{"display_name": "Anna Alt", "roles": []string{"regular_agent"}}, v.things.changes[0].Set)
 	require.Equal(t, newcomer, v.things.authors[0].Name)
+}
+
+// Whoever sets a provider could name themselves anybody by it: it lets in nobody who may
+// more than they, neither at the first sign-in nor when somebody became more powerful.
+func TestOIDC_LetsInNobodyWhoMayMoreThanThoseWhoSetIt(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t)
+	v.refused(v.signIn("s-1", "admin"), "oidc_not_vouched")
+	require.Empty(t, v.logins.links, "and is not bound")
+	v.refused(v.signIn("s-1", "supervisor"), "oidc_not_vouched")
+	v.logins.provider.Vouched = append(v.logins.provider.Vouched, account.BusinessAdmin.Permissions()...)
+	require.Equal(t, http.StatusFound, v.signIn("s-1", "admin").Code)
+	v.logins.provider.Vouched = nil
+	v.refused(v.signIn("s-1", "admin"), "oidc_not_vouched")
+	require.Equal(t, http.StatusFound, v.signIn("s-2", "1001").Code, "who may act for itself only is let in by any")
 }
 
 // Each way in which a token, a code or a browser can be another's is refused.

@@ -278,7 +278,20 @@ func (a *API) userOf(ctx context.Context, settings account.Provider, token *oidc
 		a.audit.add(person{User: account.User{Tenant: settings.Tenant, Name: name}, address: address}, "login", "user:"+string(name), err)
 		return u, err
 	}
+	if err := vouched(settings, u); err != nil { // it may more than when it was introduced
+		a.audit.add(person{User: account.User{Tenant: settings.Tenant, Name: name}, address: address}, "login", "user:"+string(name), err)
+		return u, err
+	}
 	return u, nil
+}
+
+// vouched refuses who may more than those who set the provider.
+func vouched(settings account.Provider, u account.User) error {
+	if settings.Vouches(u.Permissions) {
+		return nil
+	}
+	return refusedByOIDC("oidc_not_vouched",
+		"User %s may do what those who set this sign-in up may not: sign in by your password, and confirm the settings by PUT /v1/oidc, or ask somebody who may as much to.", u.Name)
 }
 
 // introduce finds or makes the user that a subject's claim names, and binds them.
@@ -287,7 +300,7 @@ func (a *API) introduce(ctx context.Context, settings account.Provider, subject 
 	if err != nil {
 		return name, err
 	}
-	_, err = a.config.Reader.User(ctx, settings.Tenant, name)
+	u, err := a.config.Reader.User(ctx, settings.Tenant, name)
 	switch {
 	case fault.KindOf(err) == fault.NotFound && err != nil && !settings.NewUsers:
 		return name, refusedByOIDC("oidc_unknown_user", "Your provider knows you as %s, but there is no such user here; tell your administrator.", name)
@@ -299,6 +312,10 @@ func (a *API) introduce(ctx context.Context, settings account.Provider, subject 
 		}
 	case err != nil:
 		return name, err
+	default:
+		if err := vouched(settings, u); err != nil {
+			return name, err
+		}
 	}
 	is, err := a.config.Identities.Link(ctx, subject, name)
 	if fault.KindOf(err) == fault.Conflict && err != nil {

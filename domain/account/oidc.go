@@ -13,7 +13,14 @@ type Provider struct {
 	NewUsers bool   // who is not known yet becomes a user
 	Role     Role   // of new users
 	Password bool   // passwords sign in as well
+
+	// Vouched is what those who set it might do themselves.
+	Vouched []Permission
 }
+
+// Vouches reports whether the provider's word is enough to let in who holds these
+// permissions: whoever sets a provider could else name themselves anybody by it.
+func (p Provider) Vouches(held []Permission) bool { return len(Ungrantable(p.Vouched, held)) == 0 }
 
 // Subject is somebody as a provider knows them.
 type Subject struct {
