@@ -26,16 +26,17 @@ type policyFields struct {
 	PasswordMinLength        *int    `json:"password_min_length"`
 	PasswordHistory          *int    `json:"password_history"`
 	PasswordMaxAgeMS         *int64  `json:"password_max_age_ms"`
+	ClientLogDays            *int    `json:"client_log_days"`
 }
 
 // shownPolicies are the policies with their defaults.
 func shownPolicies(p tenancy.Policies) policyFields {
 	transfer, conflict := cmp.Or(p.TransferToNotReady, "refuse"), cmp.Or(string(p.DeviceConflict), "refuse")
-	zone, length := cmp.Or(p.TimeZone, "UTC"), cmp.Or(p.Password.MinLength, 10)
+	zone, length, days := cmp.Or(p.TimeZone, "UTC"), cmp.Or(p.Password.MinLength, 10), p.LogDays()
 	grace, idle, age := p.Grace().Milliseconds(), p.Idle().Milliseconds(), time.Duration(p.Password.MaxAge).Milliseconds()
 	return policyFields{
 		&p.DirectCallRequiresReady, &p.OutboundRequiresNotReady, &transfer, &grace, &conflict, &idle,
-		&p.MonitorVisibleToAgent, &p.WrapUpEarlyExit, &zone, &length, &p.Password.History, &age,
+		&p.MonitorVisibleToAgent, &p.WrapUpEarlyExit, &zone, &length, &p.Password.History, &age, &days,
 	}
 }
 
@@ -57,6 +58,7 @@ func changedPolicies(p tenancy.Policies, change any) (tenancy.Policies, error) {
 	set(&p.TimeZone, f.TimeZone)
 	set(&p.Password.MinLength, f.PasswordMinLength)
 	set(&p.Password.History, f.PasswordHistory)
+	set(&p.ClientLogDays, f.ClientLogDays)
 	if f.DeviceConflict != nil {
 		p.DeviceConflict = agent.Conflict(*f.DeviceConflict)
 	}

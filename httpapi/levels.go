@@ -69,6 +69,7 @@ type tenantPolicies struct {
 	PasswordMinLength        *int    `json:"password_min_length,omitempty" minimum:"1" maximum:"256"`
 	PasswordHistory          *int    `json:"password_history,omitempty" minimum:"0" maximum:"100" doc:"Passwords that can't be taken again."`
 	PasswordMaxAgeMS         *int64  `json:"password_max_age_ms,omitempty" minimum:"0" maximum:"94608000000" doc:"0: passwords don't age."`
+	ClientLogDays            *int    `json:"client_log_days,omitempty" minimum:"1" maximum:"365" doc:"For how many days what clients report is kept (SEED-129)."`
 }
 
 type tenantView struct {
