@@ -27,6 +27,8 @@ type changing struct {
 	before thingRow // zero: there was none
 	after  thingRow // zero: there is none any more
 	tell   []string // numbers of the agents whose sessions must be told
+	// absorbed is the contact that a merge took away; zero: none
+	absorbed thingRow
 	// digests are the profiles before; nil: the thing is not part of all of them
 	digests map[id.Agent]string
 }
@@ -121,6 +123,7 @@ func (d *DB) change(ctx context.Context, c *changing, write func(context.Context
 	if err != nil {
 		return directory.Thing{}, explained(c, err)
 	}
+	d.nudgeOf(c.Kind)
 	return c.after.thing(c.Kind), nil
 }
 
@@ -223,7 +226,8 @@ func settle(ctx context.Context, tx bun.Tx, all []*changing) error {
 			return err
 		}
 	}
-	return nil
+	// After the trail: from here until the end, who follows events waits for these.
+	return tellOfContacts(ctx, tx, t, contactEvents(all))
 }
 
 // enter writes the line of a change into the audit trail.

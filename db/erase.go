@@ -7,6 +7,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
+	"holdfast/domain/contact"
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
@@ -30,10 +31,11 @@ const (
 // was attached to them goes. Agents' events are looked at as far as the agents had to do
 // with the numbers.
 var erasing = []string{
+	`UPDATE deliveries d SET ` + forgotten + ` FROM webhooks w WHERE ` + ofTheTenant + `
+	    AND d.subject IN (SELECT 'contact:' || unnest(?1::text[]) UNION ALL SELECT 'call:' || c.call FROM calls c WHERE ` + callsOfNumbers + `)`,
+	`UPDATE deliveries d SET ` + forgotten + ` FROM webhooks w, events v, customer_agents a, calls c WHERE ` + ofTheTenant + ` AND ` + offersOfNumbers + ` AND d.subject = v.stream AND d.seq = v.seq`,
 	`UPDATE events v SET view = ` + maskedView + ` FROM calls c WHERE ` + callsOfNumbers + ` AND v.tenant_id = ?0 AND v.stream = 'call:' || c.call`,
-	`UPDATE events v SET view = ` + maskedView + ` FROM customer_agents a, calls c
-	  WHERE a.tenant_id = ?0 AND a.number = ANY (?2) AND ` + callsOfNumbers + ` AND c.customer = a.number
-	    AND v.tenant_id = ?0 AND v.stream = 'agent:' || a.agent AND v.view -> 'offer' ->> 'call' = c.call`,
+	`UPDATE events v SET view = ` + maskedView + ` FROM customer_agents a, calls c WHERE ` + offersOfNumbers,
 	`UPDATE legs l SET party = ` + masked + ` FROM calls c WHERE ` + callsOfNumbers + ` AND l.tenant_id = ?0 AND l.call = c.call AND l.party = ` + outside,
 	`UPDATE bookings b SET number = ` + masked + ` FROM calls c WHERE ` + callsOfNumbers + ` AND b.tenant_id = ?0 AND b.call = c.call`,
 	`UPDATE calls v SET view = ` + maskedView + `, data = NULL, contact = NULL, customer = NULL, customer_line = NULL,
@@ -45,6 +47,16 @@ var erasing = []string{
 	`DELETE FROM contact_merges WHERE tenant_id = ?0 AND (contact = ANY (?1) OR merged_into = ANY (?1))`,
 	`DELETE FROM removed WHERE tenant_id = ?0 AND kind = 'contact' AND name = ANY (?1)`,
 }
+
+const (
+	// What receivers answered may repeat what they were told. A try that is under way is
+	// made again, so that its answer is not written.
+	forgotten   = `response = NULL, claim = d.claim + CASE d.state WHEN 'pending' THEN 1 ELSE 0 END`
+	ofTheTenant = `w.tenant_id = ?0 AND d.tenant_id = ?0 AND d.hook = w.hook`
+	// offersOfNumbers is the condition for the events v that tell agents a of calls c of the numbers ?2.
+	offersOfNumbers = `a.tenant_id = ?0 AND a.number = ANY (?2) AND ` + callsOfNumbers + ` AND c.customer = a.number
+	    AND v.tenant_id = ?0 AND v.stream = 'agent:' || a.agent AND v.view -> 'offer' ->> 'call' = c.call`
+)
 
 // callsOfNumbers is the condition for the calls c of the numbers ?2.
 const callsOfNumbers = `c.customer_line IN (SELECT hashtextextended(?0 || '/' || n, 0) FROM unnest(?2::text[]) n) AND c.tenant_id = ?0 AND c.customer = ANY (?2)`
@@ -72,17 +84,36 @@ func (d *DB) EraseContact(ctx context.Context, by directory.Author, c id.Contact
 				return err
 			}
 		}
+		if err := tellOfErasure(ctx, tx, by.Tenant, who.contacts); err != nil {
+			return err
+		}
 		detail, _ := json.Marshal(map[string]int{"calls": calls}) // numbers always marshal
 		return appendAudit(ctx, tx, record.AuditEntry{Tenant: by.Tenant, User: by.Name, Home: by.Home, Action: "contact.erase",
 			Object: "contact:" + string(c), Detail: detail, Source: by.Source, Result: "ok"})
 	})
+	if err == nil {
+		d.nudge()
+	}
 	return calls, err
+}
+
+// tellOfErasure tells whoever follows one of the person's contacts to forget it, too.
+func tellOfErasure(ctx context.Context, tx bun.Tx, t id.Tenant, contacts []string) error {
+	var events []contactEvent
+	for _, c := range contacts {
+		events = append(events, eventOf(contact.WasErased, contact.Told{ID: id.Contact(c)}))
+	}
+	return tellOfContacts(ctx, tx, t, events)
 }
 
 // person finds everything that a contact is, or was before it was merged or deleted.
 func person(ctx context.Context, tx bun.Tx, by directory.Author, c id.Contact) (erased, error) {
 	who := erased{contacts: []string{}, numbers: []string{}}
 	if err := tx.NewRaw(`SELECT ?1 AS contact UNION SELECT contact FROM contact_merges WHERE tenant_id = ?0 AND merged_into = ?1`, by.Tenant, c).Scan(ctx, &who.contacts); err != nil {
+		return who, err
+	}
+	// Nobody changes them from here on: numbers that they get meanwhile would stay.
+	if _, err := tx.ExecContext(ctx, `SELECT FROM contacts WHERE tenant_id = ? AND id = ANY (?) ORDER BY id FOR UPDATE`, by.Tenant, pgdialect.Array(who.contacts)); err != nil {
 		return who, err
 	}
 	var rows []struct {

@@ -61,7 +61,7 @@ func eventsOf(rows []eventRow) []event.Event {
 	return events
 }
 
-// Events lists the tenant's events after seq, oldest first, at most limit. What is
+// Events lists the tenant's events that streams show after seq, oldest first, at most limit. What is
 // returned is complete: nothing appears later at or below the last Seq of it.
 func (d *DB) Events(ctx context.Context, t id.Tenant, after int64, limit int) ([]event.Event, error) {
 	settled, err := d.End(ctx)
@@ -71,7 +71,7 @@ func (d *DB) Events(ctx context.Context, t id.Tenant, after int64, limit int) ([
 	var rows []eventRow
 	err = d.inTenant(ctx, "list events", t, func(ctx context.Context, tx bun.Tx) error {
 		return tx.NewSelect().Model(&rows).Where("ledger = hashtextextended(?, 0)", t).Where("tenant_id = ?", t).
-			Where("seq > ?", after).Where("seq <= ?", settled).Order("seq").Limit(int64(limit)).Scan(ctx)
+			Where("seq > ?", after).Where("seq <= ?", settled).Where(shownInStreams).Order("seq").Limit(int64(limit)).Scan(ctx)
 	})
 	return eventsOf(rows), err
 }

@@ -93,6 +93,9 @@ func (d *DB) importFile(ctx context.Context, by directory.Author, file directory
 		}
 		return settle(ctx, tx, all)
 	})
+	if err == nil {
+		d.nudgeOf(file.Kind)
+	}
 	if errors.Is(err, errUndone) {
 		err = nil
 	}

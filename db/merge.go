@@ -97,6 +97,7 @@ func (c *changing) absorb(ctx context.Context, tx bun.Tx, other string) error {
 			return err
 		}
 	}
+	c.absorbed = loser
 	return c.layAside(ctx, tx, loser)
 }
 

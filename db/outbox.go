@@ -116,6 +116,9 @@ func (d *DB) TakeWork(ctx context.Context, of webhook.Ref, free int) (w webhook.
 			if err := tx.NewRaw(sqlTakeWork, of.Tenant, h.Hook, h.Enabled, lookedAt, free, lease).Scan(ctx, &rows); err != nil {
 				return err
 			}
+			if err := withContacts(ctx, tx, of.Tenant, rows); err != nil {
+				return err
+			}
 			for _, r := range rows {
 				w.Messages = append(w.Messages, r.message(of.Tenant))
 			}

@@ -55,6 +55,9 @@ func (d *DB) Delete(ctx context.Context, by directory.Author, change directory.C
 		}
 		return settle(ctx, tx, []*changing{c})
 	})
+	if err == nil {
+		d.nudgeOf(c.Kind)
+	}
 	return explained(c, err)
 }
 

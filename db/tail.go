@@ -8,7 +8,7 @@ import (
 	"holdfast/domain/event"
 )
 
-// Tail lists the events of all tenants after seq, oldest first, at most limit, and
+// Tail lists the events of all tenants that streams show after seq, oldest first, at most limit, and
 // returns the seq to go on from. It is complete: nothing appears later at or below
 // a seq that was returned.
 func (d *DB) Tail(ctx context.Context, after int64, limit int) ([]event.Event, int64, error) {
@@ -20,7 +20,7 @@ func (d *DB) Tail(ctx context.Context, after int64, limit int) ([]event.Event, i
 			return err
 		}
 		// Each statement sees what is committed when it begins: all that is settled.
-		return tx.NewSelect().Model(&rows).Where("seq > ?", after).Where("seq <= ?", settled).
+		return tx.NewSelect().Model(&rows).Where("seq > ?", after).Where("seq <= ?", settled).Where(shownInStreams).
 			Order("seq").Limit(int64(limit)).Scan(ctx)
 	})
 	switch {

@@ -183,6 +183,9 @@ func deliveryOf(ctx context.Context, tx bun.Tx, t id.Tenant, hook, number int64)
 	if err != nil {
 		return webhook.Delivery{}, err
 	}
+	if err := withContacts(ctx, tx, t, rows); err != nil {
+		return webhook.Delivery{}, err
+	}
 	return rows[0].delivery(t), nil
 }
 

@@ -323,6 +323,42 @@ func (a *API) mergeContacts(ctx context.Context, in *mergeInput) (*thingOutput[c
 	return shown[contactView, *contactView](t, err)
 }
 
+// toldContactView is what a webhook's message says of a contact that there is.
+type toldContactView struct {
+	contactView
+	Changed []string   `json:"changed,omitempty"`
+	Merged  id.Contact `json:"merged,omitempty"`
+}
+
+// goneContactView is what a message says of one that went, or must not be shown.
+type goneContactView struct {
+	ID         id.Contact   `json:"id"`
+	Gone       contact.Gone `json:"gone,omitempty"`
+	MergedInto id.Contact   `json:"merged_into,omitempty"`
+}
+
+// toldContact is what a message says of a contact's event.
+func toldContact(view json.RawMessage) (any, error) {
+	var told contact.Told
+	if err := json.Unmarshal(view, &told); err != nil {
+		return nil, err
+	}
+	if told.Now == nil {
+		return goneContactView{told.ID, told.Gone, told.MergedInto}, nil
+	}
+	now, err := viewOf[contactView](directory.Thing{Body: told.Now.Body, Version: told.Now.Version, Created: told.Now.Created, Updated: told.Now.Updated})
+	return toldContactView{now, told.Changed, told.Merged}, err
+}
+
+// withoutContact is the view of a contact's event for those who may not see contacts.
+func withoutContact(view json.RawMessage) json.RawMessage {
+	var told contact.Told
+	_ = json.Unmarshal(view, &told) // what can't be read is not shown either
+	told.Now = nil
+	data, _ := json.Marshal(told) // texts always marshal
+	return data
+}
+
 func (a *API) registerContacts() {
 	administer[contactView, *contactView, newContact, ContactSettable, listContacts](a, contacts)
 	administer[contactFieldView, *contactFieldView, newContactField, ContactFieldFields, listContactFields](a, contactFields)

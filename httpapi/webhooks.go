@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/directory"
@@ -159,8 +160,8 @@ type deliveryView struct {
 
 type deliveryDetail struct {
 	deliveryView
-	RequestBody json.RawMessage `json:"request_body" doc:"What is sent."`
-	Response    string          `json:"response,omitempty" doc:"The first 2 KB of the last answer's body."`
+	RequestBody json.RawMessage `json:"request_body" doc:"What is sent, or would be sent now; of a contact only its id to those without contacts:read:tenant."`
+	Response    string          `json:"response,omitempty" doc:"The first 2 KB of the last answer's body; not of a contact's to those."`
 }
 
 type deliveryList struct {
@@ -308,6 +309,10 @@ func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryDeta
 	if err != nil {
 		return nil, unavailable("read delivery", err)
 	}
+	subject, _, _ := cut(d.Event.Stream)
+	if subject == "contact" && !personOf(ctx).May(account.ContactsRead.At(account.Tenant)) {
+		d.Event.View, d.Response = withoutContact(d.Event.View), nil
+	}
 	data := d.Event.View
 	if d.Event.Seq != 0 {
 		if data, err = EventData(d.Event); err != nil {
@@ -376,7 +381,7 @@ func deliveryOf(d webhook.Delivery) deliveryView {
 }
 
 // EventData is what a webhook's message says of an event: the view as GET /v1/events
-// shows it, of a session with user, name and team.
+// shows it, of a session with user, name and team; a contact as it is now.
 func EventData(e event.Event) (json.RawMessage, error) {
 	var shown any
 	var err error
@@ -389,6 +394,8 @@ func EventData(e event.Event) (json.RawMessage, error) {
 		var v call.View
 		err = json.Unmarshal(e.View, &v)
 		shown = callOf(v)
+	case "contact":
+		shown, err = toldContact(e.View)
 	default:
 		shown = e.View
 	}

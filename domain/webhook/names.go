@@ -24,8 +24,7 @@ type Entry struct {
 	Says string
 }
 
-// catalogue is every type that can be subscribed to. Those of contacts are sent when
-// somebody writes events of contacts: nothing here has to change for it.
+// catalogue is every type that can be subscribed to.
 var catalogue = []Entry{
 	{"call.initiated", "A call came that leads to no queue, or an agent dials."},
 	{"call.queued", "A call waits in a queue."},
@@ -44,8 +43,10 @@ var catalogue = []Entry{
 	{"agent.logged_off", "The agent's session is over."},
 	{"contact.created", "A contact was made."},
 	{"contact.updated", "A contact was changed."},
-	{"contact.merged", "Two contacts became one."},
-	{"contact.deleted", "A contact was deleted."},
+	{"contact.merged", "Another contact went into this one."},
+	{"contact.deleted", "A contact was deleted, or went into another one."},
+	{"contact.restored", "A contact that was deleted, or went into another one, is back."},
+	{"contact.erased", "A person asked to be forgotten: forget it, too."},
 	{"webhook.disabled", "Another webhook of the tenant was disabled, because it failed for too long or its receiver is gone."},
 }
 
