@@ -1,9 +1,12 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -54,7 +57,7 @@ func webhookRules(ctx context.Context, tx bun.Tx, c *changing) error {
 		}
 	}
 	if !c.begins() {
-		return nil
+		return c.sameReceiver()
 	}
 	var n int
 	if err := tx.NewRaw(`SELECT count(*) FROM webhooks WHERE tenant_id = ?`, c.by.Tenant).Scan(ctx, &n); err != nil {
@@ -64,6 +67,36 @@ func webhookRules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return refusal("too_many_webhooks", nil, "A tenant has %d webhooks at most; delete one, or let one take more events.", mostWebhooks)
 	}
 	return nil
+}
+
+// sameReceiver refuses another receiver that would be sent the headers of the one before:
+// they are not shown, and are not to be had this way either.
+func (c *changing) sameReceiver() error {
+	address, given := part[string](c, "url")
+	if _, anew := c.Set["headers"]; anew || !given {
+		return nil
+	}
+	var was struct {
+		URL     string   `json:"url"`
+		Headers []string `json:"header_names"`
+	}
+	if err := json.Unmarshal(c.before.Body, &was); err != nil {
+		return err
+	}
+	if len(was.Headers) > 0 && receiverOf(was.URL) != receiverOf(address) {
+		return wrongField("headers", "must be given anew with another receiver: else the values of %s would be sent there", strings.Join(was.Headers, ", "))
+	}
+	return nil
+}
+
+// receiverOf is who is called at an address: scheme, host and port (RFC 6454 §4).
+func receiverOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	port := cmp.Or(u.Port(), map[string]string{"https": "443", "http": "80"}[u.Scheme])
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
 // hookOf is the identity of a webhook.
