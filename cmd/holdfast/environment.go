@@ -52,7 +52,7 @@ type environment struct {
 	Nice         int           `env:"HOLDFAST_NICE" envDefault:"-10" roles:"telephony" doc:"Niceness of the process that carries the audio, -20 (first) to 19; 0 leaves it as it is. Below 0 needs root or CAP_SYS_NICE; without, it stays as it is."`
 	Drain        time.Duration `env:"HOLDFAST_DRAIN" envDefault:"5s" roles:"telephony" doc:"How long a node that is asked to stop lets live calls go on."`
 
-	WebhookNetworks     networks      `env:"HOLDFAST_WEBHOOK_NETWORKS" roles:"api worker dev" doc:"Networks that webhooks may call although they are not public, separated by commas: 127.0.0.0/8,10.0.0.0/8. They may be called by http. None if not set: what stands inside can't be reached by who may write an address. The same for every api and worker."`
+	WebhookNetworks     networks      `env:"HOLDFAST_WEBHOOK_NETWORKS" roles:"api worker dev" doc:"Networks that webhooks may call although they are not public, separated by commas: 127.0.0.0/8,10.0.0.0/8. They may be called by http. None if not set: what stands inside can't be reached by who may write an address. The same for every api and worker; dev takes 127.0.0.0/8,::1/128."`
 	WebhookFirstRetry   time.Duration `env:"HOLDFAST_WEBHOOK_FIRST_RETRY" envDefault:"5s" roles:"worker dev" doc:"Pause after the first try of a webhook's message that was not accepted; each pause is thrice the one before."`
 	WebhookLongestRetry time.Duration `env:"HOLDFAST_WEBHOOK_LONGEST_RETRY" envDefault:"6h" roles:"worker dev" doc:"The longest such pause."`
 	WebhookGiveUp       time.Duration `env:"HOLDFAST_WEBHOOK_GIVE_UP" envDefault:"72h" roles:"worker dev" doc:"At which age a message that was not accepted is given up."`

@@ -141,3 +141,14 @@ func TestCommands_WrongArgumentsEndWithCode2AndOneSentence(t *testing.T) {
 		require.NotContains(t, sentence(err), "\n", "%v", args)
 	}
 }
+
+// Who tries webhooks out receives on the own machine; where Holdfast really runs, nothing
+// inside is reached unless the operator says so.
+func TestEnvironment_WebhooksReachThisMachineOnlyInDev(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, environment{}.receivers().Allowed)
+	require.NoError(t, devEnvironment(environment{}).receivers().CheckAddr(netip.MustParseAddr("127.0.0.1"), false))
+	require.Error(t, devEnvironment(environment{}).receivers().CheckAddr(netip.MustParseAddr("10.0.0.1"), true))
+	named := networks{netip.MustParsePrefix("10.0.0.0/8")}
+	require.Equal(t, []netip.Prefix(named), devEnvironment(environment{WebhookNetworks: named}).receivers().Allowed)
+}
