@@ -109,15 +109,15 @@ func (a *API) login(ctx context.Context, in *loginInput) (out *tokenOutput, err 
 			}
 		}
 		a.renew(ctx, u, in.Body.Password)
-		if out, err = a.begin(ctx, u, account.ByPassword, in.Origin); err == nil && in.Body.AgentSession == nil {
-			a.audit.add(who, "login", "user:"+string(u.Name), nil)
-		}
-		return err
+		return nil
 	})
-	if err != nil || in.Body.AgentSession == nil {
-		return out, err
+	if err != nil {
+		return nil, err
 	}
-	return a.activated(withPerson(ctx, who), out, *in.Body.AgentSession) // not in the turn of the password: others wait for it
+	// No longer in the turn of the password: others wait for it.
+	out, err = a.enter(withPerson(ctx, who), in.Origin, in.Body.AgentSession)
+	a.audit.add(who, "login", "user:"+string(who.Name), err)
+	return out, err
 }
 
 // mayActivate refuses the agent's session to whom has no agent, or may not use it.
@@ -129,23 +129,24 @@ func mayActivate(p person) error {
 	return err
 }
 
-// activated begins the session of the agent that has just logged in. If that is refused,
-// the login that out brought is ended: who is told no is not half signed in.
-func (a *API) activated(ctx context.Context, out *tokenOutput, how SignInBody) (*tokenOutput, error) {
-	session, err := a.activate(ctx, Keyed{}.key("sign-in"), how, "agent_session.")
-	a.audit.add(personOf(ctx), "login", "user:"+string(personOf(ctx).Name), err)
-	if err == nil {
-		out.Body.AgentSession = &session.Body
-		return out, nil
+// enter begins the login of whom a password proved, after the session of its agent, if
+// that is asked for: if it is refused, nothing was begun. A login that fails behind a
+// session that began is tried again, and attaches to it.
+func (a *API) enter(ctx context.Context, from Origin, how *SignInBody) (*tokenOutput, error) {
+	var session *sessionView
+	if how != nil {
+		begun, err := a.activate(ctx, Keyed{}.key("sign-in"), *how, "agent_session.")
+		if err != nil {
+			return nil, err
+		}
+		session = &begun.Body
 	}
-	c, broken := a.tokens.verify(out.Body.AccessToken, forAccess)
-	if broken == nil {
-		broken = a.config.Logins.Revoke(context.WithoutCancel(ctx), c.person().origin(), c.login(), a.now().Add(refreshLife+2*clockSkew))
+	out, err := a.begin(ctx, personOf(ctx).User, account.ByPassword, from)
+	if err != nil {
+		return nil, err
 	}
-	if broken != nil {
-		a.log.Warn("A login that was refused could not be ended; nobody has its tokens.", "err", broken)
-	}
-	return nil, err
+	out.Body.AgentSession = session
+	return out, nil
 }
 
 // proof is a password that somebody shows for an account.

@@ -68,6 +68,42 @@ func TestSEED127_SettingsOfATelephone_AreKeptShownAndValidated(t *testing.T) {
 	trail(t, admin, "admin@ device.update device:1001 ok")
 }
 
+// SEED-122, SEED-123: every NAT mode, type and codec of the source is kept and shown, and a telephone that
+// could hear nobody is refused. The type says at once which way calls go.
+func TestSEED122_TheTypeSaysWhichWayCallsGo(t *testing.T) {
+	t.Parallel()
+	ten := hall.Tenant(t, stage.Plan{Agents: 2})
+	admin := ten.Login("admin")
+	for field, values := range map[string][]any{
+		"nat": {"no", "force_rport", "comedia", "never", "route", "yes"}, "type": {"user", "peer", "friend"}, "host": {"127.0.0.1", "dynamic"},
+		"codecs": {[]any{"gsm", "ulaw"}, []any{"alaw", "g722", "g729", "opus"}, []any{"alaw", "ulaw"}},
+	} {
+		for _, v := range values {
+			require.Equal(t, v, set(t, admin, "1001", map[string]any{field: v})[field])
+		}
+	}
+	require.Contains(t, wrong(t, admin, map[string]any{"codecs": []string{"opus"}}), "codecs")
+	require.Contains(t, wrong(t, admin, map[string]any{"host": "office"}), "host")
+	a, b := ten.Agent(1), ten.Agent(2)
+	call := rings(t, ten, b, a) // friend: it is called …
+	ten.WaitUp(call)
+	require.NoError(t, call.HangUp())
+	require.Equal(t, 404, ten.WaitEnded(dials(t, ten, a, "5999")).Code, "… and calls")
+
+	set(t, admin, "1001", map[string]any{"type": "peer"})
+	require.Eventually(t, func() bool { return ten.WaitEnded(dials(t, ten, a, "5999")).Code == 403 }, stage.Patience, 100*time.Millisecond, "a peer does not call")
+	call = rings(t, ten, b, a)
+	ten.WaitUp(call)
+	require.NoError(t, call.HangUp())
+
+	set(t, admin, "1001", map[string]any{"type": "user"})
+	require.Eventually(t, func() bool { return ten.WaitEnded(dials(t, ten, a, "5999")).Code == 404 }, stage.Patience, 100*time.Millisecond, "a user calls")
+	before := a.Phone.Invites()
+	require.GreaterOrEqual(t, ten.WaitEnded(dials(t, ten, b, "1001")).Code, 400)
+	require.Equal(t, before, a.Phone.Invites(), "a user is not called")
+	require.ErrorContains(t, a.Phone.Register(ten.Context(), time.Hour), "403")
+}
+
 // SEED-128: a telephone that must encrypt is neither rung nor let in, rather than heard in
 // clear: this node does not speak SRTP. Without the switch it rings again at the next call.
 func TestSEED128_ATelephoneThatMustEncrypt_IsNotHeardInClear(t *testing.T) {
