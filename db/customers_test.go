@@ -2,7 +2,6 @@ package db_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 	"time"
 
@@ -337,7 +336,7 @@ func TestNotes_BelongToTheirAuthor(t *testing.T) {
 	list, err = w.Notes(t.Context(), w.ada(), "known", second.ID, 10)
 	require.NoError(t, err)
 	require.Empty(t, list)
-	_, err = w.WriteNote(t.Context(), w.ada(), contact.Note{Contact: "known", ID: fmt.Sprint("no"), Text: "x"})
+	_, err = w.WriteNote(t.Context(), w.ada(), contact.Note{Contact: "known", ID: "no", Text: "x"})
 	requireRefused(t, err, fault.NotFound, "no_such_note")
 }
 

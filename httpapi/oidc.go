@@ -151,7 +151,5 @@ func providerAway(err error) error {
 
 // refusedByOIDC is a refusal of a sign-in by OpenID Connect.
 func refusedByOIDC(code, sentence string, args ...any) error {
-	p := forbidden(code, sentence, args...).(*fault.Error)
-	p.Kind = fault.Unauthenticated
-	return p
+	return &fault.Error{Kind: fault.Unauthenticated, Code: code, Sentence: fmt.Sprintf(sentence, args...)}
 }

@@ -23,7 +23,7 @@ var nasty = []string{
 
 // numbers are numbers that software has stumbled over.
 var numbers = []any{
-	0, -1, 1, 2, 0.5, -0.0, math.MaxInt32, math.MaxInt32 + 1, math.MinInt32 - 1, int64(math.MaxInt64), uint64(math.MaxUint64), json.Number("9223372036854775808"),
+	0, -1, 1, 2, 0.5, json.Number("-0"), math.MaxInt32, math.MaxInt32 + 1, math.MinInt32 - 1, int64(math.MaxInt64), uint64(math.MaxUint64), json.Number("9223372036854775808"),
 	math.MaxFloat64, -math.MaxFloat64, json.Number("1e400"), json.Number("0.1e-400"), json.Number("123456789012345678901234567890"),
 }
 
