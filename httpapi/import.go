@@ -59,11 +59,10 @@ type importOutput struct{ Body importBody }
 func importable[N, U any](a *API, r resource) {
 	s := sheetOf[N, U](a, r)
 	register(a, "export-"+r.plural, func(ctx context.Context, _ *struct{}) (*tableOutput, error) {
-		s, err := a.tailored(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		return a.exportSheet(ctx, s)
+		out, n, err := a.exportSheet(ctx, s)
+		detail, _ := json.Marshal(map[string]int{"rows": n}) // numbers always marshal
+		a.audit.note(personOf(ctx), string(r.kind)+".export", r.plural, detail, err)
+		return out, err
 	})
 	register(a, "import-"+r.plural, func(ctx context.Context, in *importInput) (*importOutput, error) {
 		s, err := a.tailored(ctx, s)
@@ -78,8 +77,13 @@ func importable[N, U any](a *API, r resource) {
 	})
 }
 
-// exportSheet writes all things of a kind that one reaches as a table, without secrets.
-func (a *API) exportSheet(ctx context.Context, s sheet) (*tableOutput, error) {
+// exportSheet writes all things of a kind that one reaches as a table, without secrets,
+// and says how many they are.
+func (a *API) exportSheet(ctx context.Context, s sheet) (*tableOutput, int, error) {
+	s, err := a.tailored(ctx, s)
+	if err != nil {
+		return nil, 0, err
+	}
 	shown := slices.DeleteFunc(slices.Clone(s.columns), func(c column) bool { return c.secret })
 	var head []string
 	for _, c := range shown {
@@ -90,14 +94,14 @@ func (a *API) exportSheet(ctx context.Context, s sheet) (*tableOutput, error) {
 	for {
 		things, next, err := a.config.Directory.Things(ctx, a.author(ctx, "export-"+s.plural, nil), q)
 		if err != nil {
-			return nil, unavailable("export things", err)
+			return nil, 0, unavailable("export things", err)
 		}
 		for _, t := range things {
 			fields := map[string]any{}
 			d := json.NewDecoder(bytes.NewReader(t.Body))
 			d.UseNumber()
 			if err := d.Decode(&fields); err != nil {
-				return nil, fault.E(fault.Internal, "export things", err)
+				return nil, 0, fault.E(fault.Internal, "export things", err)
 			}
 			var cells []string
 			for _, c := range shown {
@@ -106,7 +110,8 @@ func (a *API) exportSheet(ctx context.Context, s sheet) (*tableOutput, error) {
 			rows = append(rows, cells)
 		}
 		if next == "" || len(rows) > 50*maxRows {
-			return table(s.plural, rows)
+			out, err := table(s.plural, rows)
+			return out, len(rows) - 1, err
 		}
 		q.Cursor = next
 	}

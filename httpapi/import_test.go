@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,12 +11,14 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/directory"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
 )
 
 // bring sends a file.
-func (h *house) bring(as, path, file string) answer {
+func (h *house) bring(as id.User, path, file string) answer {
 	h.t.Helper()
-	return h.ask("admin", http.MethodPost, path, file, "Content-Type", "text/csv")
+	return h.ask(as, http.MethodPost, path, file, "Content-Type", "text/csv")
 }
 
 // problems are those of a report, as "row column: detail".
@@ -187,4 +190,20 @@ func TestImport_Contacts_HaveOwnFieldsAsColumns(t *testing.T) {
 	got = h.bring("admin", "/v1/contacts/import?dry_run=true", "company,fields.colour\nAcme,red\n")
 	require.Contains(t, got.problems()[0], "1 fields.colour: there is no such column")
 	require.Equal(t, http.StatusForbidden, h.ask("supervisor", http.MethodPost, "/v1/contacts/import", "company\nx\n", "Content-Type", "text/csv").Code)
+}
+
+// Who took everybody's data along stands in the trail, as does who tried.
+func TestExport_StandsInTheTrail(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	require.Equal(t, http.StatusOK, h.ask("admin", http.MethodGet, "/v1/users/export", "").Code)
+	h.things.refuse = fault.E(fault.Unavailable, "list things", errors.New("no database"))
+	require.Equal(t, http.StatusServiceUnavailable, h.ask("admin", http.MethodGet, "/v1/users/export", "").Code)
+	var lines []string
+	for _, e := range h.audited() {
+		lines = append(lines, fmt.Sprintf("%s %s %s %s %s", e.User, e.Action, e.Object, e.Result, e.Detail))
+	}
+	require.Len(t, lines, 2)
+	require.Equal(t, `admin user.export users ok {"rows":2}`, lines[0])
+	require.Contains(t, lines[1], "admin user.export users unavailable")
 }
