@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"holdfast/domain/call"
 	"holdfast/domain/contact"
@@ -70,7 +71,10 @@ func (r historyRow) call() contact.Call {
 }
 
 // ContactCalls lists the calls of a contact, newest first, and returns the cursor of the
-// next page, empty on the last. fault.NotFound: no contact that the author may see.
+// next page, empty on the last. Who sees only its own contacts is shown those calls that
+// were known as the contact's, and all with numbers that it has to do with itself: a
+// contact is quickly made of anybody's number. fault.NotFound: no contact that the author
+// may see.
 func (d *DB) ContactCalls(ctx context.Context, by directory.Author, c id.Contact, limit int, cursor string) ([]contact.Call, string, error) {
 	after, err := readCursor(cursor)
 	if err != nil {
@@ -84,8 +88,15 @@ func (d *DB) ContactCalls(ctx context.Context, by directory.Author, c id.Contact
 		if _, err := read(ctx, tx, by, directory.Ref{Kind: directory.Contact, Name: string(c)}, ""); err != nil {
 			return err
 		}
-		return tx.NewRaw(`SELECT `+callColumns+` FROM calls c WHERE `+callsOfContact+` AND (c.arrived_at, c.call) < (?2, ?3) ORDER BY c.arrived_at DESC, c.call DESC LIMIT ?4`,
-			by.Tenant, c, after.at, after.call, limit+1).Scan(ctx, &rows)
+		known, shown := []string{}, ""
+		if contactKind.ownOnly(by) {
+			if known, err = knownNumbers(ctx, tx, by, c); err != nil {
+				return err
+			}
+			shown = ` AND (c.contact IS NOT NULL OR c.customer = ANY (?5))`
+		}
+		return tx.NewRaw(`SELECT `+callColumns+` FROM calls c WHERE `+callsOfContact+shown+` AND (c.arrived_at, c.call) < (?2, ?3) ORDER BY c.arrived_at DESC, c.call DESC LIMIT ?4`,
+			by.Tenant, c, after.at, after.call, limit+1, pgdialect.Array(known)).Scan(ctx, &rows)
 	})
 	if err != nil {
 		return nil, "", err
@@ -101,6 +112,16 @@ func (d *DB) ContactCalls(ctx context.Context, by directory.Author, c id.Contact
 		calls[i] = r.call()
 	}
 	return calls, next, nil
+}
+
+// knownNumbers are the numbers of a contact with which the agent spoke, or was offered or
+// has a call.
+func knownNumbers(ctx context.Context, tx bun.Tx, by directory.Author, c id.Contact) (numbers []string, err error) {
+	with, args := callsWith(by)
+	err = tx.NewRaw(`SELECT n.number FROM contact_numbers n WHERE n.contact = ? AND n.tenant_id = ? AND
+ (EXISTS (SELECT FROM customer_agents s WHERE s.tenant_id = n.tenant_id AND s.agent = ? AND s.number = n.number)
+  OR n.number IN (SELECT c.customer FROM calls c WHERE `+with+`))`, append([]any{c, by.Tenant, by.Agent}, args...)...).Scan(ctx, &numbers)
+	return numbers, err
 }
 
 // Customer is who a call is with, as an agent sees it, with the call before it.

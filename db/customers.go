@@ -87,15 +87,21 @@ func findContacts(ctx context.Context, tx bun.Tx, t id.Tenant, search string) (s
 // ownContacts is the condition for contacts that are an agent's own: made by itself, of
 // calls that it had or was offered, or of one that is on its way to it.
 func ownContacts(by directory.Author) (string, []any) {
-	leg, _ := json.Marshal([]map[string]id.Agent{{"agent": by.Agent}}) // texts always marshal
+	with, args := callsWith(by)
 	return `x.id IN (
   SELECT id FROM contacts WHERE created_by = ? AND tenant_id = ?
    UNION ALL
   SELECT n.contact FROM customer_agents s JOIN contact_numbers n ON n.tenant_id = s.tenant_id AND n.number = s.number WHERE s.tenant_id = ? AND s.agent = ?
    UNION ALL
-  SELECT n.contact FROM calls c JOIN contact_numbers n ON n.tenant_id = c.tenant_id AND n.number = c.customer
-   WHERE c.live AND c.ledger = hashtextextended(?, 0) AND c.tenant_id = ? AND ? <> '' AND (c.agent = ? OR c.view -> 'legs' @> ?::jsonb))`,
-		[]any{by.Name, by.Tenant, by.Tenant, by.Agent, by.Tenant, by.Tenant, by.Agent, by.Agent, string(leg)}
+  SELECT n.contact FROM calls c JOIN contact_numbers n ON n.tenant_id = c.tenant_id AND n.number = c.customer WHERE ` + with + `)`,
+		append([]any{by.Name, by.Tenant, by.Tenant, by.Agent}, args...)
+}
+
+// callsWith is the condition for the live calls c that an agent has, or is offered.
+func callsWith(by directory.Author) (string, []any) {
+	leg, _ := json.Marshal([]map[string]id.Agent{{"agent": by.Agent}}) // texts always marshal
+	return `c.live AND c.ledger = hashtextextended(?, 0) AND c.tenant_id = ? AND ? <> '' AND (c.agent = ? OR c.view -> 'legs' @> ?::jsonb)`,
+		[]any{by.Tenant, by.Tenant, by.Agent, by.Agent, string(leg)}
 }
 
 func countryOf(ctx context.Context, tx bun.Tx, t id.Tenant) (country string, err error) {

@@ -120,6 +120,37 @@ func TestContactCalls_TheHistoryOfANumber(t *testing.T) {
 	require.Equal(t, first.ID, c.Last.ID)
 }
 
+// Who may see only its own contacts can make one of anybody's number. What there was with
+// that number before, with others, is not shown for it.
+func TestContactCalls_ANumberIsNotAskedOutByMakingItsContact(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "support")
+	w.inGermany()
+	stranger := w.callFrom("+493012345600", t0)
+	w.hangUp(stranger, t0.Add(time.Minute))
+	by := w.agent1001(account.ContactsWrite)
+	made, err := w.Create(t.Context(), by, directory.Change{Kind: directory.Contact, Name: "pretext", Set: map[string]any{"numbers": []string{"+493012345600", "+4930987654321"}}})
+	require.NoError(t, err)
+	history := func(by directory.Author) (calls []id.Call) {
+		t.Helper()
+		list, next, err := w.ContactCalls(t.Context(), by, id.Contact(made.Name), 10, "")
+		require.NoError(t, err)
+		require.Empty(t, next)
+		for _, c := range list {
+			calls = append(calls, c.ID)
+		}
+		return calls
+	}
+	me := w.agent1001(account.ContactsRead)
+	require.Empty(t, history(me))
+	require.Equal(t, []id.Call{stranger.ID}, history(w.ada()))
+	known := w.callFrom("+4930987654321", t0.Add(time.Hour))
+	w.hangUp(known, t0.Add(2*time.Hour))
+	require.Equal(t, []id.Call{known.ID}, history(me), "it was this contact's when it came")
+	w.exec(`INSERT INTO customer_agents (tenant_id, agent, number, at) VALUES ($1, '1001', '+493012345600', now())`, string(acme))
+	require.Equal(t, []id.Call{known.ID, stranger.ID}, history(me), "who spoke with a number has its history")
+}
+
 // A number belongs to one contact; the refusal names the other one to who may see it.
 func TestContacts_ANumberBelongsToOne(t *testing.T) {
 	t.Parallel()
