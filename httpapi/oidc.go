@@ -104,7 +104,7 @@ func readProvider(ctx context.Context, a *API, _ string, set map[string]any) err
 		return err
 	}
 	if secret, given := set["client_secret"].(string); given && secret != "" {
-		set["client_secret"] = a.seals.seal(secret, secretUse(personOf(ctx).Tenant, issuer))
+		set["client_secret"] = a.seals.Close(secret, secretUse(personOf(ctx).Tenant, issuer))
 	}
 	if scopes, given := set["scopes"].([]string); given {
 		set["scopes"] = append([]string{"openid"}, slices.DeleteFunc(scopes, func(s string) bool { return s == "openid" || strings.ContainsAny(s, " \"\\") })...)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/account"
+	"holdfast/domain/seal"
 	"holdfast/fence"
 	"holdfast/httpapi/idptest"
 )
@@ -44,7 +45,7 @@ func newVisit(t *testing.T) *visit {
 		}
 	})
 	v.logins.provider = &account.Provider{Tenant: tenant, Issuer: v.idp.URL, ClientID: idptest.ClientID, Scopes: []string{"openid", "profile"}, Claim: "preferred_username", Vouched: account.ITAdmin.Permissions(),
-		Secret: v.api.seals.seal(idptest.ClientSecret, secretUse(tenant, v.idp.URL))}
+		Secret: v.api.seals.Close(idptest.ClientSecret, secretUse(tenant, v.idp.URL))}
 	return v
 }
 
@@ -273,12 +274,12 @@ func TestOIDC_TheSecretIsSealedForItsIssuer(t *testing.T) {
 	require.Equal(t, []string{"openid", "email"}, set["scopes"])
 	sealed := set["client_secret"].(string)
 	require.NotContains(t, a.Body.String()+v.log.String()+sealed, "hunter2")
-	secret, err := v.api.seals.open(sealed, secretUse(tenant, "https://id.example"))
+	secret, err := v.api.seals.Open(sealed, secretUse(tenant, "https://id.example"))
 	require.NoError(t, err)
 	require.Equal(t, "hunter2", secret)
 	for _, use := range []string{secretUse(tenant, "https://evil.example"), secretUse("other.example", "https://id.example"), errandUse} {
-		_, err = v.api.seals.open(sealed, use)
-		require.ErrorIs(t, err, errSealed, use)
+		_, err = v.api.seals.Open(sealed, use)
+		require.ErrorIs(t, err, seal.ErrSealed, use)
 	}
 	v.logins.provider.Secret = "broken"
 	require.Equal(t, "oidc_secret", v.ask("", "GET", oidcPath, "").body["code"])

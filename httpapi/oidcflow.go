@@ -97,7 +97,7 @@ func (a *API) beginOIDC(ctx context.Context, in *beginOIDCInput) (*redirectOutpu
 	return &redirectOutput{
 		Status:   http.StatusFound,
 		Location: config.AuthCodeURL(e.State, oauth2.S256ChallengeOption(e.Verifier), oidc.Nonce(e.Nonce)),
-		Cookies:  []string{a.errandCookie(a.seals.seal(string(carried), errandUse), int(oidcPatience.Seconds()), in.secure)},
+		Cookies:  []string{a.errandCookie(a.seals.Close(string(carried), errandUse), int(oidcPatience.Seconds()), in.secure)},
 	}, nil
 }
 
@@ -126,7 +126,7 @@ func (a *API) client(ctx context.Context, t id.Tenant) (account.Provider, *oauth
 	}
 	config := &oauth2.Config{ClientID: settings.ClientID, Endpoint: found.Endpoint(), RedirectURL: back, Scopes: settings.Scopes}
 	if settings.Secret != "" {
-		config.ClientSecret, err = a.seals.open(settings.Secret, secretUse(t, settings.Issuer))
+		config.ClientSecret, err = a.seals.Open(settings.Secret, secretUse(t, settings.Issuer))
 		if err != nil {
 			return settings, nil, &fault.Error{Kind: fault.Unavailable, Code: "oidc_secret", Err: err,
 				Sentence: "The client secret of this tenant's provider can't be read any more: the issuer or the token key changed. Set it again."}
@@ -182,7 +182,7 @@ func (a *API) returned(ctx context.Context, in *endOIDCInput) (u account.User, b
 func (a *API) errandOf(ctx context.Context, in *endOIDCInput) (errand, error) {
 	var e errand
 	stale := refusedByOIDC("oidc_state", "This sign-in was not begun in this browser, took too long, or was finished already; begin again.")
-	carried, err := a.seals.open(in.Token, errandUse)
+	carried, err := a.seals.Open(in.Token, errandUse)
 	if err != nil || json.Unmarshal([]byte(carried), &e) != nil {
 		return e, stale
 	}

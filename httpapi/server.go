@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/domain/fault"
+	"holdfast/domain/seal"
 	"holdfast/fence"
 )
 
@@ -125,7 +126,7 @@ type API struct {
 	persons   *persons
 	passwords *passwords
 	throttle  *throttle
-	seals     seals
+	seals     seal.Keys
 	providers *providers
 	answers   *answers
 	audit     *auditor
@@ -152,7 +153,7 @@ func New(c Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := newSeals(c.Keys)
+	sealed, err := seal.New(c.Keys)
 	if err != nil {
 		return nil, fault.E(fault.Internal, "start the API", err)
 	}

@@ -35,6 +35,8 @@ type resource struct {
 	begin func(set map[string]any)
 	// revealed is the secret of begin that the answer to its making shows, once.
 	revealed string
+	// seal closes secrets before they are kept, last of all; nil: there are none to close.
+	seal func(ctx context.Context, a *API, name string, set map[string]any)
 }
 
 // Stamp is what every thing has.
@@ -272,11 +274,15 @@ func tryChange(ctx context.Context, a *API, r resource, what asked,
 	if r.begin != nil && verb == "create" {
 		r.begin(c.Set)
 	}
+	secret, made := c.Set[r.revealed]
+	if r.seal != nil {
+		r.seal(ctx, a, what.name, c.Set)
+	}
 	t, err := do(ctx, a.author(ctx, what.route, what.fields), c)
 	if r.kind == directory.User || r.kind == directory.Role || r.kind == directory.Tenant {
 		a.persons.forget() // here at once; elsewhere after rightsLife
 	}
-	if secret, made := c.Set[r.revealed]; made && err == nil {
+	if made && err == nil {
 		t.Body, err = with(t.Body, r.revealed, secret)
 	}
 	return t, unavailable("change a "+string(r.kind), err)

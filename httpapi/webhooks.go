@@ -46,6 +46,7 @@ var webhooks = resource{
 	kind: directory.Webhook, path: "/v1/webhooks", plural: "webhooks", secrets: []string{"secret", "headers"},
 	begin:    func(set map[string]any) { set["secret"] = webhook.NewSecret() },
 	revealed: "secret",
+	seal:     sealWebhook,
 }
 
 type webhookView struct {
@@ -226,6 +227,17 @@ func (a *API) checkWebhook(_ string, set map[string]any) error {
 		set["headers"] = plain
 	}
 	return nil
+}
+
+// sealWebhook closes the secrets of a webhook: who reads the database can't sign in our name.
+func sealWebhook(ctx context.Context, a *API, name string, set map[string]any) {
+	of := webhook.Ref{Tenant: personOf(ctx).Tenant, Name: name}
+	if secret, given := set["secret"].(string); given {
+		set["secret"] = webhook.Seal(a.seals, of, secret)
+	}
+	if headers, given := set["headers"].(map[string]string); given {
+		set["headers"] = webhook.SealHeaders(a.seals, of, headers)
+	}
 }
 
 func checkEvents(events []string) error {

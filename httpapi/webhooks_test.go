@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -56,14 +57,22 @@ func TestWebhooks_TheSecretIsShownOnce(t *testing.T) {
 	secret, _ := made.body["secret"].(string)
 	require.True(t, strings.HasPrefix(secret, "whsec_"), made.Body)
 	c := h.things.changes[0]
-	require.Equal(t, secret, c.Set["secret"])
-	require.Equal(t, map[string]string{"Authorization": "Bearer x"}, c.Set["headers"])
+	kept := webhook.Target{Secrets: []string{c.Set["secret"].(string)}, Headers: c.Set["headers"].(map[string]string)}
+	require.NotContains(t, fmt.Sprint(kept), secret)
+	require.NotContains(t, fmt.Sprint(kept), "Bearer")
+	of := webhook.Ref{Tenant: "demo.localhost", Name: "crm"}
+	open, err := kept.Unsealed(h.api.seals, of)
+	require.NoError(t, err)
+	require.Equal(t, webhook.Target{Secrets: []string{secret}, Headers: map[string]string{"Authorization": "Bearer x"}}, open)
 	require.Equal(t, []string{"secret", "headers"}, c.Secrets)
 	rotated := h.ask("admin", http.MethodPost, "/v1/webhooks/crm/rotate-secret", `{"overlap_ms":0}`)
 	require.Equal(t, http.StatusOK, rotated.Code, rotated.Body)
 	require.True(t, strings.HasPrefix(rotated.body["secret"].(string), "whsec_"))
 	require.NotEqual(t, secret, rotated.body["secret"])
 	require.Equal(t, int64(0), h.things.changes[1].Set["overlap_ms"])
+	open, err = webhook.Target{Secrets: []string{h.things.changes[1].Set["secret"].(string)}}.Unsealed(h.api.seals, of)
+	require.NoError(t, err)
+	require.Equal(t, []any{rotated.body["secret"]}, []any{open.Secrets[0]})
 	require.Equal(t, http.StatusOK, h.ask("admin", http.MethodPost, "/v1/webhooks/crm/rotate-secret", "").Code)
 	require.Equal(t, int64(86_400_000), h.things.changes[2].Set["overlap_ms"])
 	for _, path := range []string{"/v1/webhooks", "/v1/webhooks/crm"} {

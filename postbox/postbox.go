@@ -15,6 +15,7 @@ import (
 
 	"holdfast/domain/event"
 	"holdfast/domain/fault"
+	"holdfast/domain/seal"
 	"holdfast/domain/webhook"
 	"holdfast/fence"
 )
@@ -50,7 +51,8 @@ type Config struct {
 	Schedule webhook.Schedule // zero: webhook.DefaultSchedule
 	// Render turns an event into the data of its message; nil: its view as it is.
 	Render  func(event.Event) (json.RawMessage, error)
-	Version string // of the User-Agent
+	Keys    seal.Keys // open secrets and headers that are sealed; none: those are not sent with
+	Version string    // of the User-Agent
 	Log     *slog.Logger
 	Linger  time.Duration // how long Drain waits for more; 0: 3 s, negative: not at all
 }
@@ -252,7 +254,11 @@ func (d *drain) try(ctx context.Context, to webhook.Target, m webhook.Message) w
 	}
 	began := time.Now()
 	a := webhook.Attempt{Number: m.Claim, Age: m.Age}
-	answer, err := d.send(ctx, to, m)
+	var answer answer
+	to, err := to.Unsealed(d.config.Keys, d.of)
+	if err == nil {
+		answer, err = d.send(ctx, to, m)
+	}
 	r.Took = time.Since(began)
 	if err != nil {
 		r.Error = reason(err)

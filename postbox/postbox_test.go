@@ -2,6 +2,7 @@ package postbox_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/event"
+	"holdfast/domain/seal"
 	"holdfast/domain/webhook"
 	"holdfast/fence"
 	"holdfast/postbox"
@@ -145,6 +147,49 @@ func TestDrain_SendsEachSubjectInOrder_Signed(t *testing.T) {
 	wh, err := standardwebhooks.NewWebhook(h.secret)
 	require.NoError(t, err)
 	require.Error(t, wh.Verify(h.results()[0].Response, http.Header{}), "without headers nothing verifies")
+}
+
+// Sealed secrets and headers are opened to send, with whichever key sealed them; with none
+// that did nothing is sent, and the reason is told.
+func TestDrain_OpensWhatIsSealed(t *testing.T) {
+	t.Parallel()
+	var keys []ed25519.PrivateKey
+	for range 2 {
+		_, key, err := ed25519.GenerateKey(nil)
+		require.NoError(t, err)
+		keys = append(keys, key)
+	}
+	former, err := seal.New(keys[1:])
+	require.NoError(t, err)
+	both, err := seal.New(keys)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		keys seal.Keys
+		of   webhook.Ref
+		sent bool
+	}{"key rotated": {both, crm, true}, "key gone": {both[:1], crm, false}, "no key": {nil, crm, false}, "of another webhook": {both, webhook.Ref{Tenant: crm.Tenant, Name: "other"}, false}} {
+		var got atomic.Pointer[http.Header]
+		var body atomic.Pointer[[]byte]
+		h := newHouse(t, 1, 1, func(_ http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body) // an error shows as a wrong signature
+			body.Store(&b)
+			got.Store(&r.Header)
+		}, func(p *postbox.Config) { p.Keys = c.keys })
+		h.target.Secrets = []string{webhook.Seal(former, c.of, h.secret), webhook.NewSecret()}
+		h.target.Headers = webhook.SealHeaders(former, c.of, map[string]string{"Authorization": "Bearer x"})
+		_, err := h.Drain(t.Context(), crm, nil)
+		require.NoError(t, err, name)
+		if !c.sent {
+			require.Nil(t, got.Load(), name)
+			require.Equal(t, webhook.Pending, h.results()[0].Verdict.State, name)
+			require.Contains(t, h.results()[0].Error, "HOLDFAST_TOKEN_KEY", name)
+			continue
+		}
+		require.Equal(t, "Bearer x", got.Load().Get("Authorization"), name)
+		wh, err := standardwebhooks.NewWebhook(h.secret)
+		require.NoError(t, err)
+		require.NoError(t, wh.Verify(*body.Load(), *got.Load()), name)
+	}
 }
 
 // A subject whose message hangs holds up no other.

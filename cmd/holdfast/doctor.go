@@ -111,7 +111,7 @@ func checkVariables(_ context.Context, e environment) []finding {
 		found = append(found, fine("environment", "every variable can be read"))
 	}
 	if len(e.TokenKeys) == 0 {
-		found = append(found, warn("tokens", "HOLDFAST_TOKEN_KEY is not set: api will not start (dev makes its own)"))
+		found = append(found, warn("tokens", "HOLDFAST_TOKEN_KEY is not set: api will not start, and worker sends for no webhook (dev makes its own)"))
 	} else {
 		found = append(found, fine("tokens", "%d key(s) for access tokens", len(e.TokenKeys)))
 	}

@@ -8,6 +8,7 @@ import (
 	"holdfast/activities"
 	"holdfast/db"
 	"holdfast/dispatch"
+	"holdfast/domain/seal"
 	"holdfast/httpapi"
 	"holdfast/postbox"
 	"holdfast/worker"
@@ -39,7 +40,14 @@ type workerRole struct {
 func newWorker(g *ground, d *dispatch.Dispatcher) (*workerRole, error) {
 	r := &workerRole{herald: dispatch.NewHerald(g.temporal, g.db, g.log)}
 	r.ground, r.dispatcher, r.worker, r.metrics = g, d, worker.Shared(g.temporal, g.db, g.log), newMetrics()
-	box, err := postbox.New(postbox.Config{Outbox: g.db, Fence: g.env.receivers(), Schedule: g.env.webhookSchedule(), Render: httpapi.EventData, Version: version(), Log: g.log})
+	keys, err := seal.New(g.env.TokenKeys)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 {
+		g.log.Warn("HOLDFAST_TOKEN_KEY is not set: webhooks whose secrets are sealed will wait.")
+	}
+	box, err := postbox.New(postbox.Config{Outbox: g.db, Keys: keys, Fence: g.env.receivers(), Schedule: g.env.webhookSchedule(), Render: httpapi.EventData, Version: version(), Log: g.log})
 	if err != nil {
 		return nil, usage("HOLDFAST_WEBHOOK_FIRST_RETRY, _LONGEST_RETRY, _GIVE_UP: %w", err)
 	}

@@ -41,7 +41,7 @@ func copyOf(t *testing.T, told []stage.Told) (kept map[string]map[string]any, go
 func TestSEED63_AnOutsideCRMFollowsContacts(t *testing.T) {
 	t.Parallel()
 	ten := hall.Tenant(t, stage.Plan{Change: german})
-	crm := ten.Receiver("crm", map[string]any{"events": []string{"contact.*"}}, nil)
+	crm := ten.Receiver("crm", map[string]any{"events": []string{"contact.*"}, "headers": map[string]string{"Authorization": "Bearer x"}}, nil)
 	api := crm.API
 	create := func(name, number string) string {
 		return asked(t, api, http.StatusCreated, http.MethodPost, "/v1/contacts", map[string]any{"display_name": name, "numbers": []string{number}})["id"].(string)
@@ -90,6 +90,10 @@ func TestSEED63_AnOutsideCRMFollowsContacts(t *testing.T) {
 		}
 	}
 	nothingLeft(t, ten, crm, erika)
+	var sealed string
+	require.NoError(t, hall.SQL(t).QueryRow(t.Context(), `SELECT secret || headers::text FROM webhooks WHERE tenant_id = $1`, ten.Domain).Scan(&sealed))
+	require.NotContains(t, sealed, "whsec_")
+	require.NotContains(t, sealed, "Bearer")
 }
 
 // nothingLeft proves that neither events nor deliveries hold anything of an erased person,
