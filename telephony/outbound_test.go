@@ -3,7 +3,6 @@ package telephony
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/telephony/digest"
+	"holdfast/telephony/exchange"
 	"holdfast/telephony/softphone"
 	"holdfast/telephony/transaction"
 )
@@ -87,126 +87,43 @@ func TestOutbound_OfSeveralTrunks_TheNumbersRouteDecides(t *testing.T) {
 	require.Equal(t, 1, two.Invites())
 }
 
-// exchange is a carrier that asks for credentials at each request.
-type exchange struct {
-	transaction.Unhandled
-	t     *testing.T
-	guard *digest.Server
-	layer *transaction.Layer
-	addr  string
-
-	mu   sync.Mutex
-	seen []string // method and answer
-	acks []*sip.Request
-	gone chan struct{}
-}
-
-// Credentials implements digest.Credentials: one account.
-func (x *exchange) Credentials(_ context.Context, user, realm string) (string, string, bool, error) {
-	return digest.HA1(digest.MD5, user, realm, "carrier-secret"), digest.HA1(digest.SHA256, user, realm, "carrier-secret"), user == "acct", nil
-}
-
-func newExchange(t *testing.T) *exchange {
-	t.Helper()
-	x := &exchange{t: t, gone: make(chan struct{})}
-	var err error
-	x.guard, err = digest.NewServer(digest.Config{Store: x, Key: []byte("0123456789abcdef0123456789abcdef")})
-	require.NoError(t, err)
-	x.layer, err = transaction.New(transaction.Config{User: x})
-	require.NoError(t, err)
-	t.Cleanup(x.layer.Stop)
-	addr, err := x.layer.Listen(t.Context(), transaction.Endpoint{Transport: "UDP", Addr: "127.0.0.1:0"})
-	require.NoError(t, err)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.addr = addr.String()
-	return x
-}
-
-func (x *exchange) Request(tx *transaction.Server) {
-	req := tx.Request()
-	x.mu.Lock()
-	guard, addr := x.guard, x.addr
-	x.mu.Unlock()
-	result, err := guard.Check(x.t.Context(), req, "carrier.example", netip.MustParseAddrPort(tx.Flow().Remote).Addr())
-	res := tx.NewResponse(200, "")
-	if err != nil || !result.OK {
-		res = tx.NewResponse(401, "")
-		for _, h := range result.Challenge {
-			res.AppendHeader(h)
-		}
-	} else if req.Method == sip.INVITE {
-		res.AppendHeader(sip.NewHeader("Contact", "<sip:x@"+addr+">"))
-		res.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
-		res.SetBody([]byte(offerPCMU))
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.seen = append(x.seen, fmt.Sprintf("%s %d", req.Method, res.StatusCode))
-	if req.Method == sip.BYE && res.StatusCode == 200 {
-		close(x.gone)
-	}
-	_ = tx.Respond(res)
-}
-
-func (x *exchange) Ack(ack *sip.Request, _ transaction.Flow) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.acks = append(x.acks, ack)
-}
-
-// forget makes all nonces void, as time does.
-func (x *exchange) forget() {
-	guard, err := digest.NewServer(digest.Config{Store: x, Key: []byte("fedcba9876543210fedcba9876543210")})
-	require.NoError(x.t, err)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.guard = guard
-}
-
-func (x *exchange) heard() []string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return append([]string(nil), x.seen...)
-}
-
-func accountAt(x *exchange, password string) func(*Config, *world) {
+func accountAt(x *exchange.Exchange, password string) func(*Config, *world) {
 	return func(_ *Config, w *world) {
-		w.trunks[0].Host, w.trunks[0].User, w.trunks[0].Realm = x.addr, "acct", "carrier.example"
-		w.trunks[0].MD5 = digest.HA1(digest.MD5, "acct", "carrier.example", password)
-		w.trunks[0].SHA256 = digest.HA1(digest.SHA256, "acct", "carrier.example", password)
+		w.trunks[0].Host, w.trunks[0].User, w.trunks[0].Realm = x.Addr(), exchange.User, exchange.Realm
+		w.trunks[0].MD5 = digest.HA1(digest.MD5, exchange.User, exchange.Realm, password)
+		w.trunks[0].SHA256 = digest.HA1(digest.SHA256, exchange.User, exchange.Realm, password)
 	}
 }
 
 func TestOutbound_ACarrierThatAsksForCredentials_GetsThem(t *testing.T) { // RFC 3261 §22.2, RFC 8760
 	t.Parallel()
-	x := newExchange(t)
-	s := play(t, accountAt(x, "carrier-secret"))
+	x := exchange.New(t)
+	s := play(t, accountAt(x, exchange.Password))
 	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
 	require.Equal(t, call.RingAnswered, s.wait(s.ring(in, outward(in))).Outcome)
 	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
-	require.Eventually(t, func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.acks) > 0 }, 5*time.Second, time.Millisecond)
-	require.NotEmpty(t, x.acks[0].GetHeaders("Authorization"), "the ACK shows those of its INVITE (RFC 3261 §22.1)")
-	x.forget()
+	require.Eventually(t, func() bool { return len(x.Acks()) > 0 }, 5*time.Second, time.Millisecond)
+	require.NotEmpty(t, x.Acks()[0].GetHeaders("Authorization"), "the ACK shows those of its INVITE (RFC 3261 §22.1)")
+	x.Forget()
 	require.NoError(t, customer.HangUp())
 	select {
-	case <-x.gone:
+	case <-x.Over():
 	case <-s.soon().Done():
-		require.FailNow(t, "the carrier was not told of the end", "%v", x.heard())
+		require.FailNow(t, "the carrier was not told of the end", "%v", x.Heard())
 	}
-	require.Equal(t, []string{"INVITE 401", "INVITE 200", "BYE 401", "BYE 200"}, x.heard())
+	require.Equal(t, []string{"INVITE 401", "INVITE 200", "BYE 401", "BYE 200"}, x.Heard())
 	s.empty()
 }
 
 func TestOutbound_WrongCredentials_AreShownOnce(t *testing.T) {
 	t.Parallel()
-	x := newExchange(t)
+	x := exchange.New(t)
 	s := play(t, accountAt(x, "guess"))
 	_, in := s.dial(s.customer("4930123"), softphone.Dial{})
 	e := s.wait(s.ring(in, outward(in)))
 	require.Equal(t, call.RingFailed, e.Outcome)
 	require.Equal(t, 401, e.SIPCode)
-	require.Equal(t, []string{"INVITE 401", "INVITE 401"}, x.heard())
+	require.Equal(t, []string{"INVITE 401", "INVITE 401"}, x.Heard())
 }
 
 // names is a DNS server that knows carrier.test: SRV records of two servers, the first of which is preferred.
@@ -296,18 +213,18 @@ func TestOutbound_TheFirstServerIsSilentOrOutOfService_TheNextOneIsTried(t *test
 
 func TestOutbound_ARefreshIsChallenged_ItIsSentAgainWithCredentials(t *testing.T) {
 	t.Parallel()
-	x := newExchange(t)
-	s := play(t, accountAt(x, "carrier-secret"))
+	x := exchange.New(t)
+	s := play(t, accountAt(x, exchange.Password))
 	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
 	require.Equal(t, call.RingAnswered, s.wait(s.ring(in, outward(in))).Outcome)
 	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
-	x.forget()
+	x.Forget()
 	a := s.index.call(ref(in))
 	a.ask(func() { require.NoError(t, a.refresh(a.talking, false)) })
-	require.Eventually(t, func() bool { return len(x.heard()) == 4 }, 5*time.Second, time.Millisecond)
-	require.Equal(t, []string{"INVITE 401", "INVITE 200", "INVITE 401", "INVITE 200"}, x.heard())
+	require.Eventually(t, func() bool { return len(x.Heard()) == 4 }, 5*time.Second, time.Millisecond)
+	require.Equal(t, []string{"INVITE 401", "INVITE 200", "INVITE 401", "INVITE 200"}, x.Heard())
 	require.NoError(t, customer.HangUp())
-	<-x.gone
+	<-x.Over()
 	s.empty()
 }
 
