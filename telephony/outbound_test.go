@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emiago/sipgo/sip"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/call"
@@ -20,7 +19,6 @@ import (
 	"holdfast/telephony/digest"
 	"holdfast/telephony/exchange"
 	"holdfast/telephony/softphone"
-	"holdfast/telephony/transaction"
 )
 
 const mobile = "+41791234567"
