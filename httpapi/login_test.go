@@ -93,6 +93,13 @@ func TestLogin_ActivatesTheAgent_OrIsRefusedAltogether(t *testing.T) {
 	require.Equal(t, "choose_phone", a.body["code"])
 	require.Empty(t, a.Result().Cookies())
 	require.Len(t, h.logins.known, 1, "nothing was begun")
+
+	h.commands.away = fault.E(fault.Unavailable, "sign in", fmt.Errorf("no Temporal"))
+	a = ask("1001", `{}`)
+	require.Equal(t, http.StatusServiceUnavailable, a.Code, a.Body)
+	require.NotEmpty(t, a.Header().Get("Retry-After"))
+	require.Len(t, h.logins.known, 1)
+	require.Equal(t, http.StatusOK, h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo")).Code, "without the session there is a login")
 }
 
 // SEED-66: wrong tenant, user or password, and a disabled account: the same answer
