@@ -62,7 +62,7 @@ func TestNode_StoppedInAHurry_EndsItsCallsWithBye(t *testing.T) {
 	customer, agent, in := s.connected()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorContains(t, s.Stop(ctx), "1 calls had to be ended")
+	require.ErrorContains(t, s.Stop(ctx), "calls that had to be ended: 1")
 	for _, c := range []*softphone.Call{customer, agent} {
 		require.NoError(t, c.Wait(s.soon(), softphone.Ended))
 		require.Contains(t, c.Status().Reason, "Temporary failure")

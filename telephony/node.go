@@ -225,7 +225,7 @@ func (n *Node) drain(ctx context.Context) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d calls had to be ended: %w", n.index.count(), ctx.Err())
+			return fmt.Errorf("calls that had to be ended: %d: %w", n.index.count(), ctx.Err())
 		}
 	}
 	return nil

@@ -130,7 +130,7 @@ func (r *reader) timer(e *historypb.HistoryEvent) {
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		r.timers[id] = orElse(summary(e), "timer")
-		r.add(e, markTimer, "set for %s: %s", e.GetTimerStartedEventAttributes().GetStartToFireTimeout().AsDuration().Round(time.Millisecond), r.timers[id])
+		r.add(e, markTimer, "set for %s: %s", span(e.GetTimerStartedEventAttributes().GetStartToFireTimeout().AsDuration()), r.timers[id])
 	case enumspb.EVENT_TYPE_TIMER_FIRED:
 		r.add(e, markTimer, "went off: %s", r.timers[e.GetTimerFiredEventAttributes().GetStartedEventId()])
 	default:
@@ -184,4 +184,12 @@ func orElse(s, other string) string {
 		return other
 	}
 	return s
+}
+
+// span is a duration as people say it: of seconds when it is long, of milliseconds when it is not.
+func span(d time.Duration) time.Duration {
+	if d >= time.Minute {
+		return d.Round(time.Second)
+	}
+	return d.Round(time.Millisecond)
 }
