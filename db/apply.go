@@ -41,7 +41,11 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if err != nil {
 			return err
 		}
-		changes = tenancy.Compare(current, wanted)
+		compared := wanted
+		if compared.Webhooks == nil {
+			compared.Webhooks = current.Webhooks
+		}
+		changes = tenancy.Compare(current, compared)
 		if current.Administered() && !wanted.Administered() {
 			return lastAdministrator()
 		}
@@ -113,7 +117,7 @@ func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 	var all []statement
 	for _, part := range []func(tenancy.Document) []statement{
 		removals, reasonRows, skillRows, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows,
-		levelRows, dispositionRows, contactFieldRows, leftovers,
+		levelRows, dispositionRows, contactFieldRows, webhookRows, leftovers,
 	} {
 		all = append(all, part(doc)...)
 	}

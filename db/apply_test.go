@@ -9,6 +9,7 @@ import (
 	"holdfast/db/dbtest"
 	"holdfast/demo"
 	"holdfast/domain/account"
+	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/tenancy"
 )
@@ -74,6 +75,43 @@ func TestApply_ChangesAndRemovesWhatTheDocumentSays(t *testing.T) {
 	now, err := d.Export(t.Context(), "demo.localhost")
 	require.NoError(t, err)
 	require.Len(t, now.Agents, 4)
+}
+
+// Webhooks are part of the document without their secrets, which stay; a document that
+// does not speak of webhooks leaves them alone, one with an empty list removes them.
+func TestApply_Webhooks_KeepTheirSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "support")
+	w.make(directory.Webhook, "crm", map[string]any{"url": "https://crm.example.com/", "secret": "whsec_eA==", "headers": map[string]string{"X-Key": "k"}, "queue": "support"})
+	doc, err := w.Export(t.Context(), acme)
+	require.NoError(t, err)
+	require.Len(t, doc.Webhooks, 1)
+	file, err := tenantfile.Write(doc)
+	require.NoError(t, err)
+	require.NotContains(t, string(file), "whsec_")
+	apply := func(change func(*tenancy.Document)) (lines []string) {
+		next, err := tenantfile.Read(file)
+		require.NoError(t, err, string(file))
+		change(&next)
+		changes, err := w.Apply(t.Context(), next, false)
+		require.NoError(t, err)
+		for _, c := range changes {
+			lines = append(lines, c.String())
+		}
+		return lines
+	}
+	require.Empty(t, apply(func(*tenancy.Document) {}))
+	require.Empty(t, apply(func(d *tenancy.Document) { d.Webhooks = nil }), "it does not speak of them")
+	require.Equal(t, []string{`~ webhook crm: url "https://crm.example.com/" → "https://new.example.com/"`, "+ webhook lake"}, apply(func(d *tenancy.Document) {
+		d.Webhooks[0].URL = "https://new.example.com/"
+		d.Webhooks = append(d.Webhooks, tenancy.Webhook{Name: "lake", URL: "https://lake.example.com/"})
+	}))
+	var kept, made string
+	w.one(&kept, `SELECT secret || headers::text || queue FROM webhooks WHERE name = 'crm'`)
+	require.Equal(t, `whsec_eA=={"X-Key": "k"}support`, kept)
+	w.one(&made, `SELECT events::text || timeout_ms || enabled || (secret ~ '^whsec_.{40}')::text FROM webhooks WHERE name = 'lake'`)
+	require.Equal(t, `{*}10000truetrue`, made)
+	require.Equal(t, []string{"- webhook crm", "- webhook lake"}, apply(func(d *tenancy.Document) { d.Webhooks = []tenancy.Webhook{} }))
 }
 
 func TestApply_RefusesABrokenDocumentWhole(t *testing.T) {

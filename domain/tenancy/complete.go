@@ -32,6 +32,10 @@ func (d Document) Complete() Document {
 	for i := range d.ContactFields {
 		d.ContactFields[i].Type = cmp.Or(d.ContactFields[i].Type, contact.Text)
 	}
+	d.Webhooks = sorted(d.Webhooks, func(w Webhook) string { return w.Name })
+	for i := range d.Webhooks {
+		d.Webhooks[i].complete()
+	}
 	for i := range d.Roles {
 		d.Roles[i].Permissions = slices.Sorted(slices.Values(d.Roles[i].Permissions))
 	}

@@ -65,6 +65,8 @@ type Document struct {
 
 	Dispositions  []Disposition  `yaml:"dispositions,omitempty" json:"dispositions,omitempty"`
 	ContactFields []ContactField `yaml:"contact_fields,omitempty" json:"contact_fields,omitempty"`
+	// Webhooks are all there are; nil: the document does not speak of them, and they stay.
+	Webhooks []Webhook `yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
 }
 
 // Unit is an organization or a division (SEED-37).

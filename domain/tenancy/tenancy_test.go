@@ -49,7 +49,18 @@ func TestValidate_RefusesWhatBreaksTheRules(t *testing.T) {
 		"a prefix to a queue":                    {func(d *tenancy.Document) { d.Numbers[0].Number = "49*" }, "numbers[0].number"},
 		"a realm that breaks a header":           {func(d *tenancy.Document) { d.Trunks[0].Realm = `a"b` }, "trunks[0].realm"},
 		"a hash that is none":                    {func(d *tenancy.Document) { d.Trunks[0].CarrierMD5 = "x" }, "trunks[0].carrier_md5"},
-		"no address":                             {func(d *tenancy.Document) { d.Trunks[0].Addresses = []string{"x"} }, "trunks[0].addresses[0]"},
+		"a webhook to nowhere":                   {func(d *tenancy.Document) { d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "crm.example.com"}} }, "webhooks[0].url"},
+		"a webhook of no such queue":             {func(d *tenancy.Document) { d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "https://x", Queue: "q"}} }, "webhooks[0].queue"},
+		"a webhook of no such event": {func(d *tenancy.Document) {
+			d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "https://x", Events: []string{"call.*", "call"}}}
+		}, "webhooks[0].events[1]"},
+		"a webhook twice": {func(d *tenancy.Document) {
+			d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "https://x"}, {Name: "crm", URL: "https://x"}}
+		}, "webhooks[1].name"},
+		"a webhook that waits for long": {func(d *tenancy.Document) {
+			d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "https://x", Timeout: tenancy.Duration(time.Hour)}}
+		}, "webhooks[0].timeout"},
+		"no address": {func(d *tenancy.Document) { d.Trunks[0].Addresses = []string{"x"} }, "trunks[0].addresses[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
