@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
+	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/record"
 )
@@ -20,6 +22,9 @@ const (
 	auditPause = 500 * time.Millisecond
 	// auditWrite bounds one write.
 	auditWrite = 5 * time.Second
+	// aboutCustomers begins the actions on people who may ask to be forgotten. The trail
+	// can't be changed then, so that no sentence with a name or a number is kept in it.
+	aboutCustomers = string(directory.Contact) + "."
 )
 
 // auditor writes the audit trail (SEED-4) beside the requests, so that a command
@@ -53,8 +58,12 @@ func (a *auditor) note(p person, action, object string, detail json.RawMessage, 
 	if result != nil {
 		problem := problemOf(result)
 		e.Result = problem.Code
-		// The sentence is for people who read the trail; a string always marshals.
-		e.Detail, _ = json.Marshal(map[string]string{"detail": problem.Detail, "kind": string(fault.KindOf(result))})
+		// The sentence is for people who read the trail.
+		said := map[string]string{"detail": problem.Detail, "kind": string(fault.KindOf(result))}
+		if strings.HasPrefix(action, aboutCustomers) {
+			delete(said, "detail")
+		}
+		e.Detail, _ = json.Marshal(said) // texts always marshal
 	}
 	if !a.enqueue(e) {
 		a.write(e)
