@@ -34,8 +34,9 @@ func cookieOf(ans stage.Answer) string {
 	return c.Name + "=" + c.Value
 }
 
-// A tenant's users sign in by its OpenID Connect provider, known and new ones; passwords
-// are off for who can't switch them on again; who is disabled stays out.
+// SEED-1: a tenant's users sign in by its OpenID Connect provider, known ones and new ones,
+// who become users; passwords are off for who can't switch them on again; who is disabled
+// stays out.
 func TestOIDC_TheTenantsUsersSignInByItsProvider(t *testing.T) {
 	t.Parallel()
 	ten, idp := hall.Tenant(t, stage.Plan{}), idptest.New(t)

@@ -32,8 +32,8 @@ func TestSEED9_ASupervisorWorksAsAnAgent(t *testing.T) {
 	}})
 	boss, other := ten.Agent(1), ten.Agent(2)
 	other.SignIn()
-	for _, by := range []string{"phone", "mobile"} {
-		sat(t, boss.Sit(map[string]any{"interface": by}), http.StatusCreated)
+	for by, device := range map[string]string{"phone": "1001", "mobile": "mobile"} {
+		sat(t, boss.Sit(map[string]any{"interface": by, "device_id": device}), http.StatusCreated)
 		require.Equal(t, "Ready", boss.Ready().State)
 		customer := ten.Call("4930090", "8000")
 		rings := map[string]*softphone.Phone{"phone": boss.Phone, "mobile": beyond}[by]
