@@ -144,3 +144,29 @@ func TestKeys_WrongOnesSlowDown_RightOnesNever(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.byKey(right, "GET", "/v1/me", "").Code)
 	require.Equal(t, http.StatusOK, h.ask("", "POST", "/v1/auth/login", login(tenant, "1001", "holdfast-demo")).Code, "people sign in all the same")
 }
+
+// A stream by a key ends when the key would be refused, however it would be: also where its
+// networks are others now, or while its address is slowed down for wrong ones.
+func TestKeys_AStreamEndsWithItsKey(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(h *house, key string){
+		"networks": func(h *house, key string) {
+			h.logins.keys[string(hashOfKey(key))] = account.Key{Tenant: tenant, Name: "crm", Maker: "admin", Addresses: []string{"192.0.2.0/24"}}
+		},
+		"deleted": func(h *house, key string) { delete(h.logins.keys, string(hashOfKey(key))) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, func(c *Config) { c.Heartbeat = 5 * time.Millisecond })
+			key := h.keyOf(account.Key{Permissions: []account.Permission{"queues:watch:tenant"}})
+			l := h.listen("admin", "Authorization", "Bearer "+key)
+			for range knockPace.free + 1 {
+				h.askFrom("127.0.0.1", "", "GET", "/v1/me", "", "Authorization", "Bearer "+newSecret())
+			}
+			unlock := h.logins.lock()
+			end(h, key)
+			unlock()
+			l.ended()
+		})
+	}
+}

@@ -135,7 +135,7 @@ func (s *stream) first(ctx context.Context, w wire) error {
 func (s *stream) sameRights(ctx context.Context) bool {
 	u, err := s.api.persons.again(ctx, s.person)
 	if err != nil {
-		return problemOf(err).Status != http.StatusUnauthorized
+		return problemOf(err).Status == http.StatusServiceUnavailable
 	}
 	return slices.Equal(u.Permissions, s.person.Permissions) && slices.Equal(u.Teams, s.person.Teams) && u.Agent == s.person.Agent
 }
