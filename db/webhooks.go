@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
+	"holdfast/domain/account"
 	"holdfast/domain/directory"
 	"holdfast/domain/event"
 	"holdfast/domain/fault"
@@ -56,6 +58,9 @@ func webhookRules(ctx context.Context, tx bun.Tx, c *changing) error {
 			return err
 		}
 	}
+	if err := c.maySendContacts(ctx, tx); err != nil {
+		return err
+	}
 	if !c.begins() {
 		return c.sameReceiver()
 	}
@@ -67,6 +72,30 @@ func webhookRules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return refusal("too_many_webhooks", nil, "A tenant has %d webhooks at most; delete one, or let one take more events.", mostWebhooks)
 	}
 	return nil
+}
+
+// maySendContacts refuses to say where contacts are sent to who may not see them.
+func (c *changing) maySendContacts(ctx context.Context, tx bun.Tx) error {
+	directs := c.begins() || slices.ContainsFunc([]string{"url", "events", "queue"}, func(f string) bool { _, given := c.Set[f]; return given })
+	if !directs || c.by.May(account.ContactsRead.At(account.Tenant)) {
+		return nil
+	}
+	now, err := c.present(ctx, tx)
+	if err != nil || now == nil {
+		return err
+	}
+	var is struct {
+		Events []string `json:"events"`
+		Queue  string   `json:"queue"`
+	}
+	if err := json.Unmarshal(now, &is); err != nil {
+		return err
+	}
+	takes := slices.ContainsFunc(is.Events, func(e string) bool { return e == "*" || strings.HasPrefix(e, "contact.") })
+	if !takes || is.Queue != "" { // of a queue's webhook contacts are no matter
+		return nil
+	}
+	return &fault.Error{Kind: fault.Forbidden, Code: "contacts_forbidden", Sentence: "This webhook would be sent contacts, which you may not see: name its events without contact.* and *, such as call.* and agent.*."}
 }
 
 // sameReceiver refuses another receiver that would be sent the headers of the one before:
