@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"holdfast/domain/fault"
 	"holdfast/domain/record"
+	"holdfast/domain/seal"
 )
 
 const (
@@ -34,7 +36,7 @@ const (
 var shared = map[string]bool{"sign-in": true, "sign-out": true, "force-sign-out": true}
 
 func init() {
-	for _, group := range []string{tagPeople, tagService, tagWebhooks, tagTenants, tagCustomers} {
+	for _, group := range []string{tagEntrance, tagPeople, tagService, tagWebhooks, tagTenants, tagCustomers} {
 		for _, r := range routes[group] {
 			shared[r.name] = r.method != http.MethodGet
 		}
@@ -48,7 +50,8 @@ type answers struct {
 	now   func() time.Time
 	vault Vault
 	log   *slog.Logger
-	seal  []byte // key of the hashes of requests: one of them may hold a password
+	seal  []byte    // key of the hashes of requests: one of them may hold a password
+	seals seal.Keys // of what is kept in the vault: some answers show a secret, once
 	mu    sync.Mutex
 	kept  map[answerKey]*kept
 	age   []answerKey // oldest first
@@ -67,13 +70,13 @@ type kept struct {
 	until   time.Time
 }
 
-func newAnswers(c Config) *answers {
+func newAnswers(c Config, seals seal.Keys) *answers {
 	secret := []byte("holdfast answers\x00")
 	for _, k := range c.Keys[:min(1, len(c.Keys))] { // all processes have the same first key
 		secret = append(secret, k.Seed()...)
 	}
-	seal := sha256.Sum256(secret)
-	return &answers{now: c.Now, vault: c.Vault, log: c.Log, seal: seal[:], kept: map[answerKey]*kept{}}
+	sum := sha256.Sum256(secret)
+	return &answers{now: c.Now, vault: c.Vault, log: c.Log, seal: sum[:], seals: seals, kept: map[answerKey]*kept{}}
 }
 
 // reused refuses a key that was used for another request.
@@ -131,14 +134,14 @@ func remembered[O any](ctx context.Context, a *answers, key answerKey, sum [sha2
 	}
 	if err == nil {
 		out := new(O)
-		return out, fault.E(fault.Internal, "read answer", json.Unmarshal(known.Body, out))
+		return out, fault.E(fault.Internal, "read answer", a.open(known, out))
 	}
 	if fault.KindOf(err) != fault.NotFound {
 		return nil, unavailable("look up answer", err)
 	}
 	out, err := do()
 	if err == nil {
-		asked.Body, err = json.Marshal(out)
+		err = a.close(&asked, out)
 	}
 	if err != nil {
 		return out, err
@@ -150,6 +153,33 @@ func remembered[O any](ctx context.Context, a *answers, key answerKey, sum [sha2
 		a.log.Warn("An answer could not be kept for repeats; the session's workflow has it for as long as there is no other.", "err", err)
 	}
 	return out, nil
+}
+
+// close seals an answer: whoever reads the database finds no secret that was shown once.
+func (a *answers) close(into *record.Answer, out any) error {
+	b, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	into.Body, err = json.Marshal(a.seals.Close(string(b), useOf(*into)))
+	return err
+}
+
+// open reads an answer that close sealed.
+func (a *answers) open(known record.Answer, out any) error {
+	var sealed string
+	if err := json.Unmarshal(known.Body, &sealed); err != nil {
+		return err
+	}
+	b, err := a.seals.Open(sealed, useOf(known))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(b), out)
+}
+
+func useOf(a record.Answer) string {
+	return fmt.Sprintf("answer %q %q %q %q", a.Tenant, a.User, a.Operation, a.Key)
 }
 
 // enter returns what is kept under key, or makes the entry and says that the

@@ -65,7 +65,7 @@ func TestIdempotencyKey_OfWhatBeginsOrEndsASession_IsKnownToAllProcesses(t *test
 	ready := request{"1001", "POST", "/v1/agent-session/ready", ""}
 	require.Equal(t, http.StatusOK, ask(ready, "k").Code)
 
-	h.api.answers = newAnswers(h.api.config) // another process
+	h.api.answers = newAnswers(h.api.config, h.api.seals) // another process
 	clear(h.commands.views)
 	for r, a := range first {
 		again := ask(r, "k")
@@ -77,6 +77,26 @@ func TestIdempotencyKey_OfWhatBeginsOrEndsASession_IsKnownToAllProcesses(t *test
 	require.Equal(t, http.StatusNotFound, ask(request{"1001", "DELETE", "/v1/agent-session", ""}, "another").Code)
 	other := ask(request{"1001", "POST", "/v1/agent-session", `{"interface":"web"}`}, "k")
 	require.Equal(t, "idempotency_key_reused", other.body["code"])
+}
+
+// An answer that shows a secret, once, shows it to a repeat as well; the vault has it sealed.
+func TestIdempotencyKey_OfAnAnswerWithASecret_IsKeptSealed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	make := func() answer {
+		return h.ask("admin", "POST", "/v1/api-keys", `{"name":"crm","permissions":["calls:read:own"]}`, "Idempotency-Key", "k")
+	}
+	made := make()
+	require.Equal(t, http.StatusCreated, made.Code, made.Body)
+	secret := made.body["key"].(string)
+	require.NotEmpty(t, secret)
+	h.api.answers = newAnswers(h.api.config, h.api.seals) // another process
+	require.Equal(t, secret, make().body["key"])
+	require.Len(t, h.vault.answers, 1)
+	for _, a := range h.vault.answers {
+		require.NotContains(t, string(a.Body), secret)
+		require.NotContains(t, string(a.Body), "crm")
+	}
 }
 
 func TestIdempotencyKey_ForAnotherRequestIsRefused(t *testing.T) {
@@ -105,7 +125,7 @@ func TestIdempotencyKey_ARefusalIsNotKept(t *testing.T) {
 
 func TestAnswers_AtTheSameTimeOneIsCarriedOutAndAllGetItsAnswer(t *testing.T) {
 	t.Parallel()
-	a := newAnswers(Config{Now: time.Now, Vault: newVault(), Log: slog.New(slog.DiscardHandler)})
+	a := newAnswers(Config{Now: time.Now, Vault: newVault(), Log: slog.New(slog.DiscardHandler)}, nil)
 	key := answerKey{operation: "ready", key: "k"}
 	begun, finish := make(chan struct{}), make(chan struct{})
 	var runs int

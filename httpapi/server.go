@@ -160,7 +160,7 @@ func New(c Config) (*API, error) {
 	a := &API{
 		seals: sealed, providers: newProviders(c.Providers, c.Now),
 		config: c, log: c.Log, now: c.Now, byName: map[string]route{}, tokens: t, passwords: p,
-		persons: newPersons(c, t), throttle: &throttle{vault: c.Vault, now: c.Now}, answers: newAnswers(c),
+		persons: newPersons(c, t), throttle: &throttle{vault: c.Vault, now: c.Now}, answers: newAnswers(c, sealed),
 		audit: newAuditor(c.Reader, c.Log, c.Now), streams: newStreams(c.MaxStreams), boards: newBoards(c.Reader),
 		rendered: newRenderings(), metrics: newMetrics(c.Metrics), stopping: make(chan struct{}),
 	}

@@ -54,7 +54,7 @@ func TestSession_CommandsReachTheSessionAsTheirEvents(t *testing.T) {
 			agent.SignIn{Actor: by("sign-in"), Interface: "phone", Terminal: "tab-1", Initial: agent.Ready, Addresses: desk, From: "127.0.0.9", Lease: 90 * time.Second}},
 	} {
 		h.api.config.Vault = newVault() // the key is the same, the requests are not
-		h.api.answers = newAnswers(h.api.config)
+		h.api.answers = newAnswers(h.api.config, h.api.seals)
 		a := h.ask("1001", c.method, "/v1/agent-session"+c.path, c.body, "Idempotency-Key", "k1")
 		require.Less(t, a.Code, 300, "%s %s: %s", c.method, c.path, a.Body)
 		require.Equal(t, c.want, h.commands.last(t), "%s %s", c.path, c.body)
