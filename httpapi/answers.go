@@ -32,11 +32,12 @@ const (
 
 // shared are the operations whose answers are kept in the vault as well: a session that
 // is over can't know the keys of what began or ended it, once there is another one, and
-// the directory knows no keys at all.
+// the directory knows no keys at all. Those of API keys are not: one of them stands nowhere
+// but with its owner.
 var shared = map[string]bool{"sign-in": true, "sign-out": true, "force-sign-out": true}
 
 func init() {
-	for _, group := range []string{tagEntrance, tagPeople, tagService, tagWebhooks, tagTenants, tagCustomers} {
+	for _, group := range []string{tagPeople, tagService, tagWebhooks, tagTenants, tagCustomers} {
 		for _, r := range routes[group] {
 			shared[r.name] = r.method != http.MethodGet
 		}
