@@ -109,9 +109,13 @@ func (a *API) exportSheet(ctx context.Context, s sheet) (*tableOutput, int, erro
 			}
 			rows = append(rows, cells)
 		}
-		if next == "" || len(rows) > 50*maxRows {
+		if next == "" {
 			out, err := table(s.plural, rows)
 			return out, len(rows) - 1, err
+		}
+		if len(rows) > mostExported {
+			return nil, 0, &fault.Error{Kind: fault.Invalid, Op: "export things", Code: "too_many",
+				Sentence: fmt.Sprintf("There are more than %d %s; read the list page by page.", mostExported, s.plural)}
 		}
 		q.Cursor = next
 	}

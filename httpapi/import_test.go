@@ -207,3 +207,14 @@ func TestExport_StandsInTheTrail(t *testing.T) {
 	require.Equal(t, `admin user.export users ok {"rows":2}`, lines[0])
 	require.Contains(t, lines[1], "admin user.export users unavailable")
 }
+
+// What is too much for one file is refused: a file that ends early would be taken for all there is.
+func TestExport_OfTooMany_IsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.things.endless = true
+	a := h.ask("admin", http.MethodGet, "/v1/users/export", "")
+	require.Equal(t, http.StatusUnprocessableEntity, a.Code)
+	require.Equal(t, "too_many", a.body["code"])
+	require.Contains(t, a.body["detail"], "100000")
+}

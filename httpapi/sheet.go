@@ -23,6 +23,9 @@ import (
 // maxRows bounds the rows of a file of things.
 const maxRows = 10_000
 
+// mostExported bounds the rows of an export: what can be read and sent within a request.
+const mostExported = 100_000
+
 // cellKind is how a cell stands for a value.
 type cellKind int
 
