@@ -18,7 +18,7 @@ var (
 )
 
 // docs/walk.md is true as far as a program can tell: each file that it names exists, and
-// where it says in which file a function stands, it stands there.
+// where it says in which file something stands, it stands there.
 func TestWalk_NamesFilesAndFunctionsThatExist(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "docs", "walk.md"))
@@ -29,9 +29,13 @@ func TestWalk_NamesFilesAndFunctionsThatExist(t *testing.T) {
 		where := len(cells) == 5 && step.MatchString(cells[1]) // step | where | what
 		dir := ""
 		for i, cell := range cells {
-			source := ""
-			for _, span := range codeSpan.FindAllStringSubmatch(cell, -1) {
-				word := span[1]
+			source, end := "", 0
+			for _, at := range codeSpan.FindAllStringSubmatchIndex(cell, -1) {
+				word, between := cell[at[2]:at[3]], cell[end:at[0]]
+				end = at[1]
+				if between != " " && !(where && i == 2) {
+					source = "" // the sentence goes on: only what stands right behind a file stands in it
+				}
 				switch {
 				case sourceFile.MatchString(word):
 					if !strings.Contains(word, "/") {
@@ -41,7 +45,9 @@ func TestWalk_NamesFilesAndFunctionsThatExist(t *testing.T) {
 					dir = word[:strings.LastIndex(word, "/")+1]
 					files++
 					require.FileExists(t, filepath.Join("..", source), line)
-				case where && i == 2 && source != "":
+				case strings.HasSuffix(word, "/"):
+					source = ""
+				case source != "":
 					word = word[strings.LastIndex(word, ".")+1:] // (*Layer).input
 					require.Regexp(t, identifier, word, line)
 					names++
@@ -54,11 +60,11 @@ func TestWalk_NamesFilesAndFunctionsThatExist(t *testing.T) {
 	require.Greater(t, names, 50)
 }
 
-// requireDeclared fails unless source declares a function or type of that name.
+// requireDeclared fails unless source declares a function, type, constant or variable of that name.
 func requireDeclared(t *testing.T, source, name, line string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", source))
 	require.NoError(t, err)
-	declared := regexp.MustCompile(`(?m)^(func (\([^)]*\) )?` + name + `[\[(]|type ` + name + `\b)`)
+	declared := regexp.MustCompile(`(?m)^(func (\([^)]*\) )?` + name + `[\[(]|type ` + name + `\b|(const |var |\t)` + name + `( [^=(]*)? +=)`)
 	require.True(t, declared.Match(text), "%s declares no %s: %s", source, name, line)
 }
