@@ -70,17 +70,21 @@ func (d *DB) Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]call
 	if err != nil {
 		return nil, "", err
 	}
-	next := ""
-	if len(rows) > limit {
-		rows = rows[:limit]
-		last := rows[limit-1]
-		next = callCursor{last.ArrivedAt, last.Call}.String()
-	}
+	rows, next := pageOfCalls(rows, limit, func(r callRow) callCursor { return callCursor{r.ArrivedAt, r.Call} })
 	views := make([]call.View, len(rows))
 	for i, r := range rows {
 		views[i] = r.view()
 	}
 	return views, next, nil
+}
+
+// pageOfCalls cuts rows, of which one more than the limit was asked for, to a page, and
+// returns the cursor of the next one, if there is one.
+func pageOfCalls[R any](rows []R, limit int, at func(R) callCursor) (page []R, next string) {
+	if len(rows) <= limit {
+		return rows, ""
+	}
+	return rows[:limit], at(rows[limit-1]).String()
 }
 
 func filterCalls(list *bun.SelectQuery, q record.CallQuery) {

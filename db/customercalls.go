@@ -101,12 +101,7 @@ func (d *DB) ContactCalls(ctx context.Context, by directory.Author, c id.Contact
 	if err != nil {
 		return nil, "", err
 	}
-	next := ""
-	if len(rows) > limit {
-		rows = rows[:limit]
-		last := rows[limit-1]
-		next = callCursor{last.ArrivedAt, last.ID}.String()
-	}
+	rows, next := pageOfCalls(rows, limit, func(r historyRow) callCursor { return callCursor{r.ArrivedAt, r.ID} })
 	calls := make([]contact.Call, len(rows))
 	for i, r := range rows {
 		calls[i] = r.call()
