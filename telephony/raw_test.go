@@ -38,6 +38,7 @@ func (s *stage) raw() *raw {
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(s.udp)))
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(s.t, conn.SetReadBuffer(4<<20)) // a burst's answers wait here until the test reads them
 	me := conn.LocalAddr().String()
 	return &raw{t: s.t, conn: conn, me: me, node: s.udp, id: "raw-" + me, from: "sip:raw@" + me, cseq: 1, seen: map[string]bool{}}
 }
