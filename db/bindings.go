@@ -39,21 +39,26 @@ SELECT d.name, d.kind, d.dial, d.agent IS NULL,
  WHERE d.tenant_id = $1 AND (d.agent = $2 OR d.agent IS NULL OR x.device IS NOT NULL)
  ORDER BY x.place NULLS LAST, d.name`
 
-	sqlHolder = `
-SELECT coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = $1 AND b.device = $2), d.agent, '') FROM devices d
+	sqlSeat = `
+SELECT holder.agent,
+       coalesce((t.policies ->> 'outbound_requires_not_ready')::boolean, false) AND coalesce(p.state IN ('Ready', 'Reserved'), false)
+  FROM devices d
+  JOIN tenants t ON t.tenant_id = $1
+  CROSS JOIN LATERAL (SELECT coalesce((SELECT b.agent FROM bindings b WHERE b.tenant_id = $1 AND b.device = $2), d.agent, '') AS agent) holder
+  LEFT JOIN LATERAL (SELECT * FROM presence WHERE tenant_id = $1 AND agent = holder.agent LIMIT 1) p ON true
  WHERE d.tenant_id = $1 AND d.name = $2`
 
 	sqlSignedIn = `SELECT state <> 'LoggedOff' FROM presence WHERE tenant_id = $1 AND agent = $2`
 )
 
-// Holder is the agent whose session is bound to a device, else its owner; "" is nobody.
-func (d *DB) Holder(ctx context.Context, t id.Tenant, device id.Device) (holder id.Agent, err error) {
+// Seat is who sits at a device, and whether it may dial out; nobody sits at an unknown one.
+func (d *DB) Seat(ctx context.Context, t id.Tenant, device id.Device) (seat record.Seat, err error) {
 	err = d.fly(ctx, t, func(f *flight) error {
 		var found bool
-		f.scanOne(&found, []any{&holder}, sqlHolder, string(t), string(device))
+		f.scanOne(&found, []any{&seat.Agent, &seat.MayNotDialOut}, sqlSeat, string(t), string(device))
 		return nil
 	})
-	return holder, failure("look up who sits at a device", err)
+	return seat, failure("look up who sits at a device", err)
 }
 
 // Choice lists what an agent may choose at its sign-in; fault.NotFound if there is no

@@ -76,6 +76,7 @@ func (o *opening) open(f *flight) error {
 	run := place{tenant: s.Tenant, at: o.at, caller: callerOf(s.ID, *p)}
 	run.caller.from, run.caller.class, run.caller.data, run.caller.ring = s.From, s.Class, s.Data, s.Route.Queue.Ring
 	f.lockQueues(s.Tenant, p.Queue)
+	o.stepOut(f)
 	o.lookForRow(f)
 	o.locked = true
 	run.look(f)
@@ -145,6 +146,7 @@ func (o *opening) write(f *flight) error {
 	if o.locked {
 		return nil
 	}
+	o.stepOut(f)
 	o.lookForRow(f)
 	if err := f.send(); err != nil {
 		return err
@@ -154,6 +156,24 @@ func (o *opening) write(f *flight) error {
 	}
 	o.exists = false
 	return nil
+}
+
+// sqlStepOut keeps the match from an agent who dials. Like whoever takes something away
+// (match.go) it needs no lock: a match that saw the agent before begins again.
+const sqlStepOut = `
+WITH gone AS (DELETE FROM candidates WHERE tenant_id = $1 AND agent = $2)
+UPDATE presence SET available = false WHERE tenant_id = $1 AND agent = $2 AND available`
+
+// stepOut takes an agent who dials out of its queues (SEED-80), before its session hears of
+// the call. The session is told both that the call began and that it ended, and puts itself
+// back; a call that is turned away is not told, and takes nobody out.
+func (o *opening) stepOut(f *flight) {
+	for _, e := range o.state.Owed {
+		if e.Tell != nil && e.Tell.What == call.TellStarted && e.Tell.Agent == o.state.FromAgent {
+			f.queue(sqlStepOut, string(o.state.Tenant), string(o.state.FromAgent))
+			return
+		}
+	}
 }
 
 // openedKind names the first event of a call after what became of it.

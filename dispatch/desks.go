@@ -18,8 +18,8 @@ type Desks interface {
 	// Candidates lists the devices that an agent may be bound to, those of its profile
 	// first, and says whether it is signed in.
 	Candidates(ctx context.Context, ref agent.Ref) (list []agent.Candidate, signedIn bool, err error)
-	// Holder is the agent whose session is bound to a device, else its owner; "" is nobody.
-	Holder(ctx context.Context, t id.Tenant, device id.Device) (id.Agent, error)
+	// Seat is who sits at a device, and whether it may dial out.
+	Seat(ctx context.Context, t id.Tenant, device id.Device) (record.Seat, error)
 	// OpenTerminal begins or prolongs the lease of a terminal, which ends at until.
 	OpenTerminal(ctx context.Context, ref agent.Ref, t id.Terminal, until time.Time) error
 	// TerminalAlive prolongs the lease of a terminal of a running session and returns the

@@ -29,7 +29,8 @@ func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 	if route.Kind == call.ToNobody {
 		return &fault.Error{Kind: fault.NotFound, Op: op, Code: "no_route", Sentence: "The number leads nowhere."}
 	}
-	s, _, err := call.New(d.seated(ctx, in)).Step(in.At, call.Arrived{Route: route})
+	in, route.CallerReady = d.seated(ctx, in)
+	s, _, err := call.New(in).Step(in.At, call.Arrived{Route: route})
 	if err != nil {
 		return fault.E(fault.Internal, op, err)
 	}
@@ -49,20 +50,21 @@ func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 
 // seated names the agent whose session is bound to the device that calls, else the
 // device's owner: the node may remember who sat there before (SEED-117). If that can't be
-// looked up now, it is who the node says.
-func (d *Dispatcher) seated(ctx context.Context, in call.Incoming) call.Incoming {
+// looked up now, it is who the node says, who may dial out. kept is whether the tenant
+// keeps this agent from that (SEED-80).
+func (d *Dispatcher) seated(ctx context.Context, in call.Incoming) (_ call.Incoming, kept bool) {
 	if d.conf.Desks == nil || in.Device == "" {
-		return in
+		return in, false
 	}
-	holder, err := d.conf.Desks.Holder(ctx, in.Tenant, in.Device)
-	if err != nil || holder == in.Agent {
-		return in
+	seat, err := d.conf.Desks.Seat(ctx, in.Tenant, in.Device)
+	if err != nil {
+		return in, false
 	}
-	if in.From == string(in.Agent) || in.From == string(in.Device) {
-		in.From = cmp.Or(string(holder), string(in.Device))
+	if seat.Agent != in.Agent && (in.From == string(in.Agent) || in.From == string(in.Device)) {
+		in.From = cmp.Or(string(seat.Agent), string(in.Device))
 	}
-	in.Agent = holder
-	return in
+	in.Agent = seat.Agent
+	return in, seat.MayNotDialOut
 }
 
 // enter notes that a call is driven here; false if it is already.

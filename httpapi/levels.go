@@ -58,7 +58,7 @@ type listDivisions struct {
 // tenantPolicies are the policies of a tenant, where sources disagree.
 type tenantPolicies struct {
 	DirectCallRequiresReady  *bool   `json:"direct_call_requires_ready,omitempty" doc:"Whether an extension call needs a Ready agent (SEED-71, SEED-81)."`
-	OutboundRequiresNotReady *bool   `json:"outbound_requires_not_ready,omitempty" doc:"Whether dialling while Ready is refused (SEED-80). Kept; not in effect yet."`
+	OutboundRequiresNotReady *bool   `json:"outbound_requires_not_ready,omitempty" doc:"Whether an agent who is Ready, or has an offer, is refused when it dials out; else dialling takes it out of its queues for the time of the call (SEED-80)."`
 	TransferToNotReady       *string `json:"transfer_to_not_ready,omitempty" enum:"refuse,drop" doc:"SEED-85. Kept; not in effect yet."`
 	TerminalGraceMS          *int64  `json:"terminal_grace_ms,omitempty" minimum:"0" maximum:"86400000" doc:"How long a session outlives its last terminal (SEED-61, SEED-100)."`
 	DeviceConflict           *string `json:"device_conflict,omitempty" enum:"refuse,take_over" doc:"Of a device that another agent has (SEED-30, SEED-55)."`

@@ -39,6 +39,7 @@ var whys = map[leg.Cause]why{
 	leg.MaxDuration:   {480, headers.Reason{Protocol: byQ850, Cause: 16, Text: "Longest duration reached"}},
 	leg.NoRoute:       {404, headers.Reason{Protocol: byQ850, Cause: 1, Text: "Unallocated number"}},
 	leg.NotReady:      {480, headers.Reason{Protocol: byQ850, Cause: 31, Text: "Agent is not ready"}},
+	leg.AgentReady:    {403, headers.Reason{Protocol: byQ850, Cause: 21, Text: "Go Not Ready before you dial"}},
 	leg.Overload:      {503, headers.Reason{Protocol: byQ850, Cause: 42, Text: "Congestion"}},
 	leg.Failed:        {500, headers.Reason{Protocol: byQ850, Cause: 41, Text: "Temporary failure"}},
 }

@@ -54,8 +54,11 @@ type Route struct {
 	Ring    time.Duration `json:"ring,omitempty"` // for ToAgent and ToTrunk: ring timeout
 	// NotReady: the tenant wants agents to be Ready for direct calls (policy
 	// direct_call_requires_ready), and this one is not.
-	NotReady bool   `json:"not_ready,omitempty"`
-	Name     string `json:"name,omitempty"`
+	NotReady bool `json:"not_ready,omitempty"`
+	// CallerReady: the tenant wants agents to be Not Ready when they dial out (policy
+	// outbound_requires_not_ready), and the one who dials is Ready.
+	CallerReady bool   `json:"caller_ready,omitempty"`
+	Name        string `json:"name,omitempty"`
 }
 
 // Queue is what a call knows of the queue that it waits in.

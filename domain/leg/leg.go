@@ -53,6 +53,7 @@ const (
 	MaxDuration   Cause = "max_duration"   // talked longer than the platform allows
 	NoRoute       Cause = "no_route"       // the number leads nowhere
 	NotReady      Cause = "not_ready"      // the agent is not Ready, and the tenant wants that for a direct call (SEED-81)
+	AgentReady    Cause = "agent_ready"    // the agent who dials out is Ready, and the tenant wants Not Ready for that (SEED-80)
 	Overload      Cause = "overload"       // 503: no ports, no capacity, nothing to stand on
 	Failed        Cause = "failed"         // any other failure
 )
@@ -61,7 +62,7 @@ const (
 func (c Cause) Valid() bool {
 	switch c {
 	case Hangup, Abandoned, NoAnswer, Rejected, Busy, Unreachable, ElsewhereWon, Rescinded, NoCommonCodec,
-		MediaTimeout, NodeLost, SessionExpiry, AckMissing, Forced, MaxWait, MaxDuration, NoRoute, NotReady, Overload, Failed:
+		MediaTimeout, NodeLost, SessionExpiry, AckMissing, Forced, MaxWait, MaxDuration, NoRoute, NotReady, AgentReady, Overload, Failed:
 		return true
 	}
 	return false

@@ -28,7 +28,8 @@ var causeWords = map[Cause]string{
 	NoCommonCodec: "no common codec", MediaTimeout: "no sound came any more", NodeLost: "the telephony node was lost",
 	SessionExpiry: "the session was not refreshed", AckMissing: "the answer was never confirmed",
 	Forced: "ended by command", MaxWait: "waited too long", MaxDuration: "talked too long",
-	NoRoute: "the number leads nowhere", NotReady: "the agent is not Ready", Overload: "no capacity", Failed: "failed",
+	NoRoute: "the number leads nowhere", NotReady: "the agent is not Ready",
+	AgentReady: "a Ready agent may not dial out", Overload: "no capacity", Failed: "failed",
 }
 
 // Words is the class as a sentence has it: "queue call".

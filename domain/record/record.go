@@ -33,6 +33,15 @@ type Lost struct {
 	Device id.Device `json:"device"`
 }
 
+// Seat is what is known of a device that calls.
+type Seat struct {
+	// Agent is whose session is bound to the device, else its owner; "" is nobody.
+	Agent id.Agent
+	// MayNotDialOut: the agent is Ready or has an offer, and the tenant wants agents to be
+	// Not Ready when they dial out (policy outbound_requires_not_ready, SEED-80).
+	MayNotDialOut bool
+}
+
 // Terminal is an open client of a session.
 type Terminal struct {
 	Session  agent.Ref

@@ -45,7 +45,7 @@ func TestSimulation_LostDoubledReorderedFailing(t *testing.T) {
 // overtakes the match: the phone does not ring for what was refused.
 func TestSimulation_RefusedInTheMomentOfTheMatch_NeverRings(t *testing.T) {
 	t.Parallel()
-	require.Greater(t, simulate(t, 4000, faults{hasty: 0.5, double: 0.2, fail: 0.05, slow: 2 * time.Second}), 10)
+	require.Positive(t, simulate(t, 4000, faults{hasty: 0.5, double: 0.2, fail: 0.05, slow: 2 * time.Second}), "or nothing was proven")
 }
 
 // simulate runs many seeds, and returns how many refusals overtook their match. A failure names its seed, and tells the part of its
