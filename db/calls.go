@@ -37,12 +37,24 @@ SELECT $1, 'call:' || $2, $15, $20, $21, $16::jsonb || CASE WHEN contact IS NULL
 // its answer to s, all in one transaction; see dispatch.Ledger. A call that exists
 // already is a fault.Conflict, code "already_open" or "already_ended", with the
 // state that is stored.
+//
+// ctx ends when the caller hangs up: what is not on its way to be committed is undone
+// then; what is, is waited for as long as ctx's deadline allows, since a call of which
+// nobody knows whether it is open would have to be looked for.
 func (d *DB) Open(ctx context.Context, at time.Time, s call.State) (call.State, []call.Effect, error) {
 	customer := customerOf(s, d.routes.country(s.Tenant))
 	run := opening{}
-	err := d.match(ctx, s.Tenant, func(f *flight) error {
+	steady, cancel := unbroken(ctx)
+	defer cancel()
+	err := d.match(steady, s.Tenant, func(f *flight) error {
 		run = opening{state: s, at: at, customer: customer}
-		return run.open(f)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := run.open(f); err != nil {
+			return err
+		}
+		return ctx.Err()
 	})
 	if err != nil {
 		if run.exists {
@@ -52,6 +64,15 @@ func (d *DB) Open(ctx context.Context, at time.Time, s call.State) (call.State, 
 	}
 	d.nudge()
 	return run.state, run.effects, nil
+}
+
+// unbroken is ctx without its cancellation, but with its deadline.
+func unbroken(ctx context.Context) (context.Context, context.CancelFunc) {
+	steady := context.WithoutCancel(ctx)
+	if until, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(steady, until)
+	}
+	return context.WithCancel(steady)
 }
 
 // opening is one run of Open in a transaction.
@@ -183,6 +204,12 @@ func openedKind(s call.State) string {
 		return "Queued"
 	case call.Offering:
 		return "Offered"
+	case call.Ended:
+		for _, e := range s.Owed {
+			if e.Close != nil {
+				return closedKind(e.Close.Record)
+			}
+		}
 	}
 	return "Initiated"
 }

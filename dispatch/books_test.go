@@ -42,6 +42,7 @@ type books struct {
 	buried  []id.Agent
 	asked   string // as whose run
 	looks   int    // how often overdue reservations were looked for
+	placed  func() // happens when an opening has been committed
 }
 
 func newBooks() *books {
@@ -62,9 +63,12 @@ func (b *books) match(offer id.Offer) *call.Matched {
 	return &call.Matched{Offer: offer, Agent: a, Targets: []leg.Address{{Device: id.Device(a), Kind: leg.SIP}}, Method: "all"}
 }
 
-func (b *books) Open(_ context.Context, at time.Time, s call.State) (call.State, []call.Effect, error) {
+func (b *books) Open(ctx context.Context, at time.Time, s call.State) (call.State, []call.Effect, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return s, nil, fault.E(fault.Unavailable, "open", err)
+	}
 	if b.away > 0 {
 		b.away--
 		return s, nil, fault.E(fault.Unavailable, "open", errors.New("connection refused"))
@@ -90,6 +94,9 @@ func (b *books) Open(_ context.Context, at time.Time, s call.State) (call.State,
 		s = next
 	}
 	b.stored[s.Ref()] = s
+	if b.placed != nil {
+		b.placed()
+	}
 	if b.mute > 0 {
 		b.mute--
 		b.away = b.after

@@ -82,6 +82,9 @@ func (o *opening) nudge() {
 // drive carries out what the state owes and hands the call over. While that fails
 // it goes on driving the same machine by the facts that come.
 func (o *opening) drive(ctx context.Context) {
+	if o.state.Phase == call.Ended {
+		o.writer.advance(o.state)
+	}
 	o.begin(ctx, o.state.Outstanding())
 	if o.handOver(ctx) {
 		return
@@ -167,16 +170,18 @@ func isFact(e call.Event) bool {
 }
 
 // step applies an event and begins what follows. Once a start has failed, each state
-// reached is written, so that the sweeper of another process would begin from it.
+// reached is written, so that the sweeper of another process would begin from it; the end
+// always, so that no agent is matched any more with a caller who is gone.
 func (o *opening) step(ctx context.Context, at time.Time, e call.Event) {
 	next, effects, err := o.state.Step(at, e)
 	if err != nil {
 		o.d.log.Error("A fact was refused.", "call", o.ref.Call, "kind", e.Kind(), "err", err)
 		return
 	}
+	over := next.Phase == call.Ended && o.state.Phase != call.Ended
 	o.state = next
 	o.begin(ctx, effects)
-	if o.failed > 0 {
+	if o.failed > 0 || over {
 		o.writer.advance(o.state)
 	}
 }
@@ -208,6 +213,7 @@ func (o *opening) begin(ctx context.Context, effects []call.Effect) {
 // taken over. An error leaves open whether it was started: then a later try finds it
 // running from an older state, and every fact is told once more.
 func (o *opening) handOver(ctx context.Context) bool {
+	o.apply(ctx) // who has hung up already is offered to nobody
 	within := startAgainWithin
 	if o.failed == 0 && o.d.temporal.well() {
 		within = startWithin
@@ -237,21 +243,41 @@ func (o *opening) handOver(ctx context.Context) bool {
 	return false
 }
 
-// tell tells the agents what the state owes them, so that the workflow need not.
+// tell tells the agents what the state owes them, so that the workflow need not. What one
+// agent is to hear comes at once: an offer that is over already is never seen.
 func (o *opening) tell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, tellWithin)
 	defer cancel()
+	var agents []id.Agent
+	owed := map[id.Agent][]call.Effect{}
 	for _, f := range o.state.Outstanding() {
 		if f.Tell == nil {
 			continue
 		}
+		if owed[f.Tell.Agent] == nil {
+			agents = append(agents, f.Tell.Agent)
+		}
+		owed[f.Tell.Agent] = append(owed[f.Tell.Agent], f)
+	}
+	for _, a := range agents {
+		o.tellAgent(ctx, a, owed[a])
+	}
+}
+
+// tellAgent tells one agent's session.
+func (o *opening) tellAgent(ctx context.Context, a id.Agent, owed []call.Effect) {
+	var facts []activities.Message
+	for _, f := range owed {
 		kind, event := workflows.Told(*f.Tell)
 		m, err := activities.NewMessage(f.Tell.At, string(kind), event)
 		if err != nil {
-			continue // the workflow will say why
+			return // the workflow will say why
 		}
 		m.From = id.CallWorkflow(o.ref.Tenant, o.ref.Call)
-		err = activities.Inform(ctx, o.d.conf.Temporal, id.AgentWorkflow(o.ref.Tenant, f.Tell.Agent), m)
+		facts = append(facts, m)
+	}
+	err := activities.Inform(ctx, o.d.conf.Temporal, id.AgentWorkflow(o.ref.Tenant, a), facts...)
+	for _, f := range owed {
 		switch {
 		case err == nil:
 			o.step(ctx, o.d.conf.Now(), call.Done{Seq: f.Seq})

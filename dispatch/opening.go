@@ -17,8 +17,14 @@ import (
 // workflow exists; see telephony.Handler. While the database is away the caller
 // hears music and the opening is tried again; if the database stays away, the call
 // and, from then on, new ones are refused as fault.Unavailable at once.
+//
+// ctx ends when the caller hangs up. Then nobody is looked for any more, who was found is
+// told that the offer is over, and the call, if its number led somewhere, is recorded as
+// abandoned.
 func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 	const op = "open call"
+	left := newLeaving(ctx, d.conf.Now)
+	defer left.stop()
 	if d.phone.Load() == nil {
 		return fault.E(fault.Unavailable, op, errors.New("no telephony node is connected"))
 	}
@@ -34,11 +40,15 @@ func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 	if err != nil {
 		return fault.E(fault.Internal, op, err)
 	}
-	s, err = d.open(ctx, s)
+	reached, err := d.open(ctx, s, 0)
+	if at, gone := left.at(); gone {
+		d.takeBackOpening(s, reached, err, at)
+		return fault.E(fault.Unavailable, op, context.Cause(ctx))
+	}
 	if err != nil {
 		return err
 	}
-	o := newOpening(d, s)
+	o := newOpening(d, reached)
 	if !d.enter(o) {
 		return fault.E(fault.Unavailable, op, errors.New("a former try of this caller is being ended"))
 	}
@@ -88,21 +98,25 @@ func (d *Dispatcher) route(ctx context.Context, in call.Incoming) (call.Route, e
 	if away(err) && pause(ctx, firstPause) {
 		route, err = d.conf.Ledger.Route(ctx, in.Tenant, in.To)
 	}
-	if away(err) {
+	if away(err) && ctx.Err() == nil {
 		d.outage.note(d.conf.Now(), err)
 	}
 	return route, err
 }
 
-// open writes the call, and tries again while the database is away. A try whose outcome
-// is unknown may have been committed all the same: if no later one says so, the call is
-// forsaken.
-func (d *Dispatcher) open(ctx context.Context, s call.State) (call.State, error) {
+// open writes the call, and tries again while the database is away and ctx lasts. A try
+// whose outcome is unknown may have been committed all the same: if no later one says so,
+// the call is forsaken, unless ctx ended; then it is for the caller of open to try again.
+// tries is how many were made before.
+func (d *Dispatcher) open(ctx context.Context, s call.State, tries int) (call.State, error) {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, d.conf.OpenPatience)
 	defer cancel()
-	for tries := 0; ; tries++ {
+	for ; ; tries++ {
 		reached, _, err := d.conf.Ledger.Open(ctx, d.conf.Now(), s)
+		if err != nil && caller.Err() != nil {
+			return reached, err
+		}
 		d.outage.note(d.conf.Now(), err)
 		switch {
 		case codeOf(err) == "already_open" && tries > 0:
@@ -115,7 +129,7 @@ func (d *Dispatcher) open(ctx context.Context, s call.State) (call.State, error)
 			return reached, nil
 		case !away(err):
 			if tries > 0 {
-				d.forsake(caller, s.Ref())
+				d.forsake(s)
 			}
 			return reached, err
 		case tries == 0:
@@ -123,7 +137,9 @@ func (d *Dispatcher) open(ctx context.Context, s call.State) (call.State, error)
 			d.console(ctx, s)
 		}
 		if !pause(ctx, min(firstPause<<min(tries, 10), time.Second)) {
-			d.forsake(caller, s.Ref())
+			if caller.Err() == nil {
+				d.forsake(s)
+			}
 			return s, fault.E(fault.Unavailable, "open call", err)
 		}
 	}
@@ -141,14 +157,14 @@ type forsaken struct {
 }
 
 // forsake remembers a call that nobody drives, to end it when the database is back.
-func (d *Dispatcher) forsake(caller context.Context, ref call.Ref) {
+func (d *Dispatcher) forsake(s call.State) {
 	f := forsaken{cause: leg.Failed}
-	if caller.Err() != nil {
-		f.cause = leg.Abandoned
+	if s.Phase == call.Ended {
+		f.cause = s.Cause
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.forsaken[ref] = f
+	d.forsaken[s.Ref()] = f
 }
 
 // endForsaken ends the forsaken calls that the database knows of.
@@ -166,7 +182,8 @@ func (d *Dispatcher) endForsaken(ctx context.Context) {
 		now := d.conf.Now()
 		switch {
 		case err == nil && d.isForsaken(ref):
-			d.disown(s, f.cause)
+			d.disown(s, call.LegEnded{Leg: call.CallerLeg, Cause: f.cause}, now)
+			d.log.Info("An opening that was given up had been committed: its call is ended.", "call", s.ID)
 		case err == nil: // the caller came again
 		case fault.KindOf(err) != fault.NotFound:
 			return // the database is away: next time
@@ -189,27 +206,6 @@ func (d *Dispatcher) isForsaken(ref call.Ref) bool {
 	defer d.mu.Unlock()
 	_, is := d.forsaken[ref]
 	return is
-}
-
-// disown drives a call to its end whose caller is gone.
-func (d *Dispatcher) disown(s call.State, c leg.Cause) {
-	r, err := d.report(call.LegEnded{Leg: call.CallerLeg, Cause: c})
-	if err != nil {
-		d.log.Error("A fact could not be written.", "call", s.ID, "err", err)
-		return
-	}
-	next, _, err := s.Step(r.At, r.event)
-	if err != nil {
-		d.log.Error("A fact was refused.", "call", s.ID, "kind", r.event.Kind(), "err", err)
-		return
-	}
-	o := newOpening(d, next)
-	o.told = append(o.told, r) // should its workflow run already, from the state stored
-	if !d.enter(o) {
-		return
-	}
-	d.log.Info("An opening that was given up had been committed: its call is ended.", "call", s.ID)
-	d.run(o.drive)
 }
 
 // codeOf is the stable code of a refusal; none: "".

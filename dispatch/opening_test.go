@@ -109,7 +109,7 @@ func TestOpening_GivenUpAfterItWasCommitted_IsEndedWhenTheDatabaseIsBack(t *test
 			require.Equal(t, cause, s.Cause)
 			require.Empty(t, d.phone.begun, "no phone rings for it")
 			told := slices.ContainsFunc(s.Owed, func(f call.Effect) bool { return f.Tell != nil && f.Tell.What == call.TellOfferEnded })
-			require.True(t, told || slices.Contains(d.temporal.sent(), amy+" offer_ended"), "%v %v", s.Owed, d.temporal.sent())
+			require.True(t, told || slices.Contains(d.temporal.sent(), amy+" facts"), "%v %v", s.Owed, d.temporal.sent())
 			require.Eventually(t, func() bool {
 				d.books.mu.Lock()
 				defer d.books.mu.Unlock()

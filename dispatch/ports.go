@@ -24,6 +24,7 @@ type Ledger interface {
 	// answer to s, all in one transaction. It returns the state reached and the
 	// effects of that last step (besides those s already owes). A call that is open
 	// already returns fault.Conflict with code "already_open" and the stored state.
+	// ctx ends when the caller hangs up: what is not on its way to be committed is undone.
 	Open(ctx context.Context, at time.Time, s call.State) (call.State, []call.Effect, error)
 	// Advance overwrites the stored state of a call that has no workflow yet.
 	Advance(ctx context.Context, s call.State) error

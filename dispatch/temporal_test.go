@@ -209,6 +209,8 @@ type phone struct {
 	begun  chan call.Ring
 	said   []string
 	broken error
+	// treated happens when a caller was given something to hear.
+	treated func()
 }
 
 // Boot names the run that carries what begins now.
@@ -269,6 +271,9 @@ func (p *phone) Cancel(_ context.Context, _ call.Ref, c call.Cancel) error {
 
 func (p *phone) Treat(_ context.Context, _ call.Ref, t call.Treat) error {
 	p.say("treat %s", t.With)
+	if p.treated != nil {
+		p.treated()
+	}
 	return p.broken
 }
 

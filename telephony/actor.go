@@ -30,6 +30,7 @@ type actor struct {
 	treat    call.Treatment
 	music    *media.Clip
 
+	gaveUp  func()       // tells the Handler, while it opens the call, that its caller is gone
 	opened  bool         // the Handler has taken the call, or refused it
 	refused bool         // it refused
 	held    []call.Event // facts that wait for that
@@ -55,7 +56,7 @@ type setup struct {
 func newActor(n *Node, in call.Incoming) *actor {
 	ref := call.Ref{Tenant: in.Tenant, Call: in.Call}
 	return &actor{
-		node: n, ref: ref, in: in, box: newMailbox(), alarms: newAlarms(), arrivedAt: in.At,
+		node: n, ref: ref, in: in, box: newMailbox(), alarms: newAlarms(), arrivedAt: in.At, gaveUp: func() {},
 		log: n.log.With("call", string(in.Call), "tenant", string(in.Tenant)),
 	}
 }

@@ -46,7 +46,7 @@ func refuse(code int, err error) *refusal { return &refusal{code: code, err: err
 // Error implements error.
 func (r *refusal) Error() string { return fmt.Sprintf("refused with %d: %v", r.code, r.err) }
 
-// errGaveUp says that the caller cancelled before its call was opened.
+// errGaveUp says that the caller hung up before its call was opened.
 var errGaveUp = errors.New("the caller gave up")
 
 // invite takes an INVITE outside of any dialog. It runs on the shard's goroutine: what may block is done elsewhere.
@@ -148,6 +148,9 @@ func (n *Node) openCall(tx *transaction.Server) {
 		n.refuse(tx, r)
 		return
 	}
+	ctx, hangUp := context.WithCancelCause(n.life)
+	defer hangUp(nil)
+	a.gaveUp = func() { hangUp(errGaveUp) }
 	if !n.start(a.run) {
 		a.box.post(func() { a.taken(errGaveUp) })
 		a.run() // it ends at once: nothing else may begin now
@@ -163,7 +166,9 @@ func (n *Node) openCall(tx *transaction.Server) {
 	h := n.handler()
 	err := fault.E(fault.Unavailable, "open call", errors.New("the node has no handler yet"))
 	if h != nil {
-		err = h.Incoming(n.life, a.in)
+		if err = h.Incoming(ctx, a.in); err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 	}
 	a.box.post(func() { a.taken(err) })
 }

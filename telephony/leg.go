@@ -206,6 +206,7 @@ func (a *actor) legEnded(l *sipLeg, e evidence) {
 		if e.remote && a.answeredAt.IsZero() {
 			e.cause = leg.Abandoned
 		}
+		a.gaveUp()
 		a.ended(l, e)
 		if a.ring != nil {
 			a.endRing(call.RingEnded{Outcome: call.RingRescinded}, e.cause)

@@ -13,6 +13,10 @@ type Handler interface {
 	// Incoming opens a call; its effects come back through the node's methods
 	// (Ring, Treat, Drop …), some of them before Incoming returns. An error refuses
 	// the INVITE: fault.NotFound 404, Forbidden 403, Unavailable 503, TooMany 486/503.
+	//
+	// ctx ends when the caller hangs up meanwhile: then what was begun for it is taken
+	// back at once, by Incoming or by what Incoming leaves running, and facts about the
+	// call are for nobody.
 	Incoming(ctx context.Context, in call.Incoming) error
 	// Report delivers a fact about a call. It returns at once; delivery is retried
 	// until it is taken, in order per call.
