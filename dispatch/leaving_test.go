@@ -50,9 +50,7 @@ func TestOpening_CallerHangsUpWhileTheDatabaseIsAway_IsRecordedWhenItIsBack(t *t
 	t.Parallel()
 	d := newDesk(t, well)
 	d.books.away = 1000
-	d.leaves(t, func(hangUp func()) {
-		d.run(t, func() bool { return len(d.phone.transcript()) > 0 }, hangUp) // the caller hears music
-	})
+	d.leaves(t, func(hangUp func()) { d.phone.treated = hangUp }) // while it hears music
 	left := time.Now()
 	d.books.back()
 	s := d.recorded(t)
@@ -109,18 +107,4 @@ func TestOpening_CallerHangsUpBeforeTheAgentIsTold_OfferAndEndComeTogether(t *te
 	d.arrive(t)
 	require.Equal(t, leg.Abandoned, d.reaches(t, is(call.Ended)).Cause)
 	require.Equal(t, []string{amy + " facts"}, d.temporal.sent())
-}
-
-// run lets f happen, beside, as soon as the condition holds.
-func (d *desk) run(t *testing.T, when func() bool, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for !when() && t.Context().Err() == nil {
-			<-time.After(time.Millisecond)
-		}
-		f()
-	}()
-	t.Cleanup(func() { <-done })
 }

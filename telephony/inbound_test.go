@@ -290,26 +290,6 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 		s.empty()
 	})
-	t.Run("while it is opened, and the Handler minds", func(t *testing.T) {
-		t.Parallel()
-		opening := make(chan struct{})
-		s := play(t, func(_ *Config, w *world) {
-			w.refusal = errors.New("the caller is gone")
-			w.opening = func(ctx context.Context, _ call.Incoming) {
-				close(opening)
-				<-ctx.Done()
-			}
-		})
-		r := s.raw()
-		branch := r.request("INVITE", offerPCMU)
-		<-opening
-		r.cancel(branch, 1)
-		r.expect(200, "CANCEL")
-		r.expect(487, "INVITE")
-		s.w.waitCall(t, 0)
-		s.empty()
-		require.Empty(t, s.w.all(), "nobody knows the call")
-	})
 	t.Run("taken", func(t *testing.T) {
 		t.Parallel()
 		s := play(t)
@@ -348,6 +328,28 @@ func TestInbound_CancelledInEachPhase_TheCallIsAbandoned(t *testing.T) {
 		s.w.waitFact(t, in.Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
 		s.empty()
 	})
+}
+
+// Whoever opens the call learns of it, and takes back what was begun.
+func TestInbound_CancelledWhileItIsOpened_TheHandlerIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	opening := make(chan struct{})
+	s := play(t, func(_ *Config, w *world) {
+		w.refusal = errors.New("the caller is gone")
+		w.opening = func(ctx context.Context, _ call.Incoming) {
+			close(opening)
+			<-ctx.Done()
+		}
+	})
+	r := s.raw()
+	branch := r.request("INVITE", offerPCMU)
+	<-opening
+	r.cancel(branch, 1)
+	r.expect(200, "CANCEL")
+	r.expect(487, "INVITE")
+	s.w.waitCall(t, 0)
+	s.empty()
+	require.Empty(t, s.w.all(), "nobody knows the call")
 }
 
 // RFC 3261 §9.2: a CANCEL after the answer has no effect.

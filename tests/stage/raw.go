@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -207,4 +208,39 @@ func (r *Raw) Authorization(res *sip.Response, q Request, as Login) string {
 	cred, err := digest.Digest(challenge, digest.Options{Method: q.Method, URI: q.URI, Count: max(as.Count, 1), Username: as.User, Password: as.Password})
 	require.NoError(r.t, err)
 	return "Authorization: " + cred.String()
+}
+
+// Cancel is the CANCEL of an INVITE that this peer sent (RFC 3261 §9.1), whether it was
+// answered or not.
+func (r *Raw) Cancel(invite string) string {
+	head, _, _ := strings.Cut(invite, "\r\n\r\n")
+	var lines []string
+	for i, line := range strings.Split(head, "\r\n") {
+		name, _, _ := strings.Cut(line, ":")
+		switch {
+		case i == 0, name == "CSeq":
+			lines = append(lines, strings.Replace(line, "INVITE", "CANCEL", 1))
+		case slices.Contains([]string{"Via", "Max-Forwards", "From", "To", "Call-ID"}, name):
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(append(lines, "Content-Length: 0"), "\r\n") + "\r\n\r\n"
+}
+
+// Final waits for the final response to an INVITE that this peer sent, and acknowledges
+// it if it is a refusal.
+func (r *Raw) Final(q Request, invite string) *sip.Response {
+	r.t.Helper()
+	for end := time.Now().Add(Patience); time.Now().Before(end); {
+		res, ok := r.Read(time.Until(end)).(*sip.Response)
+		if !ok || string(*res.CallID()) != header(invite, "Call-ID") || res.CSeq().MethodName != sip.INVITE || res.StatusCode < 200 {
+			continue
+		}
+		if res.StatusCode >= 300 {
+			r.Send(r.write(Request{Method: "ACK", URI: q.URI, From: q.From, To: res.To().Value()}))
+		}
+		return res
+	}
+	require.FailNow(r.t, "no final response", "to %s", invite)
+	return nil
 }

@@ -1,0 +1,120 @@
+package mainjob
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/telephony/softphone"
+	"holdfast/tests/stage"
+)
+
+// impatient is a customer of the tenant who can hang up at any moment.
+type impatient struct {
+	ten *stage.Tenant
+	raw *stage.Raw
+	q   stage.Request
+}
+
+func newImpatient(t *testing.T, ten *stage.Tenant) *impatient {
+	return &impatient{ten: ten, raw: hall.Raw(t, "UDP", ten.Trunk()),
+		q: stage.Request{Method: "INVITE", URI: "sip:8000@" + ten.Domain, From: "sip:4930999@carrier.example", Body: stage.Offer("0")}}
+}
+
+// calls sends an INVITE and returns how to give up.
+func (c *impatient) calls() (hangUp func() int) {
+	invite := c.raw.Text(c.q)
+	c.raw.Send(invite)
+	return func() int {
+		c.raw.Send(c.raw.Cancel(invite))
+		return c.raw.Final(c.q, invite).StatusCode
+	}
+}
+
+// known is how many calls the database knows.
+func known(t *testing.T, ten *stage.Tenant) (n int) {
+	t.Helper()
+	require.NoError(t, hall.SQL(t).QueryRow(ten.Context(), `SELECT count(*) FROM calls WHERE tenant_id = $1`, ten.Domain).Scan(&n))
+	return n
+}
+
+// The caller's CANCEL comes at any moment between the INVITE and the phone's ringing: the
+// agent is free again at once, the phone that rang hears why it stops, and nothing is left
+// in line, reserved or open.
+func TestCallerHangsUpAtAnyMomentOfTheOpening_NothingIsLeft(t *testing.T) {
+	t.Parallel()
+	ten := hall.Tenant(t, stage.Plan{})
+	a := ten.ReadyAgent(1)
+	c := newImpatient(t, ten)
+	var slowest time.Duration
+	for after := time.Duration(0); after < 25*time.Millisecond; after += 500 * time.Microsecond {
+		hangUp := c.calls()
+		<-time.NewTimer(after).C
+		require.Equal(t, 487, hangUp())
+		gone := time.Now()
+		a.WaitFree()
+		slowest = max(slowest, time.Since(gone))
+	}
+	t.Logf("the agent was free again after %v at most", slowest)
+	require.Less(t, slowest, 2*time.Second)
+
+	customer := ten.Call("4930998", "8000")
+	rung := lastRing(t, ten, a)
+	require.NoError(t, rung.Ring())
+	require.NoError(t, rung.Answer())
+	rung.Audio.Say(stage.AgentTone)
+	ten.Talk(customer, rung)
+	require.NoError(t, customer.HangUp())
+	ten.WaitEnded(rung)
+	for _, l := range ten.Books(known(t, ten)) {
+		if l.From != "4930998" {
+			require.Equal(t, "abandoned", l.Outcome)
+			require.Equal(t, "customer", l.EndedBy)
+		}
+	}
+}
+
+// lastRing is the call that goes on ringing; those before were taken back, and say why.
+func lastRing(t *testing.T, ten *stage.Tenant, a *stage.Agent) *softphone.Call {
+	t.Helper()
+	for {
+		select {
+		case rung := <-a.Phone.Incoming():
+			ctx, cancel := context.WithTimeout(ten.Context(), 300*time.Millisecond)
+			over := rung.Wait(ctx, softphone.Ended) == nil
+			cancel()
+			if !over {
+				return rung
+			}
+			require.Contains(t, rung.Status().Reason, "The caller hung up")
+		case <-ten.Context().Done():
+			require.FailNow(t, "the phone does not ring")
+		}
+	}
+}
+
+// The opening's COMMIT is under way and waits for the agent's row when the caller gives up.
+func TestCallerHangsUpBetweenTheMatchAndTheFirstRing_TheNextOneGetsTheAgentAtOnce(t *testing.T) {
+	t.Parallel()
+	ten := hall.Tenant(t, stage.Plan{})
+	a := ten.ReadyAgent(1)
+	lock := ten.Lock(stage.PresenceRows)
+	hangUp := newImpatient(t, ten).calls()
+	lock.WaitHit()
+	require.Equal(t, 487, hangUp())
+	lock.Release()
+	began := time.Now()
+	a.WaitFree()
+	t.Logf("the agent was free again after %v", time.Since(began))
+	customer := ten.Call("4930997", "8000")
+	rung := a.Answered()
+	ten.Talk(customer, rung)
+	require.NoError(t, customer.HangUp())
+	ten.WaitEnded(rung)
+	require.Equal(t, 1, a.Phone.Invites(), "nobody rang for the caller who left")
+	ten.Booked(
+		stage.Line{From: "4930999", Cause: "abandoned", EndedBy: "customer", Outcome: "abandoned", Offers: 1},
+		stage.Line{From: "4930997", Cause: "hangup", EndedBy: "customer", Agent: "1001", Outcome: "answered", Offers: 1})
+}
