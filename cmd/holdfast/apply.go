@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"holdfast/cmd/tenantfile"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
+	"holdfast/domain/tenancy"
 )
 
 func applyCommand() *cobra.Command {
@@ -29,12 +32,18 @@ func applyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withDatabase(c, func(ctx context.Context, g *ground) error {
-				err := apply(ctx, g, data, dry, c.OutOrStdout())
+			named := func(err error) error {
 				if s := fault.Sentence(err); s != "" && file != "-" {
 					return usage("%s, %s", file, s)
 				}
 				return err
+			}
+			wanted, err := tenantfile.Read(data)
+			if err != nil {
+				return named(err)
+			}
+			return withDatabase(c, func(ctx context.Context, g *ground) error {
+				return named(apply(ctx, g, wanted, dry, c.OutOrStdout()))
 			})
 		},
 	}
@@ -54,26 +63,32 @@ func readFile(file string, in io.Reader) ([]byte, error) {
 	return data, nil
 }
 
+// databaseWithin is how long a command waits for the database. A role waits for ever.
+const databaseWithin = 30 * time.Second
+
 // withDatabase is the life of a command that needs the database only.
 func withDatabase(c *cobra.Command, do func(context.Context, *ground) error) error {
 	e, log, err := prepare(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	g, err := layDatabase(c.Context(), e, log)
-	if err != nil {
+	soon, cancel := context.WithTimeout(c.Context(), databaseWithin)
+	defer cancel()
+	g, err := layDatabase(soon, e, log)
+	switch {
+	case err != nil && c.Context().Err() != nil:
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the database at %s did not come within %s; is it running, and migrated?", hostOf(e.DatabaseURL), databaseWithin)
+	case err != nil:
 		return err
 	}
 	defer g.close()
 	return do(c.Context(), g)
 }
 
-// apply brings a tenant to what data says, and prints the difference.
-func apply(ctx context.Context, g *ground, data []byte, dry bool, out io.Writer) error {
-	wanted, err := tenantfile.Read(data)
-	if err != nil {
-		return err
-	}
+// apply brings a tenant to what is wanted, and prints the difference.
+func apply(ctx context.Context, g *ground, wanted tenancy.Document, dry bool, out io.Writer) error {
 	changes, err := g.db.Apply(ctx, wanted, dry)
 	if err != nil {
 		return err

@@ -19,7 +19,8 @@ type callOptions struct {
 	line    lineOptions
 	sounds  sounds
 	from    string
-	last    time.Duration
+	last    time.Duration // after the INVITE; 0: until the other side hangs up
+	talk    time.Duration // after the answer; 0: the same
 	headers []string
 }
 
@@ -160,7 +161,7 @@ func followCall(ctx context.Context, tell *narrator, c *softphone.Call, o callOp
 	hearing, deaf := context.WithCancel(context.WithoutCancel(ctx))
 	var ears sync.WaitGroup
 	ears.Go(func() { listenTo(hearing, tell, c.Audio) })
-	ended := narrate(line, tell, c, o.line.server)
+	ended := narrate(line, tell, c, o)
 	if !ended {
 		tell.say("hangs up%s", map[bool]string{true: " before anybody answered"}[c.Status().Times.Answered.IsZero()])
 		if err := c.HangUp(); err != nil {
@@ -179,13 +180,13 @@ func followCall(ctx context.Context, tell *narrator, c *softphone.Call, o callOp
 	return nil
 }
 
-// narrate tells each step of a call to server; it reports whether the call ended before
-// ctx did.
-func narrate(ctx context.Context, tell *narrator, c *softphone.Call, server string) (ended bool) {
+// narrate tells each step of a call; it reports whether the call ended before ctx and the
+// longest talk did.
+func narrate(ctx context.Context, tell *narrator, c *softphone.Call, o callOptions) (ended bool) {
 	soon, cancel := context.WithTimeout(ctx, silentAfter)
 	defer cancel()
 	if c.Wait(soon, softphone.Ringing) != nil && soon.Err() != nil && ctx.Err() == nil {
-		tell.say("nothing comes back from %s yet; is Holdfast running there?", server)
+		tell.say("nothing comes back from %s yet; is Holdfast running there?", o.line.server)
 	}
 	if c.Wait(ctx, softphone.Ringing) == nil && c.Status().State == softphone.Ringing {
 		tell.say("it rings")
@@ -193,6 +194,11 @@ func narrate(ctx context.Context, tell *narrator, c *softphone.Call, server stri
 	if c.Wait(ctx, softphone.Up) == nil {
 		st := c.Status()
 		tell.say("answered after %.1f s", st.Times.Answered.Sub(st.Times.Invited).Seconds())
+		if o.talk > 0 {
+			var enough context.CancelFunc
+			ctx, enough = context.WithTimeout(ctx, o.talk)
+			defer enough()
+		}
 	}
 	if c.Wait(ctx, softphone.Ended) != nil {
 		return false

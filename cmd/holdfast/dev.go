@@ -413,5 +413,5 @@ func (s *site) applyDemo(ctx context.Context) error {
 	if _, err := s.ground.db.Export(ctx, wanted.Tenant.Domain); fault.KindOf(err) != fault.NotFound {
 		return err
 	}
-	return apply(ctx, s.ground, demo.File, false, io.Discard)
+	return apply(ctx, s.ground, wanted, false, io.Discard)
 }

@@ -122,6 +122,9 @@ func sentence(err error) string {
 	if s := fault.Sentence(err); s != "" {
 		return s
 	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
 	return err.Error()
 }
 

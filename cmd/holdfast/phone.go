@@ -34,6 +34,7 @@ type phoneOptions struct {
 	talk     time.Duration
 	reject   int
 	calls    int
+	dial     string
 	ready    bool
 	api      string
 }
@@ -42,8 +43,10 @@ func phoneCommand() *cobra.Command {
 	var o phoneOptions
 	c := &cobra.Command{
 		Use: "phone", Short: "Be an agent's phone: register, answer, speak, listen", GroupID: "tools",
-		Long:    "Registers as a SIP phone, answers calls, speaks a tone or a file, and says what it hears.\nWith --ready it also signs the agent in and makes it ready for queue calls. Ctrl-C ends it in order.",
-		Example: "  holdfast phone --as 1001@demo.localhost --ready --answer 2s --tone 440",
+		Long:    "Registers as a SIP phone, answers calls, speaks a tone or a file, and says what it hears.\nWith --ready it also signs the agent in and makes it ready for queue calls. Ctrl-C ends it in order.\n" +
+			"With --dial it places a call first, and ends after it unless --calls says to wait for others.",
+		Example: "  holdfast phone --as 1001@demo.localhost --ready --answer 2s --tone 440\n" +
+			"  holdfast phone --as 1002@demo.localhost --dial 1001 --tone 880 --talk 10s",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runPhone(c.Context(), &narrator{out: c.OutOrStdout()}, o)
 		},
@@ -53,6 +56,7 @@ func phoneCommand() *cobra.Command {
 	c.Flags().StringVar(&o.as, "as", "", "`user@domain` of the device, e.g. 1001@demo.localhost")
 	c.Flags().StringVar(&o.password, "password", "holdfast-demo", "its password; that of the demo if not given")
 	c.Flags().DurationVar(&o.answer, "answer", time.Second, "answer after so long; negative: never")
+	c.Flags().StringVar(&o.dial, "dial", "", "call a `number` as this device: a colleague, a queue or the outside")
 	c.Flags().DurationVar(&o.talk, "talk", 0, "hang up so long after the answer; 0: leave it to the other side")
 	c.Flags().IntVar(&o.reject, "reject", 0, "reject each call with a SIP `code`, e.g. 486, in place of answering")
 	c.Flags().IntVar(&o.calls, "calls", 0, "end after so many calls; 0: with Ctrl-C")
@@ -104,7 +108,13 @@ func runPhone(ctx context.Context, tell *narrator, o phoneOptions) error {
 	refreshing.Go(func() { keepRegistered(work, tell, p) })
 	defer refreshing.Wait()
 	defer end()
-	return (&desk{tell: tell, options: o, pcm: pcm}).takeCalls(work, p)
+	d := &desk{tell: tell, options: o, pcm: pcm}
+	if o.dial != "" {
+		if err := d.placeCall(work, p); err != nil || o.calls == 0 {
+			return err
+		}
+	}
+	return d.takeCalls(work, p)
 }
 
 // firstRegister registers, or says why that is not possible.
@@ -146,6 +156,17 @@ type desk struct {
 	options phoneOptions
 	pcm     []int16 // of --play
 	taken   int
+}
+
+// placeCall dials as the device that the phone is registered as.
+func (d *desk) placeCall(ctx context.Context, p *softphone.Phone) error {
+	d.tell.say("dials %s", d.options.dial)
+	c, err := p.Dial(ctx, softphone.Dial{To: d.options.dial})
+	if err != nil {
+		return err
+	}
+	d.options.sounds.apply(c.Audio, d.pcm)
+	return followCall(ctx, d.tell, c, callOptions{line: d.options.line, sounds: d.options.sounds, talk: d.options.talk})
 }
 
 // takeCalls handles calls one after the other until ctx ends or enough were taken.

@@ -265,3 +265,25 @@ func TestProgress_ShowsEachStepWithItsTime(t *testing.T) {
 	require.Regexp(t, `^✓ Postgres +\d+\.\d s$`, lines[0])
 	require.Regexp(t, `^✗ Temporal +\d+\.\d s$`, lines[1])
 }
+
+// phone --dial: the device calls, speaks, and hangs up so long after the answer.
+func TestPhone_Dials_AndHangsUpAfterTheTalk(t *testing.T) {
+	t.Parallel()
+	colleague, err := softphone.New(t.Context(), softphone.Config{User: "1002", Domain: "demo.localhost"})
+	require.NoError(t, err)
+	defer colleague.Close()
+	p, err := softphone.New(t.Context(), softphone.Config{User: "1001", Domain: "demo.localhost", Server: colleague.Addr()})
+	require.NoError(t, err)
+	defer p.Close()
+	var there, here bytes.Buffer
+	taken := make(chan error, 1)
+	go func() {
+		taken <- (&desk{tell: &narrator{out: &there}, options: phoneOptions{calls: 1, sounds: sounds{tone: 440}}}).takeCalls(t.Context(), colleague)
+	}()
+	d := &desk{tell: &narrator{out: &here}, options: phoneOptions{dial: "1002", talk: 1500e6, sounds: sounds{tone: 1000}}}
+	require.NoError(t, d.placeCall(t.Context(), p))
+	require.NoError(t, <-taken)
+	require.Regexp(t, `(?s)dials 1002.*answered after.*hears 440 Hz.*hangs up`, here.String())
+	require.Contains(t, there.String(), "rings: call from 1001 to 1002")
+	require.Contains(t, there.String(), "hears 1000 Hz")
+}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"holdfast/domain/fault"
 	"holdfast/domain/tenancy"
@@ -34,11 +36,8 @@ func Read(data []byte) (tenancy.Document, error) {
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
 		return d, invalid("the file must hold one YAML document with a tenant")
 	}
-	if wrong := mangled(file.Docs[0].Body); wrong != "" {
-		return d, invalid(wrong)
-	}
-	if err := yaml.NodeToValue(file.Docs[0].Body, &d, yaml.Strict()); err != nil {
-		return d, invalid(located(file.Docs[0].Body, err))
+	if wrong := append(mangled(file.Docs[0].Body), decode(file.Docs[0].Body, &d)...); len(wrong) > 0 {
+		return d, invalid(strings.Join(wrong, "\n"))
 	}
 	fields := d.Validate()
 	if len(fields) == 0 {
@@ -53,6 +52,65 @@ func Read(data []byte) (tenancy.Document, error) {
 		}
 	}
 	return d, &fault.Error{Kind: fault.Invalid, Op: "read the tenant's file", Code: "tenant_file", Sentence: strings.Join(lines, "\n"), Fields: fields}
+}
+
+// mostFaults is how many fields that can't be read are named at once.
+const mostFaults = 20
+
+// decode reads what can be read, and says of each other field why not. The YAML library
+// tells the first fault only: what it tells of is cut out, and the rest read again.
+func decode(root ast.Node, d *tenancy.Document) (wrong []string) {
+	for {
+		*d = tenancy.Document{}
+		err := yaml.NodeToValue(root, d, yaml.Strict())
+		if err == nil {
+			return wrong
+		}
+		wrong = append(wrong, located(root, err))
+		cut := &cutter{at: faultToken(root, err)}
+		if ast.Walk(cut, root); !cut.done || len(wrong) == mostFaults {
+			return wrong
+		}
+	}
+}
+
+// cutter takes out the field whose name or value begins with a token.
+type cutter struct {
+	at   *token.Token
+	done bool
+}
+
+// Visit implements ast.Visitor.
+func (c *cutter) Visit(n ast.Node) ast.Visitor {
+	m, ok := n.(*ast.MappingNode)
+	if !ok || c.done || c.at == nil {
+		return c
+	}
+	for i, v := range m.Values {
+		if c.begins(v.Key) || c.begins(v.Value) {
+			m.Values = slices.Delete(m.Values, i, i+1)
+			c.done = true
+			return nil
+		}
+	}
+	return c
+}
+
+func (c *cutter) begins(n ast.Node) bool {
+	return n != nil && n.GetToken() != nil && n.GetToken().Position.Offset == c.at.Position.Offset
+}
+
+// faultToken is what err tells of; nil: nothing that could be found.
+func faultToken(root ast.Node, err error) *token.Token {
+	var refused *tenancy.NotADuration
+	var syntax yaml.Error
+	switch {
+	case errors.As(err, &refused):
+		return findValue(root, refused.Text).at
+	case errors.As(err, &syntax):
+		return syntax.GetToken()
+	}
+	return nil
 }
 
 // Write writes a document as YAML that Read reads back to the same.
@@ -85,23 +143,31 @@ func located(root ast.Node, err error) string {
 	if !errors.As(err, &refused) {
 		return sentence(err)
 	}
-	finder := &valueFinder{text: refused.Text}
+	found := findValue(root, refused.Text)
+	if found.at == nil {
+		return refused.Error()
+	}
+	return fmt.Sprintf("line %d, %s: %s", found.at.Position.Line, found.key, refused)
+}
+
+func findValue(root ast.Node, text string) *valueFinder {
+	finder := &valueFinder{text: text}
 	ast.Walk(finder, root)
-	return fmt.Sprintf("line %d, %s: %s", finder.line, finder.key, refused)
+	return finder
 }
 
 // valueFinder finds the first field with a certain text as value.
 type valueFinder struct {
 	text string
-	line int
+	at   *token.Token
 	key  string
 }
 
 // Visit implements ast.Visitor.
 func (f *valueFinder) Visit(n ast.Node) ast.Visitor {
-	if v, ok := n.(*ast.MappingValueNode); ok && f.line == 0 && v.Value != nil && v.Value.GetToken() != nil && v.Value.GetToken().Value == f.text {
+	if v, ok := n.(*ast.MappingValueNode); ok && f.at == nil && v.Value != nil && v.Value.GetToken() != nil && v.Value.GetToken().Value == f.text {
 		if _, scalar := v.Value.(ast.ScalarNode); scalar {
-			f.line, f.key = v.Value.GetToken().Position.Line, v.Key.String()
+			f.at, f.key = v.Value.GetToken(), v.Key.String()
 		}
 	}
 	return f

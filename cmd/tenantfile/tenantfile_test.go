@@ -52,6 +52,13 @@ func TestRead_NamesLineAndFieldOfWhatIsWrong(t *testing.T) {
 			require.Regexp(t, `line \d+`, err.Error())
 		})
 	}
+	broken := strings.NewReplacer("strategy: longest_idle", "strategie: longest_idle", `number: "8000"`, `number: 0047`,
+		"wrap_up: 10s, addresses: [\"1002\"]", "wrap_up: soon, addresses: [\"1002\"]",
+		"wrap_up: 10s, addresses: [\"1003\"]", "wrap_up: 10s, addresses: 3").Replace(string(demo.File))
+	_, err := tenantfile.Read([]byte(broken))
+	require.Error(t, err)
+	require.Regexp(t, `(?s)line \d+: put 0047 in quotes.*line \d+, wrap_up: .*not a duration.*line \d+: int was used where sequence is expected.*line \d+: unknown field "strategie"`, err.Error(),
+		"all of it is named at once")
 	for _, empty := range []string{"", "# nothing\n", "42\n"} {
 		_, err := tenantfile.Read([]byte(empty))
 		require.Error(t, err)
