@@ -43,7 +43,7 @@ func phoneCommand() *cobra.Command {
 	var o phoneOptions
 	c := &cobra.Command{
 		Use: "phone", Short: "Be an agent's phone: register, answer, speak, listen", GroupID: "tools",
-		Long:    "Registers as a SIP phone, answers calls, speaks a tone or a file, and says what it hears.\nWith --ready it also signs the agent in and makes it ready for queue calls. Ctrl-C ends it in order.\n" +
+		Long: "Registers as a SIP phone, answers calls, speaks a tone or a file, and says what it hears.\nWith --ready it also signs the agent in and makes it ready for queue calls. Ctrl-C ends it in order.\n" +
 			"With --dial it places a call first, and ends after it unless --calls says to wait for others.",
 		Example: "  holdfast phone --as 1001@demo.localhost --ready --answer 2s --tone 440\n" +
 			"  holdfast phone --as 1002@demo.localhost --dial 1001 --tone 880 --talk 10s",
