@@ -226,7 +226,6 @@ func settle(ctx context.Context, tx bun.Tx, all []*changing) error {
 			return err
 		}
 	}
-	// After the trail: from here until the end, who follows events waits for these.
 	return tellOfContacts(ctx, tx, t, contactEvents(all))
 }
 

@@ -50,6 +50,22 @@ func requireRefused(t *testing.T, err error, kind fault.Kind, code string) {
 // SEED-15: a user has at most one.
 // SEED-16: it ends with the role, and with the user.
 // SEED-39: its number is the tenant's only one.
+// What could not be fetched by its name, for the API has something else there, is not made.
+func TestThings_NamedAsAWordOfTheAPI_AreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, k := range []directory.Kind{directory.User, directory.Device} {
+		for _, name := range []string{"export", "import"} {
+			_, err := w.Create(t.Context(), w.ada(), directory.Change{Kind: k, Name: name, Set: map[string]any{}})
+			var refused *fault.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, fault.Invalid, refused.Kind)
+			require.Equal(t, []fault.Field{{Name: "name", Sentence: `"` + name + `" is a word of the API: take another name`}}, refused.Fields)
+		}
+	}
+	w.make(directory.Team, "export", nil) // under which there is nothing else
+}
+
 func TestUsers_AgentBeginsAndEndsWithTheRole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -23,7 +23,7 @@ const contactStream = "contact:"
 // statement for a whole import. A stream counts on, whatever becomes of its contact.
 const sqlContactEvents = `
 INSERT INTO events (tenant_id, stream, version, kind, at, view)
-SELECT ?0, r.stream, coalesce((SELECT max(version) FROM events WHERE tenant_id = ?0 AND stream = r.stream), 0) + row_number() OVER (PARTITION BY r.stream ORDER BY r.n),
+SELECT ?0, r.stream, holdfast_last_version(?0, r.stream) + row_number() OVER (PARTITION BY r.stream ORDER BY r.n),
        r.kind, clock_timestamp(), r.view
   FROM ROWS FROM (jsonb_to_recordset(?1::jsonb) AS (stream text, kind text, view jsonb)) WITH ORDINALITY AS r (stream, kind, view, n)
  ORDER BY r.n`
@@ -93,6 +93,9 @@ func tellOfContacts(ctx context.Context, tx bun.Tx, t id.Tenant, events []contac
 	if err != nil {
 		return err
 	}
+	if _, err := tx.ExecContext(ctx, sqlUnfollowed); err != nil {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, sqlContactEvents, t, string(data))
 	return err
 }
@@ -144,6 +147,9 @@ func withContacts(ctx context.Context, tx bun.Tx, t id.Tenant, rows []deliveryRo
 // shownContact is the view of a contact's event with what is now: of one that went, and of
 // the event that it goes, how it went. laid: it can be restored.
 func shownContact(r deliveryRow, now *contact.Now, laid bool) (json.RawMessage, error) {
+	if len(r.View) == 0 {
+		return nil, nil // the event is kept no longer
+	}
 	var told contact.Told
 	if err := json.Unmarshal(r.View, &told); err != nil {
 		return nil, err

@@ -79,6 +79,9 @@ func (d *DB) EraseContact(ctx context.Context, by directory.Author, c id.Contact
 		if open > 0 {
 			return refusal("in_call", nil, "A call with this customer goes on, and its record is still to be written; try again when it has ended.")
 		}
+		if _, err := tx.ExecContext(ctx, sqlUnfollowed); err != nil {
+			return err
+		}
 		for _, step := range erasing {
 			if _, err := tx.ExecContext(ctx, step, args...); err != nil {
 				return err

@@ -62,7 +62,8 @@ func eventsOf(rows []eventRow) []event.Event {
 }
 
 // Events lists the tenant's events that streams show after seq, oldest first, at most limit. What is
-// returned is complete: nothing appears later at or below the last Seq of it.
+// returned is complete: nothing appears later at or below the last Seq of it. fault.NotFound
+// with the code events_gone: some after it were deleted, for their time was over.
 func (d *DB) Events(ctx context.Context, t id.Tenant, after int64, limit int) ([]event.Event, error) {
 	settled, err := d.End(ctx)
 	if err != nil {
@@ -70,8 +71,11 @@ func (d *DB) Events(ctx context.Context, t id.Tenant, after int64, limit int) ([
 	}
 	var rows []eventRow
 	err = d.inTenant(ctx, "list events", t, func(ctx context.Context, tx bun.Tx) error {
-		return tx.NewSelect().Model(&rows).Where("ledger = hashtextextended(?, 0)", t).Where("tenant_id = ?", t).
-			Where("seq > ?", after).Where("seq <= ?", settled).Where(shownInStreams).Order("seq").Limit(int64(limit)).Scan(ctx)
+		if err := tx.NewSelect().Model(&rows).Where("ledger = hashtextextended(?, 0)", t).Where("tenant_id = ?", t).
+			Where("seq > ?", after).Where("seq <= ?", settled).Where(shownInStreams).Order("seq").Limit(int64(limit)).Scan(ctx); err != nil {
+			return err
+		}
+		return noneGone(ctx, tx, t, after)
 	})
 	return eventsOf(rows), err
 }

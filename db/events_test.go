@@ -172,6 +172,40 @@ func TestTail_ALongTransactionElsewhere_HoldsNothingBack(t *testing.T) {
 
 // One event per accepted change, with whole views and rising versions; none for
 // what was written before.
+// A large import of contacts, and whoever deletes old events, write nothing that streams
+// show: other events are seen while they are at work, however long that takes.
+func TestTail_WhoWritesNothingThatStreamsShow_HoldsNothingBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	after, err := w.End(t.Context())
+	require.NoError(t, err)
+	long := connectAsApp(t, w.url)
+	tx, err := long.Begin(t.Context())
+	require.NoError(t, err)
+	for _, sql := range []string{
+		`SELECT set_config('holdfast.tenant', 'acme.example', true)`, `SELECT holdfast_unfollowed()`,
+		`INSERT INTO events (tenant_id, stream, version, kind, at, view) VALUES ('acme.example', 'contact:7', 1, 'created', now(), '{}')`,
+	} {
+		_, err := tx.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	for n := range 3 {
+		w.tell("call:a", n+1, "Queued", `{}`)
+		events, next, err := w.Tail(t.Context(), after, 10)
+		require.NoError(t, err)
+		require.Len(t, events, 1, "at the first look")
+		after = next
+	}
+	ordinary := w.writeEvent(connectAsApp(t, w.url), 1)
+	w.tell("call:a", 9, "Queued", `{}`)
+	events, next, err := w.Tail(t.Context(), after, 10)
+	require.NoError(t, err)
+	require.Empty(t, events, "who writes what is shown is waited for")
+	require.NoError(t, ordinary.Commit(t.Context()))
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Len(t, w.follow(next, 2), 2)
+}
+
 func TestEvents_OfASession_GoOnFromOneSessionToTheNext(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "support")

@@ -203,6 +203,9 @@ func (w *world) furnish() {
 	require.NoError(t, err)
 	require.NoError(t, w.Delete(ctx, w.ada(), directory.Change{Kind: directory.Team, Name: "gone"}))
 	w.signIns()
+	w.exec(`UPDATE events SET at = at - interval '1 year' WHERE seq = (SELECT min(seq) FROM events WHERE stream LIKE 'call:%')`)
+	_, err = w.RemoveOld(ctx, record.Removal{Tenant: acme, Of: record.KeptEvents})
+	require.NoError(t, err)
 }
 
 // The product's roles can't step out of row-level security.

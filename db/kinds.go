@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -34,8 +35,9 @@ type kind struct {
 	routes bool
 	// profiles: it is part of every agent's profile.
 	profiles bool
-	graves   bool // see graveyard
-	final    bool // what is deleted can't be restored
+	graves   bool      // see graveyard
+	since    time.Time // of graves: what was deleted before can't be restored any more
+	final    bool      // what is deleted can't be restored
 	// find is the condition for a search, if it isn't one of columns; found is its answer.
 	find  func(ctx context.Context, tx bun.Tx, t id.Tenant, search string) (statement, error)
 	found *statement

@@ -16,7 +16,7 @@ import (
 
 // goesAlong are the tables whose rows go with a tenant and come back with it, in the order
 // in which they can: what nobody but the tenant itself needs, and its last user.
-var goesAlong = []string{"teams", "roles", "users", "reasons", "skills", "dispositions", "removed"}
+var goesAlong = []string{"teams", "roles", "users", "reasons", "skills", "dispositions", "removed", "retention"}
 
 // levelUsers lists what keeps a level from being deleted: divisions in an organization,
 // tenants in a division, and what a tenant holds; see UsedBy.
@@ -148,8 +148,8 @@ func (d *DB) restoreLevel(ctx context.Context, by directory.Author, change direc
 			levelRow
 			Parts json.RawMessage `bun:"parts"`
 		}
-		if err := tx.NewRaw(`DELETE FROM removed_levels WHERE kind = ? AND name = ?
- RETURNING CASE kind WHEN 'tenant' THEN name ELSE '' END AS tenant, organization, division, thing AS body, parts, removed_at`, c.Kind, c.Name).Scan(ctx, &kept); err != nil {
+		if err := tx.NewRaw(`DELETE FROM removed_levels WHERE kind = ? AND name = ? AND removed_at > ?
+ RETURNING CASE kind WHEN 'tenant' THEN name ELSE '' END AS tenant, organization, division, thing AS body, parts, removed_at`, c.Kind, c.Name, d.now().Add(-levelsKept)).Scan(ctx, &kept); err != nil {
 			return err
 		}
 		if len(kept) == 0 || !kept[0].visible(c.Kind, by, c.here) {

@@ -156,7 +156,7 @@ func (d *DB) levelList(ctx context.Context, by directory.Author, q directory.Que
 	}
 	source := levels[q.Kind]
 	if q.Deleted {
-		source = removedLevels + `'` + string(q.Kind) + `'`
+		source = removedLevels + `'` + string(q.Kind) + `' AND r.removed_at > '` + d.now().Add(-levelsKept).UTC().Format(time.RFC3339Nano) + `'`
 	}
 	err = d.asSystem(ctx, "list "+string(q.Kind)+"s", func(ctx context.Context, tx bun.Tx) error {
 		here, err := home(ctx, tx, by)

@@ -10,6 +10,7 @@ import (
 	"holdfast/domain/event"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
+	"holdfast/domain/tenancy"
 	"holdfast/domain/webhook"
 )
 
@@ -253,7 +254,7 @@ RETURNING disabled_because`, of.Tenant, of.Name, string(v.Reason), v.FailingSinc
 	}
 	if _, err := tx.ExecContext(ctx, `
 INSERT INTO events (tenant_id, stream, version, kind, at, view)
-SELECT ?0, ?1, 1 + coalesce((SELECT max(version) FROM events WHERE tenant_id = ?0 AND stream = ?1), 0), 'Disabled', now(), ?2`,
+SELECT ?0, ?1, 1 + holdfast_last_version(?0, ?1), 'Disabled', now(), ?2`,
 		of.Tenant, "webhook:"+of.Name, string(view)); err != nil {
 		return false, err
 	}
@@ -261,18 +262,19 @@ SELECT ?0, ?1, 1 + coalesce((SELECT max(version) FROM events WHERE tenant_id = ?
 		Detail: view, Source: "worker", Result: "ok"})
 }
 
-// ClearDeliveries removes deliveries that are older than their webhooks keep them, and
-// those of webhooks that are gone. It reports whether there may be more.
+// ClearDeliveries removes deliveries that are older than their webhooks keep them, or than
+// their tenants keep events, and those of webhooks that are gone. It reports whether there may be more.
 func (d *DB) ClearDeliveries(ctx context.Context) (more bool, err error) {
 	err = d.asSystem(ctx, "clear old deliveries", func(ctx context.Context, tx bun.Tx) error {
 		r, err := tx.ExecContext(ctx, `
 DELETE FROM deliveries WHERE delivery IN (
-  SELECT d.delivery FROM webhooks w CROSS JOIN LATERAL (
-    SELECT delivery FROM deliveries d WHERE d.hook = w.hook AND d.state <> 'pending' AND d.done_at < now() - make_interval(days => w.retention_days) LIMIT ?0) d
+  SELECT d.delivery FROM webhooks w JOIN (
+    SELECT tenant_id, least(coalesce((policies ->> 'event_days')::int, ?1), nullif((policies ->> 'call_days')::int, 0)) AS events FROM tenants) k USING (tenant_id) CROSS JOIN LATERAL (
+    SELECT delivery FROM deliveries d WHERE d.hook = w.hook AND d.state <> 'pending' AND d.done_at < now() - make_interval(days => least(w.retention_days, k.events)) LIMIT ?0) d
   UNION ALL (
   SELECT d.delivery FROM deliveries d WHERE NOT EXISTS (SELECT FROM webhooks w WHERE w.hook = d.hook)
      LIMIT ?0)
-  LIMIT ?0)`, clearedAtOnce)
+  LIMIT ?0)`, clearedAtOnce, tenancy.DefaultEventDays)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,11 @@ type policyFields struct {
 	PasswordHistory          *int    `json:"password_history"`
 	PasswordMaxAgeMS         *int64  `json:"password_max_age_ms"`
 	ClientLogDays            *int    `json:"client_log_days"`
+	EventDays                *int    `json:"event_days"`
+	CallDays                 *int    `json:"call_days"`
+	DecisionDays             *int    `json:"decision_days"`
+	BookingDays              *int    `json:"booking_days"`
+	RemovedDays              *int    `json:"removed_days"`
 }
 
 // shownPolicies are the policies with their defaults.
@@ -34,9 +39,11 @@ func shownPolicies(p tenancy.Policies) policyFields {
 	transfer, conflict := cmp.Or(p.TransferToNotReady, "refuse"), cmp.Or(string(p.DeviceConflict), "refuse")
 	zone, length, days := cmp.Or(p.TimeZone, "UTC"), cmp.Or(p.Password.MinLength, 10), p.LogDays()
 	grace, idle, age := p.Grace().Milliseconds(), p.Idle().Milliseconds(), time.Duration(p.Password.MaxAge).Milliseconds()
+	events, removed := cmp.Or(p.EventDays, tenancy.DefaultEventDays), p.KeepRemoved()
 	return policyFields{
 		&p.DirectCallRequiresReady, &p.OutboundRequiresNotReady, &transfer, &grace, &conflict, &idle,
 		&p.MonitorVisibleToAgent, &p.WrapUpEarlyExit, &zone, &length, &p.Password.History, &age, &days,
+		&events, &p.CallDays, &p.DecisionDays, &p.BookingDays, &removed,
 	}
 }
 
@@ -59,6 +66,11 @@ func changedPolicies(p tenancy.Policies, change any) (tenancy.Policies, error) {
 	set(&p.Password.MinLength, f.PasswordMinLength)
 	set(&p.Password.History, f.PasswordHistory)
 	set(&p.ClientLogDays, f.ClientLogDays)
+	set(&p.EventDays, f.EventDays)
+	set(&p.CallDays, f.CallDays)
+	set(&p.DecisionDays, f.DecisionDays)
+	set(&p.BookingDays, f.BookingDays)
+	set(&p.RemovedDays, f.RemovedDays)
 	if f.DeviceConflict != nil {
 		p.DeviceConflict = agent.Conflict(*f.DeviceConflict)
 	}

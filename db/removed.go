@@ -14,6 +14,7 @@ import (
 
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
+	"holdfast/domain/record"
 )
 
 // keptPart is a row of a deleted thing, as it can come back.
@@ -159,7 +160,7 @@ func release(ctx context.Context, tx bun.Tx, o owned, args ...any) ([]keptPart, 
 }
 
 // Restore brings back what was deleted, with what belonged to it as far as that is
-// possible. Refusals: fault.NotFound; fault.Conflict if its name is taken meanwhile, or
+// possible. Refusals: fault.NotFound, also when the tenant keeps it no longer; fault.Conflict if its name is taken meanwhile, or
 // something that it refers to is gone; as of Create.
 func (d *DB) Restore(ctx context.Context, by directory.Author, change directory.Change) (directory.Thing, error) {
 	if above(change.Kind) {
@@ -172,8 +173,12 @@ func (d *DB) Restore(ctx context.Context, by directory.Author, change directory.
 			Parts   json.RawMessage `bun:"parts"`
 			Removed time.Time       `bun:"removed_at"`
 		}
-		if err := tx.NewRaw(`DELETE FROM removed WHERE tenant_id = ? AND kind = ? AND name = ? RETURNING team, parts, removed_at`,
-			by.Tenant, c.Kind, c.Name).Scan(ctx, &kept); err != nil {
+		since, err := keptUntil(ctx, tx, record.Removal{Tenant: by.Tenant, Of: record.KeptRemoved}, d.now())
+		if err != nil {
+			return err
+		}
+		if err := tx.NewRaw(`DELETE FROM removed WHERE tenant_id = ? AND kind = ? AND name = ? AND removed_at > ? RETURNING team, parts, removed_at`,
+			by.Tenant, c.Kind, c.Name, since).Scan(ctx, &kept); err != nil {
 			return err
 		}
 		if len(kept) == 0 || !c.k.reaches(by, kept[0].Team) {

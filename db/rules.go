@@ -50,6 +50,9 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 
 // complete puts what a change sets into the form in which it is kept, before it is written.
 func complete(ctx context.Context, tx bun.Tx, c *changing) error {
+	if c.action == "create" && directory.Reserved(c.Kind, c.Name) {
+		return wrongField("name", "%q is a word of the API: take another name", c.Name)
+	}
 	switch c.Kind {
 	case directory.Contact:
 		return completeContact(ctx, tx, c)

@@ -17,13 +17,23 @@ const (
 	// sqlHead is the last visible seq and, if that is above a floor, who may hold a
 	// lower one: a transaction that writes an event holds this lock from before it
 	// takes a seq to its end. (Locks are read as they are when the row is made, which
-	// is after the snapshot that the head is seen in.)
+	// is after the snapshot that the head is seen in.) One that said before that it writes
+	// nothing that streams show is nobody to wait for: see sqlUnfollowed.
 	sqlHead = `
 SELECT coalesce(max(seq), 0) AS head, CASE WHEN max(seq) > ? THEN (
-       SELECT array_agg(DISTINCT virtualtransaction) FROM pg_locks
-        WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) END AS writers
+       SELECT array_agg(w.virtualtransaction) FROM (
+         SELECT virtualtransaction FROM pg_locks
+          WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock' OR ` + unfollowed + `)
+          GROUP BY virtualtransaction HAVING NOT bool_or(` + unfollowed + `)) w) END AS writers
   FROM events`
+
+	// sqlUnfollowed is said by a transaction before it changes the table of events, if what
+	// it writes is shown in no stream: contacts, or nothing because it only deletes. An import
+	// of thousands of contacts would hold up everybody's streams else, until its end.
+	sqlUnfollowed = `SELECT holdfast_unfollowed()`
+	// unfollowed is the lock by which it is said (migration 0018), in its two halves.
+	unfollowed = `(locktype = 'advisory' AND classid = 1751 AND objid = 1475154877 AND objsubid = 1)`
 
 	// sqlFirstGap is the first seq that is not visible though lower and higher ones
 	// are, from a settled floor (0: none is known) to the head.

@@ -17,6 +17,7 @@ import (
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
+	"holdfast/domain/record"
 )
 
 const (
@@ -141,6 +142,11 @@ func (d *DB) Things(ctx context.Context, by directory.Author, q directory.Query)
 	}
 	var rows []thingRow
 	err = d.inTenant(ctx, "list things", by.Tenant, func(ctx context.Context, tx bun.Tx) error {
+		if k.graves {
+			if k.since, err = keptUntil(ctx, tx, record.Removal{Tenant: by.Tenant, Of: record.KeptRemoved}, d.now()); err != nil {
+				return err
+			}
+		}
 		if k.find != nil && q.Search != "" {
 			found, err := k.find(ctx, tx, by.Tenant, q.Search)
 			if err != nil {
@@ -208,6 +214,10 @@ func (k kind) fits(by directory.Author, q directory.Query) (string, []any) {
 		own, more := k.own(by)
 		sql += ` AND ` + own
 		args = append(args, more...)
+	}
+	if k.graves {
+		sql += ` AND x.removed_at > ?`
+		args = append(args, k.since)
 	}
 	if k.found != nil {
 		sql += ` AND ` + k.found.sql

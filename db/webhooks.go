@@ -252,13 +252,18 @@ func deliveryOf(ctx context.Context, tx bun.Tx, t id.Tenant, hook, number int64)
 }
 
 // Redeliver puts the message of a delivery in line once more, with its own id.
+// fault.Conflict: its event was deleted, for its time is over.
 func (d *DB) Redeliver(ctx context.Context, by directory.Author, name string, number int64) (webhook.Delivery, error) {
 	return d.post(ctx, by, name, "redeliver", func(ctx context.Context, tx bun.Tx, hook int64) (int64, error) {
-		if _, err := deliveryOf(ctx, tx, by.Tenant, hook, number); err != nil {
+		before, err := deliveryOf(ctx, tx, by.Tenant, hook, number)
+		if err != nil {
 			return 0, err
 		}
+		if before.Event.Seq != 0 && len(before.Event.View) == 0 {
+			return 0, refusal("event_gone", nil, "The event of this delivery is kept no longer (event_days): it can't be sent again.")
+		}
 		var made int64
-		err := tx.NewRaw(`INSERT INTO deliveries (tenant_id, hook, seq, message, type, subject, cause, data)
+		err = tx.NewRaw(`INSERT INTO deliveries (tenant_id, hook, seq, message, type, subject, cause, data)
 			SELECT tenant_id, hook, seq, message, type, subject, CASE cause WHEN 'test' THEN 'test' ELSE 'redelivery' END, data
 			  FROM deliveries WHERE tenant_id = ? AND hook = ? AND delivery = ? RETURNING delivery`,
 			by.Tenant, hook, number).Scan(ctx, &made)
@@ -334,6 +339,13 @@ func (d *DB) Replay(ctx context.Context, by directory.Author, name string, r web
 			return err
 		}
 		done = webhook.Replayed{Queued: row.Queued, Last: row.Last, More: row.Queued == mostReplayed}
+		since, err := keptUntil(ctx, tx, record.Removal{Tenant: by.Tenant, Of: record.KeptEvents}, d.now())
+		if err != nil {
+			return err
+		}
+		if r.From.Before(since) {
+			done.KeptSince = since
+		}
 		return appendAudit(ctx, tx, askedOf(by, name, "replay", map[string]any{"from": r.From, "to": r.To, "events": r.Events, "after": r.After, "queued": row.Queued}))
 	})
 	if err == nil {

@@ -114,6 +114,7 @@ type reader struct {
 	presence []agent.View
 	queues   map[id.Queue]record.QueueLive
 	log      []event.Event
+	gone     int64 // events up to it were deleted
 	audited  []record.AuditEntry
 	away     error
 }
@@ -196,6 +197,9 @@ func (r *reader) Events(_ context.Context, t id.Tenant, after int64, limit int) 
 		if e.Tenant == t && e.Seq > after && len(found) < limit {
 			found = append(found, e)
 		}
+	}
+	if after < r.gone {
+		return nil, &fault.Error{Kind: fault.NotFound, Code: "events_gone"}
 	}
 	return found, r.away
 }

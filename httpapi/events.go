@@ -116,10 +116,11 @@ func (s *stream) prepare(ctx context.Context, last string) error {
 			return nil
 		}
 		missed, err := s.api.config.Reader.Events(ctx, s.person.Tenant, after, maxBacklog)
-		if err != nil {
+		gone := fault.KindOf(err) == fault.NotFound // some were deleted, for their time is over
+		if err != nil && !gone {
 			return unavailable("read events", err)
 		}
-		if len(missed) < maxBacklog {
+		if !gone && len(missed) < maxBacklog {
 			// What lies above from comes by the subscription, in the safe order.
 			s.backlog = slices.DeleteFunc(missed, func(e event.Event) bool { return e.Seq > from })
 			s.after = after

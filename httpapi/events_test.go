@@ -215,6 +215,19 @@ func TestEvents_TooFarBehindOrNonsenseStartsFromASnapshot(t *testing.T) {
 	}
 }
 
+// Whoever comes back after events behind its last one were deleted begins with what is so
+// now, and is not led to believe that nothing happened.
+func TestEvents_BehindWhatWasDeleted_StartFromASnapshot(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.feed.from, h.reader.gone = 5, 4
+	h.reader.log = append(h.reader.log, agentEvent(5, sessionFixture("1001", "first")))
+	first := h.listen("1001", "Last-Event-ID", "3").next()
+	require.Equal(t, "snapshot", first.event)
+	require.Equal(t, "5", first.id)
+	require.Equal(t, "5", h.listen("1001", "Last-Event-ID", "4").next().id)
+}
+
 func TestEvents_EndWhenTokenExpiresRightsChangeOrWeStop(t *testing.T) {
 	t.Parallel()
 	past := newHouse(t)

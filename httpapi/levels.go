@@ -70,6 +70,11 @@ type tenantPolicies struct {
 	PasswordHistory          *int    `json:"password_history,omitempty" minimum:"0" maximum:"100" doc:"Passwords that can't be taken again."`
 	PasswordMaxAgeMS         *int64  `json:"password_max_age_ms,omitempty" minimum:"0" maximum:"94608000000" doc:"0: passwords don't age."`
 	ClientLogDays            *int    `json:"client_log_days,omitempty" minimum:"1" maximum:"365" doc:"For how many days what clients report is kept (SEED-129)."`
+	EventDays                *int    `json:"event_days,omitempty" minimum:"1" maximum:"36500" doc:"For how many days events are kept, and at most as long as calls. What is older is deleted for good."`
+	CallDays                 *int    `json:"call_days,omitempty" minimum:"0" maximum:"36500" doc:"For how many days calls are kept, with legs, segments and decisions; 0: for good."`
+	DecisionDays             *int    `json:"decision_days,omitempty" minimum:"0" maximum:"36500" doc:"For how many days the decisions about calls are kept; 0: as long as the calls."`
+	BookingDays              *int    `json:"booking_days,omitempty" minimum:"0" maximum:"36500" doc:"For how many days it is kept what calls were booked to; 0: for good."`
+	RemovedDays              *int    `json:"removed_days,omitempty" minimum:"1" maximum:"36500" doc:"For how many days what was deleted can be restored."`
 }
 
 type tenantView struct {

@@ -161,7 +161,7 @@ type deliveryView struct {
 
 type deliveryDetail struct {
 	deliveryView
-	RequestBody json.RawMessage `json:"request_body" doc:"What is sent, or would be sent now; of a contact only its id to those without contacts:read:tenant."`
+	RequestBody json.RawMessage `json:"request_body" doc:"What is sent, or would be sent now; of a contact only its id to those without contacts:read:tenant. null: its event is kept no longer."`
 	Response    string          `json:"response,omitempty" doc:"The first 2 KB of the last answer's body; not of a contact's to those."`
 }
 
@@ -178,9 +178,10 @@ type deliveryDetailOutput struct{ Body deliveryDetail }
 
 type replayOutput struct {
 	Body struct {
-		Queued       int   `json:"queued" doc:"How many events were put in line."`
-		More         bool  `json:"more" doc:"There may be more: ask again with after."`
-		LastSequence int64 `json:"last_sequence"`
+		Queued       int        `json:"queued" doc:"How many events were put in line."`
+		More         bool       `json:"more" doc:"There may be more: ask again with after."`
+		LastSequence int64      `json:"last_sequence"`
+		KeptSince    *time.Time `json:"kept_since,omitempty" doc:"If from is before it: events from before it are kept no longer (event_days), and can't be sent again."`
 	}
 }
 
@@ -321,9 +322,14 @@ func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryDeta
 	if err != nil {
 		return nil, unavailable("read delivery", err)
 	}
+	detail := deliveryDetail{deliveryView: deliveryOf(d), Response: strings.ToValidUTF8(string(d.Response), "\ufffd")}
+	if d.Event.Seq != 0 && len(d.Event.View) == 0 { // the event is kept no longer, and what it was sent with isn't either
+		detail.Response = ""
+		return &deliveryDetailOutput{Body: detail}, nil
+	}
 	subject, _, _ := cut(d.Event.Stream)
 	if subject == "contact" && !personOf(ctx).May(account.ContactsRead.At(account.Tenant)) {
-		d.Event.View, d.Response = withoutContact(d.Event.View), nil
+		d.Event.View, detail.Response = withoutContact(d.Event.View), ""
 	}
 	data := d.Event.View
 	if d.Event.Seq != 0 {
@@ -335,7 +341,8 @@ func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*deliveryDeta
 	if err != nil {
 		return nil, fault.E(fault.Internal, "show a delivery", err)
 	}
-	return &deliveryDetailOutput{Body: deliveryDetail{deliveryView: deliveryOf(d), RequestBody: body, Response: strings.ToValidUTF8(string(d.Response), "\ufffd")}}, nil
+	detail.RequestBody = body
+	return &deliveryDetailOutput{Body: detail}, nil
 }
 
 func (a *API) redeliver(ctx context.Context, in *redeliverInput) (*deliveryOutput, error) {
@@ -381,6 +388,7 @@ func (a *API) replayEvents(ctx context.Context, in *replayInput) (*replayOutput,
 	}
 	out := &replayOutput{}
 	out.Body.Queued, out.Body.More, out.Body.LastSequence = done.Queued, done.More, done.Last
+	out.Body.KeptSince = moment(done.KeptSince)
 	return out, nil
 }
 

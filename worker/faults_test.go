@@ -62,7 +62,7 @@ func TestWorkerRestart_WhileTheyTalkAndInWrapUp_NothingIsLost(t *testing.T) {
 func restart(t *testing.T) {
 	t.Helper()
 	ground.shared.Stop()
-	ground.shared = worker.Shared(ground.client, ground.journal, quiet())
+	ground.shared = sharedWorker()
 	ground.shared.Start()
 }
 

@@ -15,7 +15,6 @@ import (
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/record"
-	"holdfast/worker"
 )
 
 // terminate does to a session what an operator can do in the Web UI.
@@ -167,7 +166,7 @@ func TestReaper_OfAnotherProcess_LeavesAnAnsweredOfferToItsNode(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEqual(t, string(call.KindOfferRefused), e.GetWorkflowExecutionSignaledEventAttributes().GetSignalName())
 	}
-	ground.shared = worker.Shared(ground.client, ground.journal, quiet())
+	ground.shared = sharedWorker()
 	ground.shared.Start()
 
 	r.waitState("1001", agent.Busy)

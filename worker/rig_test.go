@@ -93,7 +93,7 @@ func prepare() (err error) {
 	if err != nil {
 		return err
 	}
-	ground.shared = worker.Shared(ground.client, ground.journal, quiet())
+	ground.shared = sharedWorker()
 	ground.shared.Start()
 	return nil
 }

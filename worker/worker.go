@@ -56,8 +56,8 @@ type Worker struct {
 }
 
 // Shared is the worker of the shared task queue: all workflows, and the activities
-// that write and tell.
-func Shared(c client.Client, journal activities.Journal, log *slog.Logger) *Worker {
+// that write and tell; more are receivers of further activities.
+func Shared(c client.Client, journal activities.Journal, log *slog.Logger, more ...any) *Worker {
 	records := &activities.Records{Journal: journal, Client: c, StartCall: workflows.StartCall}
 	records.Prompter, _ = journal.(activities.Prompter) // who keeps the journal may reach the nodes as well
 	return newWorker("shared", log, func(fatal func(error)) worker.Worker {
@@ -71,7 +71,9 @@ func Shared(c client.Client, journal activities.Journal, log *slog.Logger) *Work
 			OnFatalError:                 fatal,
 		})
 		workflows.Register(w)
-		w.RegisterActivity(records)
+		for _, receiver := range append([]any{records}, more...) {
+			w.RegisterActivity(receiver)
+		}
 		return w
 	})
 }

@@ -65,6 +65,7 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(NodeGuard, workflow.RegisterOptions{Name: TypeNodeGuard})
 	r.RegisterWorkflowWithOptions(Webhook, workflow.RegisterOptions{Name: TypeWebhook})
 	r.RegisterWorkflowWithOptions(WebhookCare, workflow.RegisterOptions{Name: TypeWebhookCare})
+	r.RegisterWorkflowWithOptions(Retention, workflow.RegisterOptions{Name: TypeRetention})
 }
 
 // The workflow types.
@@ -74,4 +75,5 @@ const (
 	TypeNodeGuard    = "NodeGuard"
 	TypeWebhook      = "Webhook"
 	TypeWebhookCare  = "WebhookCare"
+	TypeRetention    = "Retention"
 )

@@ -57,6 +57,8 @@ type environment struct {
 	WebhookLongestRetry time.Duration `env:"HOLDFAST_WEBHOOK_LONGEST_RETRY" envDefault:"6h" roles:"worker dev" doc:"The longest such pause."`
 	WebhookGiveUp       time.Duration `env:"HOLDFAST_WEBHOOK_GIVE_UP" envDefault:"72h" roles:"worker dev" doc:"At which age a message that was not accepted is given up."`
 
+	RetentionEvery time.Duration `env:"HOLDFAST_RETENTION_EVERY" envDefault:"1h" roles:"worker dev" doc:"How often is deleted what is older than its tenant keeps it, and what has expired: see docs/operating.md. 0: never. The same for every worker."`
+
 	HealthAddr listenAddr `env:"HOLDFAST_HEALTH_ADDR" roles:"worker telephony" doc:"Where these roles serve /healthz, /readyz and /metrics; nowhere if not set. api serves them on its own address."`
 	Log        slog.Level `env:"HOLDFAST_LOG" envDefault:"info" roles:"all" doc:"debug, info, warn or error."`
 	LogFormat  logFormat  `env:"HOLDFAST_LOG_FORMAT" envDefault:"text" roles:"all" doc:"text or json."`

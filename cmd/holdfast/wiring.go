@@ -47,6 +47,7 @@ var (
 	_ postbox.Outbox     = (*db.DB)(nil)
 	_ activities.Postbox = (*postbox.Postbox)(nil)
 	_ activities.Keeper  = keeper{}
+	_ activities.Attic   = (*db.DB)(nil)
 )
 
 // The pauses between two looks whether something is there yet.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"holdfast/activities"
 	"holdfast/db"
 	"holdfast/dispatch"
+	"holdfast/domain/record"
 	"holdfast/domain/seal"
 	"holdfast/httpapi"
 	"holdfast/postbox"
@@ -34,12 +37,14 @@ type workerRole struct {
 	taskRole
 	herald  *dispatch.Herald
 	postman *dispatch.Postman
+	keeping *dispatch.Standing
 	sender  *worker.Worker
 }
 
 func newWorker(g *ground, d *dispatch.Dispatcher) (*workerRole, error) {
-	r := &workerRole{herald: dispatch.NewHerald(g.temporal, g.db, g.log)}
-	r.ground, r.dispatcher, r.worker, r.metrics = g, d, worker.Shared(g.temporal, g.db, g.log), newMetrics()
+	r := &workerRole{herald: dispatch.NewHerald(g.temporal, g.db, g.log), keeping: dispatch.NewStanding(g.temporal, g.log)}
+	r.ground, r.dispatcher, r.metrics = g, d, newMetrics()
+	r.worker = worker.Shared(g.temporal, g.db, g.log, &activities.Retention{Attic: g.db, Log: g.log, Every: g.env.RetentionEvery, Removed: removedRows(r.metrics)})
 	keys, err := seal.New(g.env.TokenKeys)
 	if err != nil {
 		return nil, err
@@ -62,6 +67,18 @@ type keeper struct {
 	*dispatch.Postman
 }
 
+// removedRows counts what is deleted for being old.
+func removedRows(metrics *prometheus.Registry) func(record.Kept, int) {
+	rows := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_retention_removed_rows_total", Help: "Rows deleted because they are older than they are to be kept, by what they are of.",
+	}, []string{"of"})
+	for _, of := range slices.Concat(record.KeptOfTenants, record.KeptOfNobody) {
+		rows.WithLabelValues(string(of))
+	}
+	metrics.MustRegister(rows)
+	return func(of record.Kept, n int) { rows.WithLabelValues(string(of)).Add(float64(n)) }
+}
+
 func (r *workerRole) start(ctx context.Context) error {
 	if err := r.begin(ctx, func(context.Context) error { return nil }, r.stop); err != nil {
 		return err
@@ -69,10 +86,12 @@ func (r *workerRole) start(ctx context.Context) error {
 	r.herald.Start()
 	r.sender.Start()
 	r.postman.Start()
+	r.keeping.Start()
 	return nil
 }
 
 func (r *workerRole) stop(ctx context.Context) {
+	r.keeping.Stop()
 	r.postman.Stop()
 	r.herald.Stop()
 	r.sender.Stop()

@@ -5,6 +5,7 @@ package directory
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,16 @@ const (
 	ContactField Kind = "contact_field" // what the tenant keeps of its customers besides
 	Webhook      Kind = "webhook"
 )
+
+// reserved are names that users and devices can't have: /v1/users/export is all of them as
+// a file, and not the user of that name.
+var reserved = []string{"export", "import"}
+
+// Reserved reports whether no new thing of a kind can have a name, for the API has something
+// else under it.
+func Reserved(of Kind, name string) bool {
+	return (of == User || of == Device) && slices.Contains(reserved, name)
+}
 
 // Thing is one entry of the directory. Body is the JSON object that the API shows,
 // without secrets.

@@ -95,6 +95,7 @@ type Policies struct {
 
 	SessionPolicies `yaml:",inline"`
 	CallPolicies    `yaml:",inline"`
+	KeepingPolicies `yaml:",inline"`
 }
 
 // PasswordPolicy is what is asked of users' passwords; see account.PasswordPolicy.

@@ -60,7 +60,11 @@ func TestValidate_RefusesWhatBreaksTheRules(t *testing.T) {
 		"a webhook that waits for long": {func(d *tenancy.Document) {
 			d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "https://x", Timeout: tenancy.Duration(time.Hour)}}
 		}, "webhooks[0].timeout"},
-		"no address": {func(d *tenancy.Document) { d.Trunks[0].Addresses = []string{"x"} }, "trunks[0].addresses[0]"},
+		"a user named as a word of the API":   {func(d *tenancy.Document) { d.Users = append(d.Users, tenancy.User{Name: "export"}) }, "users[1].name"},
+		"a device named as a word of the API": {func(d *tenancy.Document) { d.Devices = append(d.Devices, tenancy.Device{Name: "import"}) }, "devices[1].name"},
+		"days below none":                     {func(d *tenancy.Document) { d.Tenant.Policies.CallDays = -1 }, "tenant.policies.call_days"},
+		"days without end":                    {func(d *tenancy.Document) { d.Tenant.Policies.EventDays = 36_501 }, "tenant.policies.event_days"},
+		"no address":                          {func(d *tenancy.Document) { d.Trunks[0].Addresses = []string{"x"} }, "trunks[0].addresses[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/dialplan"
+	"holdfast/domain/directory"
 	"holdfast/domain/fault"
 )
 
@@ -52,6 +53,7 @@ func (d Document) Validate() []fault.Field {
 	c.that("tenant.policies.idle_logout", d.Tenant.Policies.Idle() >= 0, "must not be negative")
 	c.that("tenant.policies.terminal_grace", d.Tenant.Policies.Grace() >= 0, "must not be negative")
 	c.passwords(d.Tenant.Policies.Password)
+	c.keeping(d.Tenant.Policies.KeepingPolicies)
 	c.that("tenant.policies.client_log_days", d.Tenant.Policies.ClientLogDays >= 0 && d.Tenant.Policies.ClientLogDays <= mostClientLogDays, "must be between 1 and %d", mostClientLogDays)
 	transfers := []string{"", "refuse", "drop"}
 	c.that("tenant.policies.transfer_to_not_ready", slices.Contains(transfers, d.Tenant.Policies.TransferToNotReady), "%q is not allowed: refuse or drop", d.Tenant.Policies.TransferToNotReady)
@@ -100,6 +102,7 @@ func (c *check) name(kind, path, s string, form *regexp.Regexp) {
 	}
 	c.that(path, !c.known[kind][s], "%s %q stands twice", kind, s)
 	c.known[kind][s] = true
+	c.that(path, !directory.Reserved(directory.Kind(kind), s), "%q is a word of the API: take another name", s)
 }
 
 // names checks and remembers every key, before anything refers to one.

@@ -123,6 +123,8 @@ type Replayed struct {
 	// More says that there is more behind Last, the sequence of the last one in line.
 	More bool
 	Last int64
+	// KeptSince is set if From is before it: older events may be gone.
+	KeptSince time.Time
 }
 
 // Disabled is the view of the event that a webhook was disabled by us.
