@@ -46,10 +46,6 @@ func requireRefused(t *testing.T, err error, kind fault.Kind, code string) {
 	require.NotEmpty(t, e.Sentence)
 }
 
-// SEED-6: an agent is made with the role, and with no other role.
-// SEED-15: a user has at most one.
-// SEED-16: it ends with the role, and with the user.
-// SEED-39: its number is the tenant's only one.
 // What could not be fetched by its name, for the API has something else there, is not made.
 func TestThings_NamedAsAWordOfTheAPI_AreRefused(t *testing.T) {
 	t.Parallel()
@@ -66,6 +62,10 @@ func TestThings_NamedAsAWordOfTheAPI_AreRefused(t *testing.T) {
 	w.make(directory.Team, "export", nil) // under which there is nothing else
 }
 
+// SEED-6: an agent is made with the role, and with no other role.
+// SEED-15: a user has at most one.
+// SEED-16: it ends with the role, and with the user.
+// SEED-39: its number is the tenant's only one.
 func TestUsers_AgentBeginsAndEndsWithTheRole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

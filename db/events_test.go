@@ -170,8 +170,6 @@ func TestTail_ALongTransactionElsewhere_HoldsNothingBack(t *testing.T) {
 	require.Equal(t, "Ready", events[0].Kind)
 }
 
-// One event per accepted change, with whole views and rising versions; none for
-// what was written before.
 // A large import of contacts, and whoever deletes old events, write nothing that streams
 // show: other events are seen while they are at work, however long that takes.
 func TestTail_WhoWritesNothingThatStreamsShow_HoldsNothingBack(t *testing.T) {
@@ -206,6 +204,8 @@ func TestTail_WhoWritesNothingThatStreamsShow_HoldsNothingBack(t *testing.T) {
 	require.Len(t, w.follow(next, 2), 2)
 }
 
+// One event per accepted change, with whole views and rising versions; none for
+// what was written before.
 func TestEvents_OfASession_GoOnFromOneSessionToTheNext(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "support")
