@@ -71,7 +71,7 @@ var house = []room{
 	{"workflows/...", []string{domainFloors, "activities", "workflows/..."}, only(temporalSDK)},
 	{"dispatch", []string{domainFloors, "activities", "workflows"}, only(temporalSDK)},
 	{"worker", []string{domainFloors, "activities", "workflows"}, only(temporalSDK)},
-	{"telephony/media/...", []string{"telephony/media/..."}, only()},
+	{"telephony/media/...", []string{"telephony/media/...", "domain/sound/..."}, only()},
 	{"telephony/...", []string{domainFloors, "telephony/..."}, only(sipgoModule)},
 	{"db/cluster", []string{"domain/fault"}, only()},
 	{"db/...", []string{domainFloors, "db/..."}, only(bunModule)},

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"holdfast/domain/sound/wav"
 	media "holdfast/telephony/media/tone"
-	"holdfast/telephony/media/wav"
 	"holdfast/telephony/softphone"
 )
 

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/domain/fault"
+	"holdfast/domain/sound/wav"
 	media "holdfast/telephony/media/tone"
-	"holdfast/telephony/media/wav"
 	"holdfast/telephony/softphone"
 )
 

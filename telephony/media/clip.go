@@ -3,9 +3,9 @@ package media
 import (
 	"fmt"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
+	"holdfast/domain/sound/wav"
 	"holdfast/telephony/media/tone"
-	"holdfast/telephony/media/wav"
 )
 
 // playKind is how a clip runs; zero is: nothing plays.

@@ -12,7 +12,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
 	"holdfast/telephony/media/tone"
 )
 

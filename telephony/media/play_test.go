@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/sound/wav"
 	"holdfast/telephony/media/tone"
-	"holdfast/telephony/media/wav"
 )
 
 // SEED-83: on hold the customer hears music.

@@ -3,7 +3,7 @@ package media
 import (
 	"encoding/binary"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
 )
 
 // route says what becomes of an incoming payload type: the payload type at the

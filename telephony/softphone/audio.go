@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
 	"holdfast/telephony/media/tone"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/sound/wav"
 	"holdfast/telephony/media/tone"
-	"holdfast/telephony/media/wav"
 	"holdfast/tests/stage"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/sound/g711"
 	"holdfast/telephony/media"
-	"holdfast/telephony/media/g711"
 	"holdfast/telephony/media/tone"
 	"holdfast/telephony/softphone"
 	"holdfast/tests/stage"

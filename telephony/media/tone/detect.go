@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
 )
 
 // Level returns the level in dBFS of the frequency freq (Hz) in pcm, by the

@@ -10,7 +10,7 @@ package tone
 import (
 	"math"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
 )
 
 // SampleRate of everything in this package, in samples per second.

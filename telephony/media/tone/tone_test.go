@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
 )
 
 func TestGenerator_InPieces_IsContinuous(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"io"
 	"os"
 
-	"holdfast/telephony/media/g711"
+	"holdfast/domain/sound/g711"
 )
 
 // SampleRate is the only rate that this package knows, in samples per second.
