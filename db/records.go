@@ -2,10 +2,14 @@ package db
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"holdfast/domain/call"
 	"holdfast/domain/event"
+	"holdfast/domain/id"
 	"holdfast/domain/leg"
 )
 
@@ -17,6 +21,11 @@ UPDATE calls SET view = $3, version = $4, phase = $5, agent = nullif($6, ''), da
  WHERE tenant_id = $1 AND call = $2 AND open AND version < $4`
 
 	sqlLeaveLine = `DELETE FROM waiting WHERE tenant_id = $1 AND call = $2`
+
+	sqlCallRow = `SELECT FROM calls WHERE tenant_id = $1 AND call = $2 FOR NO KEY UPDATE`
+
+	// sqlMatches lists whom a call was matched with, in order.
+	sqlMatches = `SELECT offer, agent, at FROM decisions WHERE tenant_id = $1 AND call = $2 AND agent IS NOT NULL AND offer IS NOT NULL ORDER BY id`
 
 	// sqlCloseCall ends a call's row, or makes it should it be missing: a record is
 	// never lost. The workflow's state is of no more use. A contact that was made during
@@ -97,34 +106,86 @@ func answeredAt(v call.View) time.Time {
 }
 
 // CloseCall writes the record of an ended call: call, legs, segments, timings, bookings,
-// and its last event, in one transaction, and takes it out of the line. Repetitions
-// are harmless.
+// and its last event, in one transaction, and takes it out of the line. An agent who was
+// matched with it in its last moment, of whom the call did not hear, stands in the record
+// as well. Repetitions are harmless.
 func (d *DB) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
-	r := c.Record
-	v := r.View
-	t, id := string(ref.Tenant), string(ref.Call)
 	err := d.fly(ctx, ref.Tenant, func(f *flight) error {
-		f.queue(sqlCloseCall, t, id, string(v.Node), string(v.Class), string(v.Direction), string(v.Phase), string(v.Queue),
-			string(v.Agent), v.From, v.To, jsonOrNull(v.Data), v, v.Version, r.ArrivedAt, stamp(r.QueuedAt),
-			stamp(r.AnsweredAt), r.EndedAt, string(r.Cause), r.EndedBy, r.Outcome, r.Offers)
-		f.queue(sqlLeaveLine, t, id)
-		for i, l := range v.Legs {
-			f.queue(sqlKeepLeg, t, id, string(l.ID), i, string(l.Role), l.Party, string(l.Agent), string(l.Device), string(l.Node),
-				l.StartedAt, stamp(l.RangAt), stamp(l.AnsweredAt), stamp(l.EndedAt), string(l.Cause))
+		r := c.Record
+		if !r.QueuedAt.IsZero() && r.AnsweredAt.IsZero() {
+			late, err := f.lateOffers(ref, r.Offers)
+			if err != nil {
+				return err
+			}
+			r = withLateOffers(r, late)
 		}
-		for i, s := range r.Segments {
-			f.queue(sqlKeepSegment, t, id, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
-				s.From, stamp(s.To), string(s.Cause))
-		}
-		f.queue(sqlKeepAgents, t, id, agentsOf(r), r.EndedAt)
-		f.book(ref, r)
-		f.addClosed(ref, r)
+		f.close(ref, r)
 		return nil
 	})
 	if err == nil {
 		d.nudge()
 	}
 	return failure("close a call", err)
+}
+
+// lateOffer is a match of which its call did not hear.
+type lateOffer struct {
+	offer id.Offer
+	agent id.Agent
+	at    time.Time
+}
+
+// lateOffers takes the call out of the line, so that nobody is matched with it any more,
+// and lists the matches after the known-th offer. The call's row comes first, as in every
+// transaction.
+func (f *flight) lateOffers(ref call.Ref, known int) (late []lateOffer, err error) {
+	f.queue(sqlCallRow, string(ref.Tenant), string(ref.Call))
+	f.queue(sqlLeaveLine, string(ref.Tenant), string(ref.Call))
+	f.each(func(rows pgx.Rows) error {
+		var o lateOffer
+		err := rows.Scan(&o.offer, &o.agent, &o.at)
+		if o.offer.N() > known {
+			late = append(late, o)
+		}
+		return err
+	}, sqlMatches, string(ref.Tenant), string(ref.Call))
+	return late, f.send()
+}
+
+// withLateOffers adds offers to a record as the call itself would have.
+func withLateOffers(r call.Record, late []lateOffer) call.Record {
+	r.Segments = slices.Clone(r.Segments)
+	for _, o := range late {
+		from := o.at
+		if from.After(r.EndedAt) {
+			from = r.EndedAt
+		}
+		r.Offers = max(r.Offers, o.offer.N())
+		r.Segments = append(r.Segments, call.Segment{
+			Kind: call.SegmentOffer, Agent: o.agent, Queue: r.View.Queue, Offer: o.offer, From: from, To: r.EndedAt, Cause: r.Cause,
+		})
+	}
+	return r
+}
+
+// close queues what is kept of a call.
+func (f *flight) close(ref call.Ref, r call.Record) {
+	v, t, id := r.View, string(ref.Tenant), string(ref.Call)
+	f.queue(sqlCloseCall, t, id, string(v.Node), string(v.Class), string(v.Direction), string(v.Phase), string(v.Queue),
+		string(v.Agent), v.From, v.To, jsonOrNull(v.Data), v, v.Version, r.ArrivedAt, stamp(r.QueuedAt),
+		stamp(r.AnsweredAt), r.EndedAt, string(r.Cause), r.EndedBy, r.Outcome, r.Offers)
+	f.queue(sqlLeaveLine, t, id)
+	for i, l := range v.Legs {
+		f.queue(sqlKeepLeg, t, id, string(l.ID), i, string(l.Role), l.Party, string(l.Agent), string(l.Device), string(l.Node),
+			l.StartedAt, stamp(l.RangAt), stamp(l.AnsweredAt), stamp(l.EndedAt), string(l.Cause))
+	}
+	for i, s := range r.Segments {
+		f.queue(sqlKeepSegment, t, id, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
+			s.From, stamp(s.To), string(s.Cause))
+	}
+	f.queue(sqlKeepAgents, t, id, agentsOf(r), r.EndedAt)
+	f.book(ref, r)
+	f.addClosed(ref, r)
 }
 
 // addClosed queues the last event of a call.

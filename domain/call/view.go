@@ -67,10 +67,13 @@ func (n *step) open(seg Segment) {
 	n.Segments = append(n.Segments, seg)
 }
 
+// SegmentOffer is the kind of a segment in which the call was offered to an agent.
+const SegmentOffer = "offer"
+
 // The kinds of segment.
 const (
 	segWaiting = "waiting"
-	segOffer   = "offer"
+	segOffer   = SegmentOffer
 	segTalk    = "talk"
 	segHold    = "hold"
 )

@@ -113,9 +113,8 @@ func matchedAndGivenUpMeanwhile(ten *stage.Tenant) act {
 			rung := r.a.Answered()
 			ten.Talk(next, rung)
 			require.NoError(ten.T(), rung.HangUp())
-			gone := abandoned("4935519")
-			gone.Offers = stage.AnyOffers // the caller's leaving overtakes the match
-			ten.Booked(gone, answered("4935520", "agent:1001", "1001", 1))
+			// The caller's leaving overtakes the news of the match: the record has it all the same.
+			ten.Booked(abandoned("4935519"), answered("4935520", "agent:1001", "1001", 1))
 		},
 	}
 }
