@@ -296,7 +296,7 @@ func (o *opening) leave(ctx context.Context, known int) {
 	o.over = true
 	delete(d.openings, o.ref)
 	if o.state.Phase != call.Ended {
-		d.live[o.ref] = &live{queued: o.state.Route.Kind == call.ToQueue}
+		d.live[o.ref] = &live{state: o.state}
 	}
 	unknown := make([]fact, 0, len(o.told)-known)
 	for _, r := range o.told[known:] {

@@ -108,3 +108,22 @@ func TestOpening_CallerHangsUpBeforeTheAgentIsTold_OfferAndEndComeTogether(t *te
 	require.Equal(t, leg.Abandoned, d.reaches(t, is(call.Ended)).Cause)
 	require.Equal(t, []string{amy + " facts"}, d.temporal.sent())
 }
+
+// Whether a call is over is for the call to say: the end of a leg that is not one of the
+// two is not the end of the call, and what ends it later is no echo.
+func TestReport_LegEndsThatTheCallGoesOnWithout_TheEndOfTheCallIsToldAllTheSame(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.arrive(t)
+	ring := d.rings(t)
+	d.reaches(t, is(call.Offering))
+	require.NoError(t, d.Flush(t.Context()))
+	d.attached(d.phone.end(c1, ring, call.RingAnswered))
+	d.Report(c1, call.LegEnded{Leg: "supervisor-1", Cause: leg.Hangup, Remote: true})
+	d.Report(c1, call.LegEnded{Leg: call.CallerLeg, Cause: leg.MediaTimeout})
+	require.Equal(t, leg.MediaTimeout, d.reaches(t, is(call.Ended)).Cause)
+	before := len(d.temporal.sent())
+	d.Report(c1, call.LegEnded{Leg: ring.Leg, Cause: leg.MediaTimeout})
+	require.NoError(t, d.Flush(t.Context()))
+	require.Len(t, d.temporal.sent(), before, "the reflex is told to nobody")
+}

@@ -46,27 +46,48 @@ func (d *Dispatcher) Report(ref call.Ref, e call.Event) {
 	d.pass(ref, r)
 }
 
-// live is what must be remembered of a call of the local node from its handover to
-// the end of its caller's leg.
+// live is what must be remembered of a call of the local node from its handover until it
+// is over, as far as the node can tell: the call's own machine, stepped by what the node
+// reports. What others told the call it does not know, but the node's facts make up for it.
 type live struct {
-	queued   bool  // a queue call
-	ended    bool  // the end of a leg was told, and with it the end of the call
+	state    call.State
 	answered *fact // the outcome of its last ring, if that was an answer
+}
+
+// follow applies a fact and reports whether the call is over by it.
+func (l *live) follow(r report) (over bool) {
+	next, _, err := l.state.Step(r.At, r.event)
+	if err == nil { // a fact is never refused
+		next.Owed = nil // it is for others to carry out
+		l.state = next
+	}
+	return l.state.Phase == call.Ended
 }
 
 // pass sends a fact about a call to its workflow, unless the workflow has it anyway:
 // a ring's outcome is the answer to whoever asked for the ring, and of a queue call
 // nobody needs to hear that it rings. But the next fact after an answer takes the
 // answer along: the two travel on different ways, and a call that ends before it is
-// answered was abandoned. The end of a leg that no party ended is the node's reflex to
-// another leg's end: once that is told, the call is over, and nobody would be there to
-// hear the echo.
+// answered was abandoned. When the call is over, the end of a leg that no party ended is
+// the node's reflex to another leg's end, and nobody would be there to hear the echo.
 //
 // The caller holds d.mu.
 func (d *Dispatcher) pass(ref call.Ref, r report) {
 	l := d.live[ref]
-	if l == nil { // its caller is gone
-		l = &live{ended: true}
+	if l == nil { // it is over
+		switch e := r.event.(type) {
+		case call.RingEnded:
+			return
+		case call.LegEnded:
+			if !e.Remote {
+				return
+			}
+		}
+		d.courier.send(id.CallWorkflow(ref.Tenant, ref.Call), ref, r.fact)
+		return
+	}
+	if l.follow(r) {
+		delete(d.live, ref)
 	}
 	switch e := r.event.(type) {
 	case call.RingEnded:
@@ -75,16 +96,7 @@ func (d *Dispatcher) pass(ref call.Ref, r report) {
 		}
 		return
 	case call.Ringing:
-		if l.queued {
-			return
-		}
-	case call.LegEnded:
-		echo := l.ended && !e.Remote
-		l.ended = true
-		if e.Leg == call.CallerLeg {
-			delete(d.live, ref)
-		}
-		if echo {
+		if l.state.Route.Kind == call.ToQueue {
 			return
 		}
 	}
