@@ -266,17 +266,31 @@ const (
 // Those whose node's run still beats are left out: it drives them until it reaches
 // Temporal, and a workflow started by somebody else would ask it in vain.
 func (d *DB) Orphans(ctx context.Context, age time.Duration) ([]call.State, error) {
+	return d.unstarted(ctx, "list calls without a workflow", age, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where(`NOT EXISTS (SELECT FROM nodes n WHERE n.name = calls.node AND n.boot = calls.boot AND n.lost_at IS NULL
+		   AND n.seen_at > clock_timestamp() - make_interval(secs => ?) AND calls.opened_at > now() - make_interval(secs => ?))`,
+			beatsOn.Seconds(), drivenFor.Seconds())
+	})
+}
+
+// Undriven lists, oldest first, open calls of all tenants that a node's run opened longer
+// than age ago and whose workflow was never marked started; at most 1000 at once.
+func (d *DB) Undriven(ctx context.Context, boot string, age time.Duration) ([]call.State, error) {
+	return d.unstarted(ctx, "list calls that a node's run carries", age, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("boot = ?", boot)
+	})
+}
+
+// unstarted lists open calls without a workflow, oldest first.
+func (d *DB) unstarted(ctx context.Context, op string, age time.Duration, which func(*bun.SelectQuery) *bun.SelectQuery) ([]call.State, error) {
 	var states []call.State
-	err := d.asSystem(ctx, "list calls without a workflow", func(ctx context.Context, tx bun.Tx) error {
+	err := d.asSystem(ctx, op, func(ctx context.Context, tx bun.Tx) error {
 		var rows []struct {
 			State call.State `bun:"state,type:jsonb"`
 		}
-		err := tx.NewSelect().Table("calls").Column("state").Where("live AND NOT workflow_started").
-			Where("opened_at < now() - make_interval(secs => ?)", age.Seconds()).
-			Where(`NOT EXISTS (SELECT FROM nodes n WHERE n.name = calls.node AND n.boot = calls.boot AND n.lost_at IS NULL
-			   AND n.seen_at > clock_timestamp() - make_interval(secs => ?) AND calls.opened_at > now() - make_interval(secs => ?))`,
-				beatsOn.Seconds(), drivenFor.Seconds()).
-			Order("opened_at").Limit(1000).Scan(ctx, &rows)
+		q := tx.NewSelect().Table("calls").Column("state").Where("live AND NOT workflow_started").
+			Where("opened_at < now() - make_interval(secs => ?)", age.Seconds())
+		err := which(q).Order("opened_at").Limit(1000).Scan(ctx, &rows)
 		for _, r := range rows {
 			states = append(states, r.State)
 		}

@@ -9,6 +9,7 @@ import (
 	"holdfast/db"
 	"holdfast/db/dbtest"
 	"holdfast/domain/agent"
+	"holdfast/domain/call"
 	"holdfast/domain/device"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
@@ -352,4 +353,22 @@ func TestOrphans_OfANodeThatBeats_AreLeftToIt(t *testing.T) {
 	require.Equal(t, mine, orphans(), "given up")
 	n.beat("node-1", "b2", t0)
 	require.Equal(t, mine, orphans(), "another run does not have it")
+}
+
+// Which calls a run has opened and nobody drives, the run can always ask: also those whose
+// COMMIT showed up when it had given them up.
+func TestUndriven_ListsWhatTheRunOpenedUntilItsWorkflowIsMarked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "support")
+	first, second := w.open(w.arriving("support", t0)), w.open(w.arriving("support", t0))
+	undriven := func(boot string, age time.Duration) []call.State {
+		list, err := w.Undriven(t.Context(), boot, age)
+		require.NoError(t, err)
+		return list
+	}
+	require.Equal(t, []call.State{first, second}, undriven("b1", 0))
+	require.Empty(t, undriven("b1", time.Hour), "young")
+	require.Empty(t, undriven("b2", 0), "of another run")
+	require.NoError(t, w.Started(t.Context(), first.Ref()))
+	require.Equal(t, []call.State{second}, undriven("b1", 0))
 }

@@ -151,6 +151,21 @@ func (b *books) Orphans(context.Context, time.Duration) ([]call.State, error) {
 	return orphans, nil
 }
 
+func (b *books) Undriven(_ context.Context, boot string, _ time.Duration) ([]call.State, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.away > 0 {
+		return nil, fault.E(fault.Unavailable, "list calls", errors.New("connection refused"))
+	}
+	var found []call.State
+	for ref, s := range b.stored {
+		if s.Boot == boot && !b.started[ref] {
+			found = append(found, s)
+		}
+	}
+	return found, nil
+}
+
 func (b *books) CallState(_ context.Context, ref call.Ref) (call.State, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -79,10 +79,10 @@ type Dispatcher struct {
 	stopped bool
 
 	mu       sync.Mutex
+	opening  map[call.Ref]int      // calls that are being written
 	openings map[call.Ref]*opening // calls whose workflow has not taken over yet
 	live     map[call.Ref]*live    // calls of the local node that a workflow has taken over
 	known    bindings
-	forsaken map[call.Ref]forsaken  // calls whose opening was given up, but may have been committed
 	answers  map[id.Offer]time.Time // offers that were answered at the local node, and when
 }
 
@@ -104,7 +104,7 @@ func New(c Config) *Dispatcher {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, live: map[call.Ref]*live{}, forsaken: map[call.Ref]forsaken{},
+	d := &Dispatcher{conf: c, log: c.Log, openings: map[call.Ref]*opening{}, live: map[call.Ref]*live{}, opening: map[call.Ref]int{},
 		answers: map[id.Offer]time.Time{}, source: uuid.NewString()[:8]}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.courier = newCourier(d)

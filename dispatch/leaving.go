@@ -44,7 +44,9 @@ func (d *Dispatcher) takeBackOpening(s, reached call.State, err error, at time.T
 		d.log.Error("A fact was refused.", "call", s.ID, "kind", left.Kind(), "err", err)
 		return
 	}
+	done := d.opens(s.Ref())
 	d.run(func(ctx context.Context) {
+		defer done()
 		reached, err := d.open(ctx, ended, 1)
 		if err != nil {
 			d.log.Info("The call of a caller who gave up could not be recorded.", "call", s.ID, "err", err)

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
-	"holdfast/domain/leg"
 )
 
 // Incoming opens a call: its number is looked up, its row written and its agent
@@ -40,6 +38,7 @@ func (d *Dispatcher) Incoming(ctx context.Context, in call.Incoming) error {
 	if err != nil {
 		return fault.E(fault.Internal, op, err)
 	}
+	defer d.opens(s.Ref())()
 	reached, err := d.open(ctx, s, 0)
 	if at, gone := left.at(); gone {
 		d.takeBackOpening(s, reached, err, at)
@@ -85,7 +84,6 @@ func (d *Dispatcher) enter(o *opening) bool {
 		return false
 	}
 	d.openings[o.ref] = o
-	delete(d.forsaken, o.ref) // should the caller have come again, and found it
 	return true
 }
 
@@ -106,8 +104,7 @@ func (d *Dispatcher) route(ctx context.Context, in call.Incoming) (call.Route, e
 
 // open writes the call, and tries again while the database is away and ctx lasts. A try
 // whose outcome is unknown may have been committed all the same: if no later one says so,
-// the call is forsaken, unless ctx ended; then it is for the caller of open to try again.
-// tries is how many were made before.
+// the call is forsaken. tries is how many were made before.
 func (d *Dispatcher) open(ctx context.Context, s call.State, tries int) (call.State, error) {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, d.conf.OpenPatience)
@@ -128,84 +125,15 @@ func (d *Dispatcher) open(ctx context.Context, s call.State, tries int) (call.St
 		case err == nil:
 			return reached, nil
 		case !away(err):
-			if tries > 0 {
-				d.forsake(s)
-			}
 			return reached, err
 		case tries == 0:
 			d.log.Warn("A call can't be opened yet: the database is away.", "call", s.ID, "err", err)
 			d.console(ctx, s)
 		}
 		if !pause(ctx, min(firstPause<<min(tries, 10), time.Second)) {
-			if caller.Err() == nil {
-				d.forsake(s)
-			}
 			return s, fault.E(fault.Unavailable, "open call", err)
 		}
 	}
-}
-
-// forsakenFor is how long a call is looked for that the database doesn't know: its
-// COMMIT may be under way on a connection that is slow to die.
-const forsakenFor = time.Minute
-
-// forsaken is a call whose opening was given up. Nobody else takes it as long as this
-// node's run beats, and an agent may be reserved for it.
-type forsaken struct {
-	cause  leg.Cause // of its end
-	sought time.Time // since when the database has known of no such call; zero: it was not asked yet
-}
-
-// forsake remembers a call that nobody drives, to end it when the database is back.
-func (d *Dispatcher) forsake(s call.State) {
-	f := forsaken{cause: leg.Failed}
-	if s.Phase == call.Ended {
-		f.cause = s.Cause
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.forsaken[s.Ref()] = f
-}
-
-// endForsaken ends the forsaken calls that the database knows of.
-func (d *Dispatcher) endForsaken(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, reapWithin)
-	defer cancel()
-	d.mu.Lock()
-	calls := maps.Clone(d.forsaken)
-	d.mu.Unlock()
-	for ref, f := range calls {
-		if d.conf.Journal == nil {
-			return
-		}
-		s, err := d.conf.Journal.CallState(ctx, ref)
-		now := d.conf.Now()
-		switch {
-		case err == nil && d.isForsaken(ref):
-			d.disown(s, call.LegEnded{Leg: call.CallerLeg, Cause: f.cause}, now)
-			d.log.Info("An opening that was given up had been committed: its call is ended.", "call", s.ID)
-		case err == nil: // the caller came again
-		case fault.KindOf(err) != fault.NotFound:
-			return // the database is away: next time
-		case f.sought.IsZero():
-			f.sought = now
-		}
-		d.mu.Lock()
-		if _, still := d.forsaken[ref]; still {
-			d.forsaken[ref] = f
-		}
-		if err == nil || now.Sub(f.sought) > forsakenFor {
-			delete(d.forsaken, ref)
-		}
-		d.mu.Unlock()
-	}
-}
-
-func (d *Dispatcher) isForsaken(ref call.Ref) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, is := d.forsaken[ref]
-	return is
 }
 
 // codeOf is the stable code of a refusal; none: "".

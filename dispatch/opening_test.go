@@ -139,6 +139,38 @@ func TestOpening_GivenUpAndTheCallerComesAgain_TheCallGoesOn(t *testing.T) {
 	require.Equal(t, call.Offering, s.Phase)
 }
 
+// However late the COMMIT of an opening shows up that was given up long ago: its call has
+// nobody, and is ended.
+func TestOpening_CommittedLongAfterItWasGivenUp_IsFoundAndEnded(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.books.known, d.books.beats = true, true
+	d.Start()
+	looks := func(n int) bool { return d.books.looked() >= n }
+	require.Eventually(t, func() bool { return looks(3) }, 10*time.Second, time.Millisecond)
+	in := invited
+	in.At = time.Now()
+	s, _, err := call.New(in).Step(in.At, call.Arrived{Route: d.books.route})
+	require.NoError(t, err)
+	_, _, err = d.books.Open(t.Context(), in.At, s)
+	require.NoError(t, err)
+	ended := d.reaches(t, is(call.Ended))
+	require.Equal(t, leg.Failed, ended.Cause)
+	require.Empty(t, d.phone.begun, "no phone rings for it")
+	require.Contains(t, d.temporal.sent(), amy+" facts")
+}
+
+// A call that is slow to be opened is nobody's orphan.
+func TestOpening_TakesItsTime_IsNotTakenForForsaken(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, well)
+	d.books.mute, d.books.after, d.books.beats = 1, 1, true // its first answer is lost
+	d.Start()
+	d.arrive(t)
+	d.rings(t)
+	require.Equal(t, call.Offering, d.reaches(t, is(call.Offering)).Phase)
+}
+
 func (b *books) back() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -261,7 +293,7 @@ func TestSweeper_OpenCallWithoutWorkflow_StartsItOnce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, well)
 	in := invited
-	in.At = time.Now()
+	in.At, in.Boot = time.Now(), "b0" // of a run that is dead
 	s, _, err := call.New(in).Step(in.At, call.Arrived{Route: d.books.route})
 	require.NoError(t, err)
 	s, _, err = d.books.Open(t.Context(), in.At, s)

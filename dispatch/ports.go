@@ -32,6 +32,9 @@ type Ledger interface {
 	Started(ctx context.Context, ref call.Ref) error
 	// Orphans lists open calls older than age whose workflow was never marked started.
 	Orphans(ctx context.Context, age time.Duration) ([]call.State, error)
+	// Undriven lists the open calls older than age that a node's run carries and whose
+	// workflow was never marked started.
+	Undriven(ctx context.Context, boot string, age time.Duration) ([]call.State, error)
 	// Profile reads the agent's directory entry for the sign-in, with the devices of
 	// it that are reachable now. fault.NotFound if there is no such agent.
 	Profile(ctx context.Context, ref agent.Ref) (agent.Profile, []id.Device, error)
