@@ -60,6 +60,8 @@ type Config struct {
 	Log *slog.Logger
 	// Trace sees each SIP message sent or received, if set. It must be quick and must not keep data.
 	Trace func(sent bool, f transaction.Flow, data []byte)
+
+	dial time.Duration // see dialTime; only tests change it
 }
 
 // leastKeepAlive is the shortest interval that asks phones and does not flood them.
@@ -103,6 +105,7 @@ func (c Config) orDefault() Config {
 	c.Beat = orElse(c.Beat, 2*time.Second)
 	c.Refresh = orElse(c.Refresh, 30*time.Second)
 	c.KeepAlive = orElse(c.KeepAlive, 28*time.Second)
+	c.dial = orElse(c.dial, dialTime)
 	if c.Resolver == nil {
 		c.Resolver = net.DefaultResolver
 	}

@@ -36,10 +36,7 @@ import (
 // onOnePort lets a node listen on UDP and TCP of one port, as nodes do.
 func onOnePort(t *testing.T) func(*Config, *world) {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := ln.Addr().String()
-	require.NoError(t, ln.Close())
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	return func(c *Config, _ *world) {
 		c.Listen = []transaction.Endpoint{{Transport: "UDP", Addr: addr}, {Transport: "TCP", Addr: addr}}
 	}
@@ -210,9 +207,9 @@ func TestHop_TheOtherNodeIsGone_ThePhoneIsUnreachableAtOnce(t *testing.T) {
 	b.w.change(func() { b.w.forgetful = true }) // it dies: nobody unregisters its phones
 	_ = a.Stop(ctx)
 	_, in := b.dial(b.customer("4930123"), softphone.Dial{})
-	began := time.Now()
-	require.Equal(t, call.RingUnreachable, b.wait(b.ring(in, order(in, 1, "1001"))).Outcome)
-	require.Less(t, time.Since(began), 5*time.Second)
+	r := order(in, 1, "1001")
+	r.Timeout = time.Minute // longer than wait
+	require.Equal(t, call.RingUnreachable, b.wait(b.ring(in, r)).Outcome)
 }
 
 func TestHop_TheConnectionBetweenTheNodesBreaks_TheCallGoesOn(t *testing.T) {

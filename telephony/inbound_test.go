@@ -218,7 +218,10 @@ func TestInbound_ABodyThatIsNoSDP_415(t *testing.T) {
 
 func TestInbound_NoPortsLeft_503WithRetryAfter(t *testing.T) {
 	t.Parallel()
-	s := play(t, func(c *Config, _ *world) { c.Media.PortMin, c.Media.PortMax = freePorts(t) })
+	s := play(t, func(c *Config, _ *world) {
+		c.Media.PortMin = freePort(t)
+		c.Media.PortMax = c.Media.PortMin + 1
+	})
 	s.dial(s.customer("4930123"), softphone.Dial{})
 	r := s.raw()
 	r.request("INVITE", offerPCMU)
@@ -264,6 +267,7 @@ func TestInbound_ARepeatedInvite_OpensNothingTwice(t *testing.T) {
 	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 	require.NoError(t, s.Treat(t.Context(), ref(in), call.Treat{Leg: call.CallerLeg, With: call.TreatRingback}))
 	r.expect(180, "INVITE")
+	clear(r.seen) // it is repeated
 	r.send(text)
 	r.expect(180, "INVITE")
 	require.Equal(t, 1, s.w.calls())

@@ -15,7 +15,8 @@ import (
 	"holdfast/telephony/transaction"
 )
 
-func everyMoment(c *Config, _ *world) { c.KeepAlive = 300 * time.Millisecond }
+// everyMoment asks phones often; each has a third of the interval for its answer, and three attempts.
+func everyMoment(c *Config, _ *world) { c.KeepAlive = 600 * time.Millisecond }
 
 func TestKeepAlive_APhoneOnTCPThatFallsSilent_IsLost(t *testing.T) {
 	t.Parallel()

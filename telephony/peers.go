@@ -268,7 +268,7 @@ func (p *peers) keep() {
 
 // dial makes a broken connection anew.
 func (p *peers) dial(addr string, l *line) {
-	ctx, cancel := context.WithTimeout(p.n.life, dialTime)
+	ctx, cancel := context.WithTimeout(p.n.life, p.n.conf.dial)
 	defer cancel()
 	_, err := p.n.layer.Connect(ctx, "TCP", addr, nil)
 	if err != nil {

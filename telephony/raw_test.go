@@ -11,7 +11,6 @@ import (
 	"github.com/emiago/sipgo/sip"
 	"github.com/icholy/digest"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"holdfast/domain/device"
 	"holdfast/domain/id"
@@ -30,7 +29,7 @@ type raw struct {
 	n    int    // branches
 
 	challenge *sip.Response   // the latest 401
-	seen      map[string]bool // requests that were returned: repetitions are not
+	seen      map[string]bool // messages that were returned: repetitions are not
 }
 
 func (s *stage) raw() *raw {
@@ -108,7 +107,7 @@ func (r *raw) read(patience time.Duration) sip.Message {
 	return m
 }
 
-// expect waits for a response to the method, skipping others, and remembers the node's tag.
+// expect waits for a response to the method, skipping others and those that came before, and remembers the node's tag.
 func (r *raw) expect(code int, method string) *sip.Response {
 	r.t.Helper()
 	var seen []string
@@ -122,7 +121,8 @@ func (r *raw) expect(code int, method string) *sip.Response {
 			seen = append(seen, string(m.(*sip.Request).Method))
 			continue
 		}
-		if res.StatusCode == code && string(res.CSeq().MethodName) == method {
+		if text := res.String(); res.StatusCode == code && string(res.CSeq().MethodName) == method && !r.seen[text] {
+			r.seen[text] = true
 			if tag, ok := res.To().Params.Get("tag"); ok {
 				r.tag = tag
 			}
@@ -140,22 +140,28 @@ func (r *raw) expect(code int, method string) *sip.Response {
 // expectRequest waits for a new request of the node, skipping other messages.
 func (r *raw) expectRequest(method string) *sip.Request {
 	r.t.Helper()
-	var seen []string
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	req, seen := r.requestWithin(10*time.Second, method)
+	require.NotNil(r.t, req, "no such request: want %s, saw %v", method, seen)
+	return req
+}
+
+// requestWithin is the next new request of the method, or nil; and what else came.
+func (r *raw) requestWithin(patience time.Duration, method string) (req *sip.Request, seen []string) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		switch m := r.read(time.Until(end)).(type) {
 		case *sip.Request:
 			id := m.Via().Params.GetOr("branch", "") + method
 			if string(m.Method) == method && (method == "ACK" || !r.seen[id]) {
 				r.seen[id] = true
-				return m
+				return m, seen
 			}
 			seen = append(seen, string(m.Method))
 		case *sip.Response:
 			seen = append(seen, fmt.Sprintf("%d %s", m.StatusCode, m.CSeq().MethodName))
 		}
 	}
-	require.FailNow(r.t, "no such request", "want %s, saw %v", method, seen)
-	return nil
+	return nil, seen
 }
 
 // answer responds to a request of the node.
@@ -187,36 +193,6 @@ func (r *raw) authorization(res *sip.Response, method, uri, user, secret string,
 	cred, err := digest.Digest(challenge, digest.Options{Method: method, URI: uri, Count: count, Username: user, Password: secret})
 	require.NoError(r.t, err)
 	return "Authorization: " + cred.String()
-}
-
-// freePorts finds a range of one free pair of ports.
-func freePorts(t *testing.T) (low, high int) {
-	t.Helper()
-	for range 50 {
-		a, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		require.NoError(t, err)
-		port := a.LocalAddr().(*net.UDPAddr).Port
-		require.NoError(t, a.Close())
-		if port%2 == 0 && port+1 < 65535 {
-			return port, port + 1
-		}
-	}
-	require.FailNow(t, "no even port")
-	return 0, 0
-}
-
-// pending reports whether a message has come.
-func (r *raw) pending() bool {
-	require.NoError(r.t, r.conn.SetReadDeadline(time.Now().Add(time.Millisecond)))
-	rc, err := r.conn.SyscallConn()
-	require.NoError(r.t, err)
-	found := false
-	_ = rc.Read(func(fd uintptr) bool { // it ends by the deadline
-		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
-		found = err == nil
-		return found
-	})
-	return found
 }
 
 // registration is a row of the directory for a raw phone.

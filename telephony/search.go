@@ -172,7 +172,7 @@ func (n *Node) connect(ctx context.Context, c contact) (contact, error) {
 	if c.ready() {
 		return c, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	ctx, cancel := context.WithTimeout(ctx, n.conf.dial)
 	defer cancel()
 	if c.holder != "" {
 		return n.peers.through(ctx, c)

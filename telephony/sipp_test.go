@@ -3,7 +3,6 @@ package telephony
 import (
 	"context"
 	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -47,15 +46,6 @@ func (s *stage) passes(cmd *exec.Cmd) {
 		out = append(out, text...)
 	}
 	require.NoError(s.t, err, "%s", out)
-}
-
-// freePort is a UDP port that nobody uses now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	require.NoError(t, err)
-	defer func() { _ = c.Close() }()
-	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
 // direct is a dispatcher by number: 8000 waits with music, 8001 rings, 9999 is unknown.

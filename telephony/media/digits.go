@@ -1,9 +1,6 @@
 package media
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "encoding/binary"
 
 // digit is the state of the telephone-events (RFC 4733) of a peer. A press is a
 // run of packets with one timestamp, the last ones with the end bit, three times.
@@ -20,9 +17,6 @@ type digit struct {
 
 // digitNames are events 0 to 16 (RFC 4733 §3.2).
 const digitNames = "0123456789*#ABCD!"
-
-// forgotten is how long after its last packet a press without an end is over.
-const forgotten = 500 * time.Millisecond
 
 // pressing says whether a press is going on: then audio is held to be the same
 // press heard in-band, and is not relayed.
@@ -70,7 +64,7 @@ func (sh *shard) endDigit(l *leg) {
 
 // forgetDigit ends a press whose end packets were all lost.
 func (sh *shard) forgetDigit(l *leg) {
-	if l.digit.active && sh.now-l.digit.at >= int64(forgotten) {
+	if l.digit.active && sh.now-l.digit.at >= int64(sh.engine.cfg.tune.forgotten) {
 		sh.endDigit(l)
 	}
 }

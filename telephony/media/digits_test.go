@@ -92,7 +92,7 @@ func talkTo(r *rig, p *phone, s *Stream) {
 
 func TestDigit_EndLost_EndsByItself(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil)
+	r := newRig(t, func(c *Config) { c.tune.forgotten = 500 * time.Millisecond })
 	a := newPhone(t, PCMU, 440)
 	s := r.joined("call", a)
 	first := a.press(1, 160, 320)

@@ -112,6 +112,7 @@ type tuning struct {
 	silence    time.Duration // of the locked source, before it may move
 	catchUp    int           // ticks that are made up for after a stall
 	quiet      time.Duration // after a packet of a press, while audio may be the same press in-band
+	forgotten  time.Duration // after the last packet of a press without an end, when it is over
 }
 
 func (c Config) withDefaults() Config {
@@ -127,6 +128,7 @@ func (c Config) withDefaults() Config {
 	def(&c.tune.window, 5*time.Second)
 	def(&c.tune.silence, 3*time.Second)
 	def(&c.tune.quiet, 100*time.Millisecond)
+	def(&c.tune.forgotten, 500*time.Millisecond)
 	if c.tune.catchUp == 0 {
 		c.tune.catchUp = 3
 	}

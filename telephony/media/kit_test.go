@@ -34,7 +34,8 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	r := &rig{t: t, more: make(chan struct{})}
 	cfg := Config{Shards: 2, Events: r.note, RTCPInterval: time.Hour}
 	cfg.tune.sweepTicks = 1
-	cfg.tune.catchUp = 1000 // a busy machine must not make holes in what is heard
+	cfg.tune.catchUp = 1000        // a busy machine must not make holes in what is heard
+	cfg.tune.forgotten = time.Hour // nor end a press in its midst
 	if change != nil {
 		change(&cfg)
 	}

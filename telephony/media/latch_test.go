@@ -236,7 +236,8 @@ func TestLatch_ReINVITEWithNewAddress_FollowsAtOnce(t *testing.T) {
 
 func TestLatch_ReINVITEFromBehindNAT_OpensTheWindowAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, windowOf(300*time.Millisecond, time.Hour))
+	const window = 2 * time.Second
+	r := newRig(t, windowOf(window, time.Hour))
 	a := newPhone(t, PCMU, 440)
 	s := r.open("call")
 	require.NoError(t, s.Configure(a.behindNAT("127.0.0.1")))
@@ -244,7 +245,7 @@ func TestLatch_ReINVITEFromBehindNAT_OpensTheWindowAgain(t *testing.T) {
 		a.say(s)
 	}
 	at := r.await(s, Latched, 1).At
-	require.Eventually(t, func() bool { return time.Since(at) > 350*time.Millisecond }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return time.Since(at) > window }, patience, time.Millisecond)
 	moved := listen(t, "127.0.0.1")
 	for range 4 {
 		a.sayFrom(moved, s)
@@ -271,7 +272,7 @@ func TestLatch_ReINVITEFromBehindNAT_OpensTheWindowAgain(t *testing.T) {
 // A gateway on the way rewrote the SDP, but the phone's audio stays where it is.
 func TestLatch_NewSDPButOldSource_IsSentToTheSource(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, windowOf(500*time.Millisecond, time.Hour))
+	r := newRig(t, windowOf(2*time.Second, time.Hour))
 	a, b := newPhone(t, PCMU, 440), newPhone(t, PCMU, 1000)
 	sa, sb := r.pair(a, b)
 	talk(a, sa, b, 1)

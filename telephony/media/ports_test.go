@@ -5,20 +5,37 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
+// lent are the first ports of the pairs that tests of this process were given.
+var lent struct {
+	sync.Mutex
+	pairs map[int]bool
+}
+
 // freeRange finds pairs of ports that nobody has now, outside the range that the
-// system hands out.
+// system hands out, and that no other test is given.
 func freeRange(t *testing.T, pairs int) (first, last int) {
 	t.Helper()
+	lent.Lock()
+	defer lent.Unlock()
+	if lent.pairs == nil {
+		lent.pairs = map[int]bool{}
+	}
 	for range 1000 {
 		first = 1024 + 2*rand.IntN((30000-1024)/2)
 		last = first + 2*pairs - 1
 		var taken error
+		for port := first; port <= last && taken == nil; port += 2 {
+			if lent.pairs[port] {
+				taken = ErrPortTaken
+			}
+		}
 		for port := first; port <= last && taken == nil; port += 2 {
 			pair, err := bindPair(Config{}.withDefaults().Bind, port)
 			if taken = err; err == nil {
@@ -26,6 +43,9 @@ func freeRange(t *testing.T, pairs int) (first, last int) {
 			}
 		}
 		if taken == nil {
+			for port := first; port <= last; port += 2 {
+				lent.pairs[port] = true
+			}
 			return first, last
 		}
 	}
@@ -56,7 +76,7 @@ func TestPorts_AllUsed_IsErrNoPorts(t *testing.T) {
 
 func TestPorts_Closed_RestBeforeTheyAreUsedAgain(t *testing.T) {
 	t.Parallel()
-	const quarantine = 400 * time.Millisecond
+	const quarantine = time.Second
 	first, last := freeRange(t, 1)
 	r := newRig(t, func(c *Config) { c.PortMin, c.PortMax, c.Quarantine = first, last, leastRest*quarantine })
 	a := newPhone(t, PCMU, 440)

@@ -13,7 +13,8 @@ import (
 // two transactions.
 func TestLayer_AnswerThenByeBackToBack_ReachTheUserInOrder300Times(t *testing.T) {
 	t.Parallel()
-	callee, caller := start(t, Config{}), start(t, Config{})
+	patient := Config{Timers: Timers{T1: 10 * time.Second}} // nothing is lost here, and an answer that is repeated would be told again
+	callee, caller := start(t, patient), start(t, patient)
 	callee.handle(func(tx *Server) {
 		if tx.Request().Method != sip.INVITE {
 			return

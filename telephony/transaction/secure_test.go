@@ -82,9 +82,12 @@ func TestAcknowledge_LostACK_IsSentAgainByTheLayer(t *testing.T) {
 	lossy := func(_ string, _ netip.AddrPort, data []byte) bool {
 		return !bytes.HasPrefix(data, []byte("ACK ")) || acks.Add(1) > 2
 	}
-	callee := start(t, Config{Filter: lossy, Timers: Timers{T1: 20 * time.Millisecond}})
+	callee := start(t, Config{Filter: lossy, Timers: Timers{T1: 100 * time.Millisecond}}) // it waits 64 times that for the ACK
 	callee.handle(func(tx *Server) { _ = tx.Respond(tx.NewResponse(200, "")) })
-	caller := start(t, Config{})
+	var firstHeard, acknowledged atomic.Bool // an answer that is repeated before the ACK is the user's
+	caller := start(t, Config{Filter: func(_ string, _ netip.AddrPort, data []byte) bool {
+		return acknowledged.Load() || !bytes.HasPrefix(data, []byte("SIP/2.0 200 ")) || !firstHeard.Swap(true)
+	}})
 	answered := make(chan *sip.Response, 10)
 	tx, err := caller.Layer.Request(invite(1, "UDP", callee.udp), func(res *sip.Response, _ error) {
 		if res.StatusCode == 200 {
@@ -96,6 +99,7 @@ func TestAcknowledge_LostACK_IsSentAgainByTheLayer(t *testing.T) {
 	ack := newAck(tx.Request(), res)
 	ack.RemoveHeader("Via")
 	require.NoError(t, tx.Acknowledge(ack))
+	acknowledged.Store(true)
 	require.Eventually(t, func() bool { return callee.heardAll("INVITE", "ack") }, 5*time.Second, time.Millisecond)
 	require.Empty(t, answered, "the user is not bothered again")
 	require.NotZero(t, callee.Stats().RepeatedOut)
