@@ -298,7 +298,7 @@ func newDesk(t *testing.T, next func(what string) fate) *desk {
 	}
 	d.Dispatcher = dispatch.New(dispatch.Config{
 		Temporal: d.temporal, Ledger: d.books, Journal: d.books, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		SweepEvery: time.Millisecond, OrphanAge: time.Millisecond, ReapEvery: 10 * time.Millisecond, ReapAfter: time.Millisecond, OpenPatience: 300 * time.Millisecond,
+		SweepEvery: time.Millisecond, OrphanAge: time.Millisecond, ReapEvery: 10 * time.Millisecond, ReapAfter: time.Millisecond, OpenPatience: 2 * time.Second,
 	})
 	p.d = d.Dispatcher
 	d.Connect(p)

@@ -14,26 +14,30 @@ import (
 // takes one between freePort and its use, and above those of the tests of package media.
 const lowPort, highPort = 30_000, 32_768
 
-// ports are those that were given away, to no two tests of this process.
-var ports struct {
+// lent are the ports that running tests of this process were given.
+var lent struct {
 	sync.Mutex
-	next int
+	ports map[int]bool
 }
 
-// freePort is an even port of 127.0.0.1 that nobody uses now, neither on UDP nor on TCP, nor the one after it.
+// freePort is an even port of 127.0.0.1 that nobody uses now, neither on UDP nor on TCP, nor the three after it: sipp takes
+// them for sound and picture.
 func freePort(t *testing.T) int {
 	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.next == 0 {
-		ports.next = lowPort + 2*rand.IntN((highPort-lowPort)/2)
+	lent.Lock()
+	defer lent.Unlock()
+	if lent.ports == nil {
+		lent.ports = map[int]bool{}
 	}
-	for range (highPort - lowPort) / 2 {
-		port := ports.next
-		if ports.next += 2; ports.next >= highPort {
-			ports.next = lowPort
-		}
-		if unused(port) && unused(port+1) {
+	for range 1000 {
+		port := lowPort + 4*rand.IntN((highPort-lowPort)/4)
+		if !lent.ports[port] && unused(port) && unused(port+1) && unused(port+2) && unused(port+3) {
+			lent.ports[port] = true
+			t.Cleanup(func() {
+				lent.Lock()
+				defer lent.Unlock()
+				delete(lent.ports, port)
+			})
 			return port
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lent are the first ports of the pairs that tests of this process were given.
+// lent are the first ports of the pairs that running tests of this process were given.
 var lent struct {
 	sync.Mutex
 	pairs map[int]bool
@@ -46,6 +46,13 @@ func freeRange(t *testing.T, pairs int) (first, last int) {
 			for port := first; port <= last; port += 2 {
 				lent.pairs[port] = true
 			}
+			t.Cleanup(func() {
+				lent.Lock()
+				defer lent.Unlock()
+				for port := first; port <= last; port += 2 {
+					delete(lent.pairs, port)
+				}
+			})
 			return first, last
 		}
 	}
