@@ -20,6 +20,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/db/cluster"
 	"holdfast/domain/event"
 	"holdfast/domain/seal"
 	"holdfast/domain/webhook"
@@ -228,9 +229,9 @@ func TestDrain_TellsHowItEnded(t *testing.T) {
 	var followed atomic.Bool
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Store(true) }))
 	t.Cleanup(elsewhere.Close)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := cluster.ReservePort("127.0.0.1", 0) // nobody listens there, nor can
 	require.NoError(t, err)
-	require.NoError(t, closed.Close())
+	t.Cleanup(closed.Release)
 	for name, c := range map[string]struct {
 		receive http.HandlerFunc
 		target  func(*webhook.Target)
@@ -244,7 +245,7 @@ func TestDrain_TellsHowItEnded(t *testing.T) {
 		"busy":          {receive: busy("120"), status: 429, state: webhook.Pending, pause: 2 * time.Minute},
 		"busy in words": {receive: busy("soon"), status: 429, state: webhook.Pending},
 		"silent":        {receive: hang, target: func(t *webhook.Target) { t.Timeout = 50 * time.Millisecond }, says: "no answer in time", state: webhook.Pending},
-		"refused":       {target: func(t *webhook.Target) { t.URL = "http://" + closed.Addr().String() }, says: "connection refused", state: webhook.Pending},
+		"refused":       {target: func(t *webhook.Target) { t.URL = fmt.Sprint("http://127.0.0.1:", closed.Port) }, says: "connection refused", state: webhook.Pending},
 		"inside":        {target: func(t *webhook.Target) { t.URL = "http://10.1.2.3/" }, says: "no public address", state: webhook.Pending},
 		"talkative":     {receive: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 1<<20)) }, status: 200, state: webhook.Delivered},
 		"no secret":     {target: func(t *webhook.Target) { t.Secrets = []string{"whsec_%"} }, says: "secret", state: webhook.Pending},

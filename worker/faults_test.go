@@ -22,7 +22,7 @@ import (
 // Temporal is away while a caller arrives, talks and hangs up: matched, connected, and
 // recorded when it is back. Not parallel: the other tests need Temporal.
 func TestTemporalAway_CallerArrives_TalksAndIsRecordedWhenItIsBack(t *testing.T) {
-	r := newRig(t)
+	r := newRigThatRings(t, 2*time.Second)
 	r.ready("1001")
 	r.ready("1002")
 	ground.temporal.Kill()
@@ -49,6 +49,7 @@ func TestTemporalAway_CallerArrives_TalksAndIsRecordedWhenItIsBack(t *testing.T)
 // parallel: the other tests need the worker.
 func TestWorkerRestart_WhileTheyTalkAndInWrapUp_NothingIsLost(t *testing.T) {
 	r := newRig(t)
+	r.ledger.wrapUp = 6 * time.Second // a busy machine must not miss it
 	ref, ring := r.connected("1001")
 	restart(t)
 	r.hangUp(ring)
@@ -87,6 +88,7 @@ func TestNodeGuard_NodeStartsAnew_CallsOfItsEarlierRunAreLost(t *testing.T) {
 func TestNodeGuard_NodeFallsSilent_ItsCallsAreLostWithinSeconds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.ledger.wrapUp = time.Minute // it is looked at
 	own, err := client.Dial(client.Options{HostPort: ground.temporal.Frontend(), Logger: sdklog.NewStructuredLogger(quiet())})
 	require.NoError(t, err)
 	r.waitGuard(true)
@@ -114,6 +116,7 @@ func TestNodeGuard_NodeFallsSilent_ItsCallsAreLostWithinSeconds(t *testing.T) {
 func TestNodeGuard_NodeIsCutOffButBeatsInTheRegistry_TheirTalkGoesOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.ledger.wrapUp = time.Minute // it is looked at
 	r.beats("boot-1")
 	own, err := client.Dial(client.Options{HostPort: ground.temporal.Frontend(), Logger: sdklog.NewStructuredLogger(quiet())})
 	require.NoError(t, err)

@@ -19,6 +19,7 @@ import (
 func TestQueueCall_FreeAgent_RingsTalksWrapsUpAndIsReadyAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.ledger.wrapUp = 6 * time.Second // a busy machine must not miss it
 	r.ready("1001")
 
 	ref := r.incoming("8000")
@@ -37,7 +38,7 @@ func TestQueueCall_FreeAgent_RingsTalksWrapsUpAndIsReadyAgain(t *testing.T) {
 // RONA: the next agent is rung as soon as the offer ran out; the first is NotReady.
 func TestQueueCall_OfferRunsOut_NextAgentRingsAndFirstIsNotReady(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRigThatRings(t, 2*time.Second)
 	r.ready("1001")
 	ref := r.incoming("8000")
 	r.rings("1001")

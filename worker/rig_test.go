@@ -137,16 +137,23 @@ type rig struct {
 	calls  int
 }
 
+// newRig makes one whose phones ring longer than any test waits.
 func newRig(t testing.TB) *rig {
+	t.Helper()
+	return newRigThatRings(t, 2*patience)
+}
+
+// newRigThatRings makes one whose phones ring that long, for those tests that let a ring run out.
+func newRigThatRings(t testing.TB, ring time.Duration) *rig {
 	t.Helper()
 	ground.once.Do(func() { ground.err = prepare() })
 	require.NoError(t, ground.err)
 	n := ground.tenants.Add(1)
 	r := &rig{tenant: id.Tenant(fmt.Sprintf("t%d.localhost", n)), node: id.Node(fmt.Sprintf("node-%d", n)), boot: "boot-1"}
 	r.T, _ = t.(*testing.T)
-	r.found(t)
+	r.found(t, ring)
 	r.phone = newPhone()
-	r.ledger = &ledger{DB: ground.db, rig: r, wrapUp: 2 * time.Second}
+	r.ledger = &ledger{DB: ground.db, rig: r, ring: ring, wrapUp: 2 * time.Second}
 	r.d = dispatch.New(dispatch.Config{
 		Temporal: ground.client, Ledger: r.ledger, Journal: ground.journal, Log: quiet(),
 		SweepEvery: 200 * time.Millisecond, OrphanAge: 200 * time.Millisecond, ReapEvery: 200 * time.Millisecond,
@@ -167,8 +174,8 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// found makes the tenant with queue support, that rings 2 s.
-func (r *rig) found(t testing.TB) {
+// found makes the tenant with queue support, that rings so long.
+func (r *rig) found(t testing.TB, ring time.Duration) {
 	t.Helper()
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, ground.postgres.DSN())
@@ -177,7 +184,7 @@ func (r *rig) found(t testing.TB) {
 	for _, sql := range []string{
 		`INSERT INTO organizations VALUES ($1)`, `INSERT INTO divisions VALUES ($1, 'main')`,
 		`INSERT INTO tenants (tenant_id, organization, division) VALUES ($1, $1, 'main')`,
-		`INSERT INTO queues (tenant_id, name, ring_ms) VALUES ($1, 'support', 2000)`,
+		fmt.Sprintf(`INSERT INTO queues (tenant_id, name, ring_ms) VALUES ($1, 'support', %d)`, ring.Milliseconds()),
 	} {
 		_, err := conn.Exec(ctx, sql, string(r.tenant))
 		require.NoError(t, err, sql)
@@ -189,6 +196,7 @@ func (r *rig) found(t testing.TB) {
 type ledger struct {
 	*db.DB
 	*rig
+	ring   time.Duration
 	wrapUp time.Duration
 	// unheard: the sessions take their phones for unreachable
 	unheard bool
@@ -197,9 +205,9 @@ type ledger struct {
 func (l *ledger) Route(_ context.Context, _ id.Tenant, number string) (call.Route, error) {
 	switch {
 	case number == "8000":
-		return call.Route{Kind: call.ToQueue, Queue: call.Queue{Name: "support", Ring: 2 * time.Second}}, nil
+		return call.Route{Kind: call.ToQueue, Queue: call.Queue{Name: "support", Ring: l.ring}}, nil
 	case len(number) == 4:
-		return call.Route{Kind: call.ToAgent, Agent: id.Agent(number), Targets: address(number), Method: "all", Ring: 2 * time.Second}, nil
+		return call.Route{Kind: call.ToAgent, Agent: id.Agent(number), Targets: address(number), Method: "all", Ring: l.ring}, nil
 	}
 	return call.Route{Kind: call.ToNobody}, nil
 }

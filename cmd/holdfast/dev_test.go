@@ -177,10 +177,10 @@ func firstCall(t *testing.T, d *runningDev) {
 	t.Helper()
 	ctx, hangUp := context.WithCancel(t.Context())
 	defer hangUp()
-	waits := newHearing("waits for calls")
+	waits, heard, hears := newHearing("waits for calls"), newHearing("hears 1000 Hz"), newHearing("hears 440 Hz")
 	taken := make(chan error, 1)
 	go func() {
-		taken <- runPhone(ctx, &narrator{out: waits}, phoneOptions{
+		taken <- runPhone(ctx, &narrator{out: io.MultiWriter(waits, heard)}, phoneOptions{
 			line: lineOptions{server: d.at("sip_udp"), transport: "udp"}, as: "1001@demo.localhost", password: "holdfast-demo",
 			answer: 300e6, calls: 1, ready: true, api: "http://" + d.at("http"), sounds: sounds{tone: 440},
 		})
@@ -190,11 +190,21 @@ func firstCall(t *testing.T, d *runningDev) {
 	case err := <-taken:
 		t.Fatalf("the phone ended: %v", err)
 	}
-	var customer bytes.Buffer
-	o := callOptions{line: lineOptions{server: d.at("sip_udp"), domain: "demo.localhost", transport: "udp"}, from: "4930123456", last: 4e9, sounds: sounds{tone: 1000}}
-	require.NoError(t, placeCall(t.Context(), &narrator{out: &customer}, "8000", o))
+	o := callOptions{line: lineOptions{server: d.at("sip_udp"), domain: "demo.localhost", transport: "udp"}, from: "4930123456", last: 60e9, sounds: sounds{tone: 1000}}
+	talks, end := context.WithCancel(t.Context())
+	defer end()
+	go func() { // they hang up as soon as they have heard each other
+		for _, h := range []*hearing{heard, hears} {
+			select {
+			case <-h.seen:
+			case <-talks.Done():
+			}
+		}
+		end()
+	}()
+	require.NoError(t, placeCall(talks, &narrator{out: hears}, "8000", o))
 	require.NoError(t, <-taken)
-	require.Contains(t, customer.String(), "hears 440 Hz")
+	require.Contains(t, hears.String(), "hears 440 Hz")
 	require.Contains(t, waits.String(), "hears 1000 Hz")
 	require.Contains(t, waits.String(), "agent 1001 is Ready")
 }

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	temporallog "go.temporal.io/sdk/log"
 
+	"holdfast/db/cluster"
 	"holdfast/dispatch"
 )
 
@@ -26,10 +27,10 @@ var aways atomic.Int32
 // away is a ground whose database and Temporal are not there.
 func away(t *testing.T, log *slog.Logger) *ground {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := cluster.ReservePort("127.0.0.1", 0) // nobody listens there, nor can
 	require.NoError(t, err)
-	nobody := l.Addr().String()
-	require.NoError(t, l.Close())
+	t.Cleanup(port.Release)
+	nobody := fmt.Sprintf("127.0.0.1:%d", port.Port)
 	e, err := parseEnvironment(map[string]string{
 		"HOLDFAST_DATABASE_URL": "postgres://holdfast:x@" + nobody + "/holdfast", "HOLDFAST_SIP_ADDR": "127.0.0.1:0",
 		"HOLDFAST_RTP_PORTS": "13000-13199", "HOLDFAST_NODE": "n", "HOLDFAST_HEALTH_ADDR": fmt.Sprintf("127.13.0.%d:0", aways.Add(1)), "HOLDFAST_DRAIN": "100ms",
@@ -69,9 +70,10 @@ func TestRole_AskedToStopWhileItWaitsForTemporal_EndsInOrderAndSoon(t *testing.T
 			case <-time.After(20 * time.Second):
 				t.Fatal("it does not end")
 			}
-			l, err := net.Listen("tcp", r.addresses()["health"])
-			require.NoError(t, err, "its sockets are free again")
-			require.NoError(t, l.Close())
+			require.Eventually(t, func() bool { // a child that another test starts holds them until it runs its own program
+				l, err := net.Listen("tcp", r.addresses()["health"])
+				return err == nil && l.Close() == nil
+			}, 20*time.Second, 5*time.Millisecond, "its sockets are free again")
 			r.stop(t.Context()) // once more does no harm
 		})
 	}

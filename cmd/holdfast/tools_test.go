@@ -128,7 +128,7 @@ func TestCall_NobodyIsThere_SaysSoAndEndsWithCode1(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	server := l.LocalAddr().String()
 	var out bytes.Buffer
-	o := callOptions{line: lineOptions{server: server, domain: "demo.localhost", transport: "udp"}, from: "49", last: silentAfter + 200*time.Millisecond}
+	o := callOptions{line: lineOptions{server: server, domain: "demo.localhost", transport: "udp"}, from: "49", last: silentAfter + 2*time.Second}
 	err = placeCall(t.Context(), &narrator{out: &out}, "8000", o)
 	require.Equal(t, exitFailed, exitCode(err))
 	var told *toldError
