@@ -77,8 +77,13 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 }
 
 // unbound refuses to take away a device that the running session of an agent who stays is
-// bound to: it could not ring any more, and the session would not know.
+// bound to: it could not ring any more, and the session would not know. From then on no
+// session can be bound to what is taken away (sqlBind).
 func unbound(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
+	kept := keys(doc.Devices, func(v tenancy.Device) string { return string(v.Name) })
+	if _, err := tx.ExecContext(ctx, `SELECT FROM devices WHERE tenant_id = ? AND name <> ALL (?) ORDER BY name FOR UPDATE`, doc.Tenant.Domain, kept); err != nil {
+		return err
+	}
 	var held []struct {
 		Device string `bun:"device"`
 		Agent  string `bun:"agent"`
@@ -95,7 +100,7 @@ func unbound(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 	}
 	if err := tx.NewRaw(`SELECT b.device, b.agent FROM bindings b JOIN devices d ON d.tenant_id = b.tenant_id AND d.name = b.device
  WHERE b.tenant_id = ?0 AND b.device <> ALL (?1) AND b.agent = ANY (?2) ORDER BY 1 LIMIT 1`, doc.Tenant.Domain,
-		keys(doc.Devices, func(v tenancy.Device) string { return string(v.Name) }), pgdialect.Array(agents)).Scan(ctx, &held); err != nil || len(held) == 0 {
+		kept, pgdialect.Array(agents)).Scan(ctx, &held); err != nil || len(held) == 0 {
 		return err
 	}
 	use := &directory.InUse{By: []directory.Ref{{Kind: directory.Agent, Name: held[0].Agent}}}

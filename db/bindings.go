@@ -14,12 +14,22 @@ import (
 )
 
 const (
-	sqlBind = `SELECT o_device, o_agent, o_lost FROM holdfast_bind($1, $2, $3, $4, $5, $6)`
+	// sqlBind takes hold of devices. Their rows are locked before: who deletes a device
+	// holds its row as well, so that it sees who is bound to it, or has deleted it before
+	// anybody is. A device that is gone is taken by nobody.
+	sqlBind = `
+WITH there AS MATERIALIZED (
+  SELECT name FROM devices WHERE tenant_id = $1 AND name = ANY ($4) ORDER BY name FOR KEY SHARE)
+SELECT o_device, o_agent, o_lost FROM holdfast_bind($1, $2, $3, ARRAY (SELECT name FROM there), $5, $6)
+ UNION ALL
+SELECT gone, '', false FROM unnest($4::text[]) gone WHERE NOT EXISTS (SELECT FROM there WHERE name = gone)`
 
 	// sqlBound says what a save of that version was answered by sqlBind.
 	sqlBound = `
 SELECT device, CASE WHEN agent = $2 THEN taken_from ELSE agent END, agent = $2 FROM bindings
- WHERE tenant_id = $1 AND device = ANY ($4) AND (agent <> $2 OR version = $3 AND taken_from IS NOT NULL)`
+ WHERE tenant_id = $1 AND device = ANY ($4) AND (agent <> $2 OR version = $3 AND taken_from IS NOT NULL)
+ UNION ALL
+SELECT gone, '', false FROM unnest($4::text[]) gone WHERE NOT EXISTS (SELECT FROM devices WHERE tenant_id = $1 AND name = gone)`
 
 	sqlRelease = `DELETE FROM bindings WHERE holder = hashtextextended($1 || '/' || $2, 0) AND tenant_id = $1 AND agent = $2`
 

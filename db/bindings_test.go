@@ -40,6 +40,7 @@ func (w *world) holder(d id.Device) (holder string) {
 func TestBindings_SEED30_SEED32_OneDeviceServesOneAgent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "support")
+	w.device("desk", "other")
 	a, b := w.session("1001", "support"), w.session("1002", "support")
 	require.Empty(t, a.bind(nil, "desk").Taken)
 	saved := b.bind(nil, "desk")
@@ -61,6 +62,7 @@ func TestBindings_SEED30_SEED32_OneDeviceServesOneAgent(t *testing.T) {
 func TestBindings_SEED30_ManyAtOnce_OneHasTheDevice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "support")
+	w.device("a", "b", "c")
 	const many = 12
 	devices := []id.Device{"a", "b", "c"}
 	var all sync.WaitGroup
@@ -96,6 +98,7 @@ func TestBindings_SEED30_ManyAtOnce_OneHasTheDevice(t *testing.T) {
 func TestBindings_SEED55_TakeOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "support")
+	w.device("desk")
 	a, b := w.session("1001", "support"), w.session("1002", "support")
 	a.bind(nil, "desk")
 	b.p.Bound, b.p.Claim = []id.Device{"desk"}, []id.Device{"desk"}
@@ -123,6 +126,7 @@ func TestBindings_SEED55_TakeOver(t *testing.T) {
 func TestBindings_BuriedSession_LetsGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "support")
+	w.device("desk")
 	a := w.session("1001", "support")
 	a.bind(nil, "desk")
 	ref := agent.Ref{Tenant: acme, Agent: "1001"}

@@ -185,6 +185,7 @@ func (r *rig) found(t testing.TB, ring time.Duration) {
 		`INSERT INTO organizations VALUES ($1)`, `INSERT INTO divisions VALUES ($1, 'main')`,
 		`INSERT INTO tenants (tenant_id, organization, division) VALUES ($1, $1, 'main')`,
 		fmt.Sprintf(`INSERT INTO queues (tenant_id, name, ring_ms) VALUES ($1, 'support', %d)`, ring.Milliseconds()),
+		`INSERT INTO devices (tenant_id, name, kind) SELECT $1, n::text, 'sip' FROM generate_series(1001, 1009) n`,
 	} {
 		_, err := conn.Exec(ctx, sql, string(r.tenant))
 		require.NoError(t, err, sql)

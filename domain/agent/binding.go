@@ -65,7 +65,7 @@ func (n *step) claim(devices []id.Device) {
 	}
 }
 
-// yield gives up a device that another agent has. Who loses the device it is called by
+// yield gives up a device that another agent has, or that is deleted. Who loses the device it is called by
 // becomes NotReady, even if there is another one.
 func (n *step) yield(t Taken) {
 	at := func(a leg.Address) bool { return a.Device == t.Device }
@@ -74,7 +74,9 @@ func (n *step) yield(t Taken) {
 	}
 	n.Binding.Addresses = slices.DeleteFunc(n.Binding.Addresses, at)
 	n.Binding.Reachable = slices.DeleteFunc(n.Binding.Reachable, func(d id.Device) bool { return d == t.Device })
-	n.Binding.Taken = append(n.Binding.Taken, t)
+	if t.By != "" {
+		n.Binding.Taken = append(n.Binding.Taken, t)
+	}
 	n.Claims = slices.DeleteFunc(n.Claims, func(d id.Device) bool { return d == t.Device })
 }
 

@@ -107,10 +107,10 @@ type Binding struct {
 	Taken     []Taken       `json:"taken,omitempty"` // what would belong to it, and another agent has
 }
 
-// Taken is a device that another agent is bound to.
+// Taken is a device that another agent is bound to, or that there is not any more.
 type Taken struct {
 	Device id.Device `json:"device"`
-	By     id.Agent  `json:"by"`
+	By     id.Agent  `json:"by"` // empty: it is deleted
 }
 
 // Terminal is one open client of the session.
