@@ -59,7 +59,14 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if err != nil {
 			return err
 		}
+		seen, err := shown(ctx, tx, doc.Tenant.Domain)
+		if err != nil {
+			return err
+		}
 		if err := write(ctx, tx, wanted); err != nil {
+			return err
+		}
+		if err := countParts(ctx, tx, doc.Tenant.Domain, seen); err != nil {
 			return err
 		}
 		if err := noteProfiles(ctx, tx, doc.Tenant.Domain, before); err != nil {

@@ -77,6 +77,63 @@ func TestApply_ChangesAndRemovesWhatTheDocumentSays(t *testing.T) {
 	require.Len(t, now.Agents, 4)
 }
 
+// A version counts what a thing shows, also what stands in tables of its own: who saw it
+// before an apply must not overwrite what that brought.
+func TestApply_ChangesOnlyWhatHangsOnAThing_ItsVersionIsRaised(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	read := func() tenancy.Document {
+		doc, err := tenantfile.Read(demo.File)
+		require.NoError(t, err)
+		doc.Skills = []tenancy.Skill{{Name: "german"}}
+		doc.Trunks = []tenancy.Trunk{{Name: "carrier", Host: "sip.example.com", Addresses: []string{"192.0.2.0/24"}}}
+		doc.Dispositions = []tenancy.Disposition{{Name: "sold"}}
+		return doc
+	}
+	_, err := d.Apply(t.Context(), read(), false)
+	require.NoError(t, err)
+	by := directory.Author{User: account.User{Tenant: "demo.localhost", Name: "admin"}}
+	versions := func() map[string]int64 {
+		all := map[string]int64{}
+		for kind, names := range map[directory.Kind][]string{
+			directory.Agent: {"1001", "1002", "1003"}, directory.Queue: {"support"}, directory.Trunk: {"carrier"}, directory.Disposition: {"sold"},
+		} {
+			for _, name := range names {
+				thing, err := d.Thing(t.Context(), by, kind, name)
+				require.NoError(t, err)
+				all[string(kind)+" "+name] = thing.Version
+			}
+		}
+		return all
+	}
+	want := versions()
+	for _, change := range []struct {
+		of     []string
+		change func(*tenancy.Document)
+	}{
+		{[]string{"agent 1001"}, func(doc *tenancy.Document) { doc.Agents[0].Skills = []tenancy.SkillLevel{{Skill: "german", Level: 3}} }},
+		{[]string{"agent 1001"}, func(doc *tenancy.Document) { doc.Agents[0].Skills = []tenancy.SkillLevel{{Skill: "german", Level: 4}} }},
+		{[]string{"agent 1001", "queue support"}, func(doc *tenancy.Document) {
+			doc.Queues[0].Skills = []tenancy.SkillLevel{{Skill: "german", Level: 2}}
+		}},
+		{[]string{"queue support", "trunk carrier"}, func(doc *tenancy.Document) { doc.Trunks[0].Addresses = []string{"198.51.100.0/24"} }},
+		{[]string{"trunk carrier", "disposition sold"}, func(doc *tenancy.Document) { doc.Dispositions[0].Queues = []string{"support"} }},
+		{[]string{"disposition sold", "agent 1002"}, func(doc *tenancy.Document) { doc.Agents[1].Addresses = nil }},
+		{[]string{"agent 1002"}, func(*tenancy.Document) {}},
+	} {
+		doc := read()
+		change.change(&doc)
+		for range 2 { // what is applied again changes nothing
+			_, err := d.Apply(t.Context(), doc, false)
+			require.NoError(t, err)
+		}
+		for _, name := range change.of {
+			want[name]++
+		}
+		require.Equal(t, want, versions(), "%v", change.of)
+	}
+}
+
 // Webhooks are part of the document without their secrets, which stay; a document that
 // does not speak of webhooks leaves them alone, one with an empty list removes them.
 func TestApply_Webhooks_KeepTheirSecrets(t *testing.T) {
