@@ -40,6 +40,8 @@ var whys = map[leg.Cause]why{
 	leg.NoRoute:       {404, headers.Reason{Protocol: byQ850, Cause: 1, Text: "Unallocated number"}},
 	leg.NotReady:      {480, headers.Reason{Protocol: byQ850, Cause: 31, Text: "Agent is not ready"}},
 	leg.AgentReady:    {403, headers.Reason{Protocol: byQ850, Cause: 21, Text: "Go Not Ready before you dial"}},
+	leg.Looped:        {483, headers.Reason{Protocol: byQ850, Cause: 25, Text: "Too many hops"}},
+	leg.Barred:        {403, headers.Reason{Protocol: byQ850, Cause: 21, Text: "This number may not be dialled"}},
 	leg.Overload:      {503, headers.Reason{Protocol: byQ850, Cause: 42, Text: "Congestion"}},
 	leg.Failed:        {500, headers.Reason{Protocol: byQ850, Cause: 41, Text: "Temporary failure"}},
 }
@@ -67,6 +69,8 @@ func outcomeOf(code int, rang, person bool) call.Outcome {
 		return call.RingUnreachable
 	case 404, 408, 410, 430, 503, 504, 604:
 		return call.RingUnreachable
+	case 482, 483:
+		return call.RingLooped
 	}
 	return call.RingFailed
 }
@@ -84,6 +88,8 @@ func causeOf(o call.Outcome) leg.Cause {
 		return leg.Unreachable
 	case call.RingRescinded:
 		return leg.Rescinded
+	case call.RingLooped:
+		return leg.Looped
 	}
 	return leg.Failed
 }
@@ -102,7 +108,7 @@ func rank(o call.Outcome) int {
 		return 4
 	case call.RingNoAnswer:
 		return 3
-	case call.RingFailed:
+	case call.RingFailed, call.RingLooped:
 		return 2
 	case call.RingUnreachable:
 		return 1

@@ -311,7 +311,7 @@ func (n *Node) admit(tx *transaction.Server, who caller) (*actor, *refusal) {
 	a := newActor(n, call.Incoming{
 		Tenant: who.tenant, Call: id.NewCall(string(*req.CallID()), req.From().Params.GetOr("tag", ""), boot),
 		Node: n.conf.Name, Boot: boot, From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
-		Device: who.device, Data: data, At: n.now(),
+		Device: who.device, Data: data, Hops: hopsOf(req), At: n.now(),
 	})
 	a.from = who.settings
 	if r := a.meet(tx, who.limit); r != nil {
@@ -322,6 +322,14 @@ func (n *Node) admit(tx *transaction.Server, who caller) (*actor, *refusal) {
 	}
 	n.metrics.calls.Inc()
 	return a, nil
+}
+
+// hopsOf is the Max-Forwards of an INVITE that is not used up: never more than is usual, so that nobody keeps a loop alive.
+func hopsOf(req *sip.Request) int {
+	if n := req.MaxForwards(); n != nil && *n < dialog.MaxForwards {
+		return int(*n)
+	}
+	return dialog.MaxForwards
 }
 
 // meet makes the customer leg: its dialog, its audio, and what both may refuse.
@@ -381,6 +389,14 @@ func trunkKey(t id.Tenant, name string) string { return string(t) + "/" + name }
 func (n *Node) leaveTrunk(a *actor) {
 	if a.in.Trunk != "" {
 		n.index.leave(trunkKey(a.in.Tenant, a.in.Trunk))
+	}
+}
+
+// uncount ends a leg's being a call of its trunk's. It may be called twice.
+func (n *Node) uncount(l *sipLeg) {
+	if l.trunk != "" {
+		n.index.leave(l.trunk)
+		l.trunk = ""
 	}
 }
 

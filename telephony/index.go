@@ -234,6 +234,13 @@ func (x *index) enter(trunk string, limit int) bool {
 	return true
 }
 
+// busy is how many calls a trunk has.
+func (x *index) busy(trunk string) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.trunks[trunk]
+}
+
 func (x *index) leave(trunk string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

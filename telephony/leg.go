@@ -1,6 +1,7 @@
 package telephony
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,6 +37,7 @@ type sipLeg struct {
 	account *digest.Client // our credentials at the carrier, if it is one
 	next    []contact      // of the carrier's servers, those not tried yet
 	to      *address       // whom we ring
+	trunk   string         // it counts as a call of this trunk's
 	offer   []byte         // the caller's session description
 	nat     device.NAT     // of the device
 
@@ -191,6 +193,7 @@ func (a *actor) silence(l *sipLeg) {
 func (a *actor) bury(l *sipLeg) {
 	a.alarms.disarm(&l.timer)
 	a.node.index.bury(l.dialog, a.node.now())
+	a.node.uncount(l)
 	for i, r := range a.rung {
 		if r == l {
 			a.rung = append(a.rung[:i], a.rung[i+1:]...)
@@ -242,9 +245,17 @@ func (a *actor) invite(r *ring, to *address, c contact) {
 		phase: calling, ring: r, device: to.Device, person: to.Kind != leg.PSTN, to: to, way: c.flow, hop: c.hop, peer: c.peer,
 		phone: c.instance, account: c.account, next: c.next, nat: c.settings.NAT,
 	}
+	if c.trunk != "" && !a.node.index.enter(c.trunk, c.limit) {
+		a.log.Warn("a number can't be called: its trunk has as many calls as allowed", "device", string(to.Device), "trunk", c.trunk, "limit", c.limit)
+		r.legs--
+		r.note(call.RingUnreachable, sip.StatusServiceUnavailable)
+		return
+	}
+	l.trunk = c.trunk
 	if err := a.sendInvite(l, r, c); err != nil {
 		a.log.Info("a phone could not be rung", "device", string(to.Device), "flow", c.flow.String(), "err", err)
 		a.silence(l)
+		a.node.uncount(l)
 		r.legs--
 		r.note(call.RingUnreachable, 0)
 		if errors.Is(err, media.ErrNoPorts) {
@@ -268,6 +279,7 @@ func (a *actor) sendInvite(l *sipLeg, r *ring, c contact) error {
 	from, name := callerURI(a.shownTo(l, r.order.From), a.ref.Tenant)
 	l.dialog, err = dialog.New(dialog.Call{
 		Target: c.uri, From: from, FromName: name, To: c.to, Contact: a.node.contact(c.flow.Transport), Flow: c.flow, Route: c.route,
+		Hops: cmp.Or(r.order.Hops, a.in.Hops),
 	})
 	if err != nil {
 		return err

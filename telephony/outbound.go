@@ -70,7 +70,7 @@ func (n *Node) carrier(ctx context.Context, t id.Tenant, ad leg.Address) (contac
 	}
 	var ways []contact
 	for _, to := range servers {
-		c := contact{uri: uri, to: uri, flow: transaction.Flow{Transport: transport, Remote: to.String()}, instance: uri, peer: to.String()}
+		c := contact{uri: uri, to: uri, flow: transaction.Flow{Transport: transport, Remote: to.String()}, instance: uri, peer: to.String(), trunk: trunkKey(t, trunk.Name), limit: trunk.Limit}
 		if trunk.User != "" && trunk.MD5+trunk.SHA256 != "" {
 			c.account = digest.NewHashed(trunk.User, trunk.Realm, trunk.MD5, trunk.SHA256)
 		}
@@ -151,6 +151,7 @@ func (a *actor) tryNext(l *sipLeg) {
 	}
 	c, r, to := contact{next: l.next}.afterThis(), l.ring, l.to
 	l.next = nil
+	a.node.uncount(l) // the next one takes its place
 	a.log.Info("a carrier's server or a way to a phone does not serve; the next one is tried", "flow", l.way.String())
 	if c.ready() {
 		a.invite(r, to, c)

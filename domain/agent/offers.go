@@ -76,7 +76,7 @@ func (n *step) offerEnded(e OfferEnded) {
 		n.missed(ReasonRONA, n.Profile.OnNoAnswer)
 	case leg.Rejected, leg.Busy:
 		n.missed(ReasonRejected, n.Profile.OnReject)
-	case leg.Unreachable, leg.NoCommonCodec, leg.Failed:
+	case leg.Unreachable, leg.NoCommonCodec, leg.Looped, leg.Failed:
 		n.rest(NotReady, ReasonDeviceLost, newIdle)
 	default: // the caller left, or we took it back: not the agent's doing
 		n.rest(Ready, "", keepIdle)

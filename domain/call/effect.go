@@ -50,6 +50,7 @@ type Ring struct {
 	Method   string            `json:"ring_method"` // all, linear, single
 	Timeout  time.Duration     `json:"timeout"`
 	Data     map[string]string `json:"data,omitempty"`
+	Hops     int               `json:"hops,omitempty"` // of the call; a leg that it leads to has one less
 }
 
 // Cancel takes a ring back; its RingEnded(rescinded) follows (or answered, if the

@@ -47,6 +47,7 @@ const (
 	RingBusy        Outcome = "busy"        // 486, 600
 	RingUnreachable Outcome = "unreachable" // no registration, no response
 	RingRescinded   Outcome = "rescinded"   // cancelled by us or because the caller left
+	RingLooped      Outcome = "looped"      // 483: sent on too often
 	RingFailed      Outcome = "failed"
 )
 

@@ -109,6 +109,8 @@ func (o Outcome) cause() leg.Cause {
 		return leg.Unreachable
 	case RingRescinded:
 		return leg.Rescinded
+	case RingLooped:
+		return leg.Looped
 	}
 	return leg.Failed
 }

@@ -82,6 +82,7 @@ type Incoming struct {
 	Agent  id.Agent          `json:"agent,omitempty"` // … or from this agent's device
 	Device id.Device         `json:"device,omitempty"`
 	Data   map[string]string `json:"data,omitempty"` // X-CC-… headers, User-to-User
+	Hops   int               `json:"hops,omitempty"` // its Max-Forwards: how often it may be sent on, by whomever; 0 is not known
 	At     time.Time         `json:"at"`
 }
 
@@ -136,6 +137,7 @@ type State struct {
 	StuckAt time.Time `json:"stuck_at,omitzero"` // while Ended: when to issue again what is still owed
 	RetryAt time.Time `json:"retry_at,omitzero"` // when to issue again what failed
 
+	Hops  int              `json:"hops,omitempty"`  // Incoming.Hops
 	Heard map[string]int64 `json:"heard,omitempty"` // the executor's: number of the last fact of each reporter when its run ended
 }
 

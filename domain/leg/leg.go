@@ -54,6 +54,8 @@ const (
 	NoRoute       Cause = "no_route"       // the number leads nowhere
 	NotReady      Cause = "not_ready"      // the agent is not Ready, and the tenant wants that for a direct call (SEED-81)
 	AgentReady    Cause = "agent_ready"    // the agent who dials out is Ready, and the tenant wants Not Ready for that (SEED-80)
+	Looped        Cause = "looped"         // sent on too often: its Max-Forwards was used up (483)
+	Barred        Cause = "barred"         // the tenant lets nobody dial this number (policy dial_allowed)
 	Overload      Cause = "overload"       // 503: no ports, no capacity, nothing to stand on
 	Failed        Cause = "failed"         // any other failure
 )
@@ -62,7 +64,8 @@ const (
 func (c Cause) Valid() bool {
 	switch c {
 	case Hangup, Abandoned, NoAnswer, Rejected, Busy, Unreachable, ElsewhereWon, Rescinded, NoCommonCodec,
-		MediaTimeout, NodeLost, SessionExpiry, AckMissing, Forced, MaxWait, MaxDuration, NoRoute, NotReady, AgentReady, Overload, Failed:
+		MediaTimeout, NodeLost, SessionExpiry, AckMissing, Forced, MaxWait, MaxDuration, NoRoute, NotReady, AgentReady,
+		Looped, Barred, Overload, Failed:
 		return true
 	}
 	return false

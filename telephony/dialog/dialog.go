@@ -79,6 +79,9 @@ type Dialog struct {
 	// LocalContact is our Contact URI.
 	LocalContact string  `json:"local_contact"`
 	Timer        Session `json:"timer"`
+	// Hops is the Max-Forwards of the INVITE that ours goes on from, which gets one less (RFC 7332 §4); 0: ours begins
+	// something new, with the usual 70.
+	Hops int `json:"hops,omitempty"`
 	// EndedAt is when the dialog ended, for the tombstone.
 	EndedAt time.Time `json:"ended_at,omitzero"`
 
@@ -101,6 +104,8 @@ type Call struct {
 	Follow bool
 	// Route are URIs of proxies to pass, nearest first.
 	Route []string
+	// Hops is Dialog.Hops.
+	Hops int
 	// CallID, LocalTag are made up when empty.
 	CallID, LocalTag string
 }
@@ -115,7 +120,7 @@ func New(c Call) (*Dialog, error) {
 	d := &Dialog{
 		CallID: c.CallID, LocalTag: c.LocalTag, LocalURI: c.From, LocalName: headers.DisplayName(c.FromName),
 		RemoteURI: c.To, RemoteName: headers.DisplayName(c.ToName), RemoteTarget: c.Target, RouteSet: slices.Clone(c.Route), Role: UAC, State: Calling,
-		Flow: c.Flow, Follow: c.Follow, LocalContact: c.Contact,
+		Flow: c.Flow, Follow: c.Follow, LocalContact: c.Contact, Hops: c.Hops,
 	}
 	if d.CallID == "" {
 		d.CallID = transaction.NewCallID()

@@ -10,8 +10,8 @@ import (
 	"holdfast/telephony/headers"
 )
 
-// maxForwards is the initial hop limit (RFC 3261 §8.1.1.6).
-const maxForwards = 70
+// MaxForwards is the usual hop limit of a request (RFC 3261 §8.1.1.6).
+const MaxForwards = 70
 
 // Request builds a request in the dialog (or the first INVITE) with the next CSeq number, From, To, Call-ID,
 // Max-Forwards, Route and, where the method needs one, Contact; transport and destination are those of the Flow. Via is
@@ -76,7 +76,10 @@ func (d *Dialog) build(method sip.RequestMethod, cseq uint32, extra []sip.Header
 	for _, r := range routes {
 		req.AppendHeader(&sip.RouteHeader{Address: r})
 	}
-	hops := sip.MaxForwardsHeader(maxForwards)
+	hops := sip.MaxForwardsHeader(MaxForwards)
+	if method == sip.INVITE && d.RemoteTag == "" && d.Hops > 0 {
+		hops = sip.MaxForwardsHeader(d.Hops - 1)
+	}
 	req.AppendHeader(&hops)
 	from := &sip.FromHeader{DisplayName: d.LocalName, Address: uriOf(d.LocalURI)}
 	from.Params.Add("tag", d.LocalTag)

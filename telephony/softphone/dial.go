@@ -19,6 +19,7 @@ type Dial struct {
 	Headers map[string]string // further headers of the INVITE, e.g. X-CC-Account
 	Tone    float64           // Hz, spoken from the answer on; 0 is silence
 	LateSDP bool              // send no offer in the INVITE (RFC 3261 §13.2.1)
+	Hops    int               // Max-Forwards; 0 is 70
 }
 
 // Dial sends an INVITE and returns at once; watch the Call for what follows.
@@ -34,7 +35,7 @@ func (p *Phone) Dial(ctx context.Context, how Dial) (*Call, error) {
 	how = p.complete(how)
 	c.From, c.To = how.From, how.To
 	c.Audio.Say(how.Tone)
-	c.dialog, err = dialog.New(dialog.Call{Target: how.To, From: fmt.Sprintf("sip:%s@%s", how.From, p.domain()), To: how.To, Contact: p.contact(), Flow: flow})
+	c.dialog, err = dialog.New(dialog.Call{Target: how.To, From: fmt.Sprintf("sip:%s@%s", how.From, p.domain()), To: how.To, Contact: p.contact(), Flow: flow, Hops: from(how.Hops)})
 	if err != nil {
 		c.Audio.close()
 		return nil, fmt.Errorf("dial %s: %w", how.To, err)
@@ -52,6 +53,14 @@ func (p *Phone) Dial(ctx context.Context, how Dial) (*Call, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c, c.send(c.dialog.Invite(offer, extra...), extra)
+}
+
+// from is the Max-Forwards that ours comes of, if it is to be hops.
+func from(hops int) int {
+	if hops == 0 {
+		return 0
+	}
+	return hops + 1
 }
 
 // send sends an INVITE; the transaction's answers come to answered.
