@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -228,7 +229,7 @@ func (c *levelChange) writeTenant(ctx context.Context, tx bun.Tx) error {
 		return err
 	}
 	is := doc.Tenant
-	was := is.Country
+	was, allowed := is.Country, is.Policies.DialAllowed
 	if v, given := c.text("display_name"); given {
 		is.DisplayName = v
 	}
@@ -257,6 +258,11 @@ func (c *levelChange) writeTenant(ctx context.Context, tx bun.Tx) error {
 	}
 	if is.Country != was {
 		if err := abroad(ctx, tx, t, was, is.Country); err != nil {
+			return err
+		}
+	}
+	if is.Country == was && !slices.Equal(allowed, is.Policies.DialAllowed) {
+		if _, err := redial(ctx, tx, t); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"holdfast/domain/fault"
+	"holdfast/domain/leg"
 	"holdfast/domain/tenancy"
 )
 
@@ -32,7 +33,7 @@ var deviceKind = kind{
 func (c *changing) surroundings(ctx context.Context, tx bun.Tx) (tenancy.Document, error) {
 	var doc tenancy.Document
 	doc.Tenant.Domain = c.by.Tenant
-	if err := tx.NewRaw(`SELECT country FROM tenants WHERE tenant_id = ?`, c.by.Tenant).Scan(ctx, &doc.Tenant.Country); err != nil {
+	if err := dialling(ctx, tx, &doc); err != nil {
 		return doc, err
 	}
 	if err := exportTrunks(ctx, tx, &doc); err != nil {
@@ -55,6 +56,11 @@ func deviceRules(ctx context.Context, tx bun.Tx, c *changing) error {
 	}
 	if password, given := part[string](c, "password"); given {
 		v.Password, v.HA1MD5, v.HA1SHA256 = password, "", ""
+	}
+	if v.Kind == leg.PSTN {
+		if err := oneAtATime(ctx, tx, c.by.Tenant); err != nil {
+			return err
+		}
 	}
 	doc, err := c.surroundings(ctx, tx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/domain/call"
+	"holdfast/domain/dialplan"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
@@ -36,8 +37,10 @@ SELECT b.queue, b.agent, b.trunk, b.device,
          WHERE x.tenant_id = $1 AND x.agent = b.agent)
        ELSE (SELECT jsonb_build_array(jsonb_build_object('device', d.name, 'kind', d.kind, 'uri', d.dial))
                FROM devices d WHERE d.tenant_id = $1 AND d.name = b.device) END,
-       coalesce((SELECT country FROM tenants WHERE tenant_id = $1), '')
-  FROM best b
+       coalesce(t.country, ''), coalesce(t.policies -> 'dial_allowed', '[]')
+  FROM (SELECT $1::text AS tenant_id) one
+  LEFT JOIN best b ON true
+  LEFT JOIN LATERAL (SELECT * FROM tenants WHERE tenant_id = one.tenant_id LIMIT 1) t ON true
   LEFT JOIN LATERAL (SELECT * FROM queues WHERE tenant_id = $1 AND name = b.queue LIMIT 1) q ON true
   LEFT JOIN LATERAL (SELECT * FROM agents WHERE tenant_id = $1 AND number = b.agent LIMIT 1) a ON true
   LEFT JOIN LATERAL (SELECT * FROM users WHERE tenant_id = $1 AND name = a.user_name LIMIT 1) u ON true`
@@ -94,10 +97,11 @@ func (d *DB) route(ctx context.Context, t id.Tenant, number string) (call.Route,
 	err := d.fly(ctx, t, func(f *flight) error {
 		r = call.Route{Kind: call.ToNobody}
 		f.each(func(rows pgx.Rows) error {
-			var country string
+			var limits dialplan.Limits
 			var err error
-			r, err = scanRoute(rows, number, &country)
-			d.routes.settle(t, country)
+			r, err = scanRoute(rows, number, &limits)
+			r.Barred = barred(limits, r, number)
+			d.routes.settle(t, limits.Country)
 			return err
 		}, sqlRoute, string(t), number, prefixes(number))
 		return nil
@@ -122,7 +126,19 @@ func prefixes(number string) []string {
 	return list
 }
 
-func scanRoute(rows pgx.Rows, number string, country *string) (call.Route, error) {
+// barred says why a number may not be dialled that leads outside, or nowhere in the
+// directory: the only trunk may still take it.
+func barred(l dialplan.Limits, r call.Route, number string) string {
+	switch {
+	case r.Kind == call.ToNobody:
+		return l.Refuse(number)
+	case r.Kind == call.ToTrunk && len(r.Targets) == 1:
+		return l.Refuse(r.Targets[0].URI)
+	}
+	return ""
+}
+
+func scanRoute(rows pgx.Rows, number string, limits *dialplan.Limits) (call.Route, error) {
 	var q, trunk, device *string
 	var a *id.Agent
 	var queue call.Queue
@@ -131,7 +147,7 @@ func scanRoute(rows pgx.Rows, number string, country *string) (call.Route, error
 	var disabled bool
 	var addresses []leg.Address
 	if err := rows.Scan(&q, &a, &trunk, &device, &ringMS, &maxWaitMS, &queue.Priority, &queue.Music, &queueName,
-		&method, &agentName, &disabled, &addresses, country); err != nil {
+		&method, &agentName, &disabled, &addresses, &limits.Country, &limits.Allowed); err != nil {
 		return call.Route{}, err
 	}
 	switch {

@@ -32,18 +32,21 @@ type policyFields struct {
 	DecisionDays             *int    `json:"decision_days"`
 	BookingDays              *int    `json:"booking_days"`
 	RemovedDays              *int    `json:"removed_days"`
+
+	DialAllowed *[]string `json:"dial_allowed"`
 }
 
 // shownPolicies are the policies with their defaults.
 func shownPolicies(p tenancy.Policies) policyFields {
 	transfer, conflict := cmp.Or(p.TransferToNotReady, "refuse"), cmp.Or(string(p.DeviceConflict), "refuse")
 	zone, length, days := cmp.Or(p.TimeZone, "UTC"), cmp.Or(p.Password.MinLength, 10), p.LogDays()
+	allowed := append([]string{}, p.DialAllowed...)
 	grace, idle, age := p.Grace().Milliseconds(), p.Idle().Milliseconds(), time.Duration(p.Password.MaxAge).Milliseconds()
 	events, removed := cmp.Or(p.EventDays, tenancy.DefaultEventDays), p.KeepRemoved()
 	return policyFields{
 		&p.DirectCallRequiresReady, &p.OutboundRequiresNotReady, &transfer, &grace, &conflict, &idle,
 		&p.MonitorVisibleToAgent, &p.WrapUpEarlyExit, &zone, &length, &p.Password.History, &age, &days,
-		&events, &p.CallDays, &p.DecisionDays, &p.BookingDays, &removed,
+		&events, &p.CallDays, &p.DecisionDays, &p.BookingDays, &removed, &allowed,
 	}
 }
 
@@ -71,6 +74,7 @@ func changedPolicies(p tenancy.Policies, change any) (tenancy.Policies, error) {
 	set(&p.DecisionDays, f.DecisionDays)
 	set(&p.BookingDays, f.BookingDays)
 	set(&p.RemovedDays, f.RemovedDays)
+	set(&p.DialAllowed, f.DialAllowed)
 	if f.DeviceConflict != nil {
 		p.DeviceConflict = agent.Conflict(*f.DeviceConflict)
 	}

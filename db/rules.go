@@ -25,7 +25,12 @@ func rules(ctx context.Context, tx bun.Tx, c *changing) error {
 	case directory.Role:
 		return roleRules(ctx, tx, c)
 	case directory.Agent:
-		return agentRules(ctx, tx, c)
+		if err := agentRules(ctx, tx, c); err != nil {
+			return err
+		}
+		return comesBack(ctx, tx, c, "number", c.Name)
+	case directory.Number:
+		return numberRules(ctx, tx, c)
 	case directory.Device:
 		return deviceRules(ctx, tx, c)
 	case directory.Trunk:
@@ -192,6 +197,9 @@ func (c *changing) follow(ctx context.Context, tx bun.Tx, is standing, made, mak
 		number := asked
 		if number == "" && agentNumber.MatchString(c.Name) {
 			number = c.Name
+		}
+		if err := comesBack(ctx, tx, c, "agent", number); err != nil {
+			return err
 		}
 		if number == "" {
 			if err := tx.NewRaw(`SELECT coalesce(max(number::bigint), 1000) + 1 FROM taken_numbers WHERE tenant_id = ? AND number ~ '^[1-9][0-9]{1,8}$'`,

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/uptrace/bun"
 
@@ -92,7 +93,7 @@ func stranded(ctx context.Context, tx bun.Tx, t id.Tenant, without directory.Ref
 func planOf(ctx context.Context, tx bun.Tx, t id.Tenant, without directory.Ref) (dialplan.Plan, error) {
 	var doc tenancy.Document
 	doc.Tenant.Domain = t
-	if err := tx.NewRaw(`SELECT country FROM tenants WHERE tenant_id = ?`, t).Scan(ctx, &doc.Tenant.Country); err != nil {
+	if err := dialling(ctx, tx, &doc); err != nil {
 		return dialplan.Plan{}, err
 	}
 	if err := exportTrunks(ctx, tx, &doc); err != nil {
@@ -108,6 +109,26 @@ func planOf(ctx context.Context, tx bun.Tx, t id.Tenant, without directory.Ref) 
 		doc.Trunks = except(doc.Trunks, func(k tenancy.Trunk) bool { return k.Name == without.Name })
 	}
 	return doc.Dialplan(), nil
+}
+
+// dialling reads what limits the dialling of a tenant: its country, its policies and its agents' own numbers.
+func dialling(ctx context.Context, tx bun.Tx, doc *tenancy.Document) error {
+	t := doc.Tenant.Domain
+	var policies json.RawMessage
+	if err := tx.NewRaw(`SELECT country, policies FROM tenants WHERE tenant_id = ?`, t).Scan(ctx, &doc.Tenant.Country, &policies); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(policies, &doc.Tenant.Policies); err != nil {
+		return err
+	}
+	var agents []id.Agent
+	if err := tx.NewRaw(`SELECT number FROM agents WHERE tenant_id = ?`, t).Scan(ctx, &agents); err != nil {
+		return err
+	}
+	for _, a := range agents {
+		doc.Agents = append(doc.Agents, tenancy.Agent{Number: a})
+	}
+	return nil
 }
 
 func except[T any](list []T, gone func(T) bool) (left []T) {

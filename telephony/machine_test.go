@@ -120,7 +120,7 @@ func TestCauses_EachHasAResponseAndAReason(t *testing.T) {
 	t.Parallel()
 	causes := []leg.Cause{leg.Hangup, leg.Abandoned, leg.NoAnswer, leg.Rejected, leg.Busy, leg.Unreachable, leg.ElsewhereWon,
 		leg.Rescinded, leg.NoCommonCodec, leg.MediaTimeout, leg.NodeLost, leg.SessionExpiry, leg.AckMissing, leg.Forced,
-		leg.MaxWait, leg.MaxDuration, leg.NoRoute, leg.NotReady, leg.AgentReady, leg.Overload, leg.Failed}
+		leg.MaxWait, leg.MaxDuration, leg.NoRoute, leg.NotReady, leg.AgentReady, leg.Looped, leg.Barred, leg.Overload, leg.Failed}
 	require.Len(t, whys, len(causes))
 	for _, c := range causes {
 		require.True(t, c.Valid())

@@ -33,6 +33,9 @@ func (n *Node) trunkFor(ctx context.Context, t id.Tenant, ad leg.Address) (devic
 	ctx, done := n.reading(ctx)
 	defer done()
 	route, err := n.dir.Route(ctx, t, ad.URI)
+	if err == nil && route.Barred != "" {
+		return device.Trunk{}, errors.New(route.Barred)
+	}
 	name := string(ad.Device)
 	if err == nil && route.Kind == call.ToTrunk && len(route.Targets) > 0 {
 		name = string(route.Targets[0].Device)

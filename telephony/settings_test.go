@@ -113,7 +113,7 @@ func TestHost_Fixed_CallsAndIsCalledWithoutARegistration(t *testing.T) {
 
 	c, in := s.dial(p, softphone.Dial{})
 	require.Equal(t, call.Incoming{
-		Tenant: demo, Call: in.Call, Node: in.Node, Boot: in.Boot, From: "door", To: "8000", Agent: "door", Device: "door", Data: in.Data, At: in.At,
+		Tenant: demo, Call: in.Call, Node: in.Node, Boot: in.Boot, From: "door", To: "8000", Agent: "door", Device: "door", Data: in.Data, Hops: 70, At: in.At,
 	}, in)
 	require.NoError(t, c.HangUp())
 	c, in = s.dial(stranger, softphone.Dial{})

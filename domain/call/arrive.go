@@ -86,6 +86,8 @@ func (n *step) toTrunk() {
 	case n.Trunk != "":
 		n.Class, n.Direction = leg.InboundDirect, Inbound
 		n.turnAway(leg.NoRoute)
+	case n.Route.Barred != "":
+		n.turnAway(leg.Barred)
 	case n.Route.CallerReady:
 		n.turnAway(leg.AgentReady)
 	case len(n.Route.Targets) == 0:

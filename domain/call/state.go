@@ -57,8 +57,10 @@ type Route struct {
 	NotReady bool `json:"not_ready,omitempty"`
 	// CallerReady: the tenant wants agents to be Not Ready when they dial out (policy
 	// outbound_requires_not_ready), and the one who dials is Ready.
-	CallerReady bool   `json:"caller_ready,omitempty"`
-	Name        string `json:"name,omitempty"`
+	CallerReady bool `json:"caller_ready,omitempty"`
+	// Barred says why the number may not be dialled (policy dial_allowed); empty: it may.
+	Barred string `json:"barred,omitempty"`
+	Name   string `json:"name,omitempty"`
 }
 
 // Queue is what a call knows of the queue that it waits in.

@@ -4,6 +4,7 @@
 package dialplan
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -88,6 +89,7 @@ type Plan struct {
 	Routes  []Route           // numbers that lead to trunks
 	Trunks  []string          // those that can be dialled by: they have a host
 	Inside  func(string) bool // reports a number that leads to somebody inside; nil: none does
+	Allowed []string          // as in Limits
 }
 
 // Route leads a number, or all that begin so if it ends in "*", to a trunk.
@@ -104,10 +106,13 @@ type Way struct {
 // host; or, if no route says anything, by the only trunk that has one. The error is a
 // sentence that says why there is none (SEED-26).
 func (p Plan) Reach(n Number) (Way, error) {
+	if why := (Limits{p.Country, p.Allowed}).Refuse(n.E164); why != "" {
+		return Way{}, errors.New(why)
+	}
 	var dead string
 	for _, dial := range n.forms(p.Country) {
 		if p.Inside != nil && p.Inside(dial) {
-			return Way{}, fmt.Errorf("%s is a number of this tenant itself", dial)
+			return Way{}, fmt.Errorf("%s is a number of this tenant itself: a call to it would come back", dial)
 		}
 		trunk, found := p.route(dial)
 		switch {

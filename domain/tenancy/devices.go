@@ -22,10 +22,21 @@ func (d Document) Dialplan() dialplan.Plan {
 			plan.Routes = append(plan.Routes, dialplan.Route{Number: n.Number, Trunk: n.Trunk})
 		}
 	}
-	plan.Inside = func(number string) bool {
-		return slices.ContainsFunc(d.Numbers, func(n Number) bool { return n.Number == number && n.Trunk == "" })
-	}
+	plan.Allowed, plan.Inside = d.Tenant.Policies.DialAllowed, dialplan.Inside(d.inside(), d.Tenant.Country)
 	return plan
+}
+
+// inside are the numbers by which a call from outside reaches somebody here.
+func (d Document) inside() (list []string) {
+	for _, n := range d.Numbers {
+		if n.Trunk == "" {
+			list = append(list, n.Number)
+		}
+	}
+	for _, a := range d.Agents {
+		list = append(list, string(a.Number))
+	}
+	return list
 }
 
 // devices checks each device, and that the numbers of the external ones are there and can be

@@ -39,10 +39,16 @@ func TestValidate_RefusesDevicesThatCanNotWork(t *testing.T) {
 		field    string
 		sentence string
 	}{
-		"SEED-26: malformed":           {func(d *tenancy.Document) { d.Devices[1].Number = "04-wrong" }, "devices[1].number", `"04-wrong" is not a telephone number`},
-		"SEED-26: unreachable":         {func(d *tenancy.Document) { d.Numbers = d.Numbers[:1] }, "devices[1].number", `+8641139735857 can't be reached: no number such as "04*" leads to one of the trunks carrier, other`},
-		"SEED-26: no country":          {func(d *tenancy.Document) { d.Tenant.Country = "" }, "devices[1].number", `"041139735857" can't be understood without the tenant's country: write it with + and the country code, or set tenant.country`},
-		"SEED-26: no number":           {func(d *tenancy.Document) { d.Devices[1].Number = "" }, "devices[1].number", "an external device needs the number that is dialled"},
+		"SEED-26: malformed":   {func(d *tenancy.Document) { d.Devices[1].Number = "04-wrong" }, "devices[1].number", `"04-wrong" is not a telephone number`},
+		"SEED-26: unreachable": {func(d *tenancy.Document) { d.Numbers = d.Numbers[:1] }, "devices[1].number", `+8641139735857 can't be reached: no number such as "04*" leads to one of the trunks carrier, other`},
+		"SEED-26: no country":  {func(d *tenancy.Document) { d.Tenant.Country = "" }, "devices[1].number", `"041139735857" can't be understood without the tenant's country: write it with + and the country code, or set tenant.country`},
+		"SEED-26: no number":   {func(d *tenancy.Document) { d.Devices[1].Number = "" }, "devices[1].number", "an external device needs the number that is dialled"},
+		"a number of its own": {func(d *tenancy.Document) {
+			d.Numbers = append(d.Numbers, tenancy.Number{Number: "8641139735857", Agent: "1001"})
+		}, "devices[1].number", "+8641139735857 is a number of this tenant itself: a call to it would come back"},
+		"not to be dialled":            {func(d *tenancy.Document) { d.Tenant.Policies.DialAllowed = []string{"+49", "+43"} }, "devices[1].number", "+8641139735857 may not be dialled: only numbers that begin with +49 or +43 may be dialled"},
+		"at premium rate":              {func(d *tenancy.Document) { d.Devices[1].Number = "+499001234567" }, "devices[1].number", "+499001234567 is a premium rate number: it has to be allowed by its own prefix, such as +49900"},
+		"no prefix":                    {func(d *tenancy.Document) { d.Tenant.Policies.DialAllowed = []string{"+86", "0049"} }, "tenant.policies.dial_allowed[1]", `"0049" is not the beginning of an international number, such as +49, nor + for all`},
 		"SEED-48: it can't register":   {func(d *tenancy.Document) { d.Devices[1].Password = "secret-secret" }, "devices[1].password", "an external device can't register or call, so it has no password"},
 		"SEED-39: an agent's number":   {func(d *tenancy.Document) { d.Devices[1].Extension = "1001" }, "devices[1].extension", "1001 is the number of agent 1001 already"},
 		"SEED-39: a queue's number":    {func(d *tenancy.Document) { d.Devices[1].Extension = "8000" }, "numbers[0].number", "8000 is the number of device ordinary already"},

@@ -57,6 +57,9 @@ func (d Document) Validate() []fault.Field {
 	c.that("tenant.policies.client_log_days", d.Tenant.Policies.ClientLogDays >= 0 && d.Tenant.Policies.ClientLogDays <= mostClientLogDays, "must be between 1 and %d", mostClientLogDays)
 	transfers := []string{"", "refuse", "drop"}
 	c.that("tenant.policies.transfer_to_not_ready", slices.Contains(transfers, d.Tenant.Policies.TransferToNotReady), "%q is not allowed: refuse or drop", d.Tenant.Policies.TransferToNotReady)
+	for i, p := range d.Tenant.Policies.DialAllowed {
+		c.that(fmt.Sprintf("tenant.policies.dial_allowed[%d]", i), dialplan.Prefix(p), "%q is not the beginning of an international number, such as +49, nor + for all", p)
+	}
 	c.session(d)
 	c.names(d)
 	c.roles(d)

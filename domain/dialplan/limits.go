@@ -1,0 +1,121 @@
+package dialplan
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// Limits say which numbers outside a tenant lets be dialled.
+type Limits struct {
+	Country string // of the tenant, may be empty
+	// Allowed are the beginnings of numbers in the international form that may be
+	// dialled: "+49"; "+" is any. None: any, too.
+	Allowed []string
+}
+
+var prefixForm = regexp.MustCompile(`^\+([1-9][0-9]{0,14})?$`)
+
+// Prefix reports whether text can stand in Limits.Allowed.
+func Prefix(text string) bool { return prefixForm.MatchString(text) }
+
+// longerThanCountry is how many digits an allowed beginning must have behind the country
+// code to name a range of premium rate numbers: "+49900". "+49" means ordinary numbers.
+const longerThanCountry = 3
+
+// beyond are the country codes of networks that belong to no country (ITU-T E.164.D):
+// satellites, and others that share codes. They are where stolen calls go.
+var beyond = []int{870, 878, 881, 882, 883}
+
+// Refuse says why a number may not be dialled from the tenant's country; empty: it may.
+// Numbers at premium rate and of satellites need to be allowed by a beginning of their
+// own; calls for help are never refused. What can't be understood, such as a service
+// code, may be dialled if nothing is excluded, or as a number of the own country.
+func (l Limits) Refuse(dialled string) string {
+	dialled = strings.TrimSpace(dialled)
+	if l.help(dialled) {
+		return ""
+	}
+	n, ok := l.understand(dialled)
+	if !ok {
+		if len(l.Allowed) == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%q can't be understood, and %s", dialled, l.sentence())
+	}
+	e164 := phonenumbers.Format(n, phonenumbers.E164)
+	country := len(fmt.Sprint(n.GetCountryCode())) + 1
+	named := func(length int) bool {
+		return slices.ContainsFunc(l.Allowed, func(p string) bool { return len(p) >= length && strings.HasPrefix(e164, p) })
+	}
+	switch {
+	case slices.Contains(beyond, int(n.GetCountryCode())) && !named(country):
+		return fmt.Sprintf("%s is a number of a satellite, or of another network without a country: it has to be allowed by its own prefix, such as %s", e164, e164[:country])
+	case n.GetCountryCode() == 979 && !named(country), premium(n) && !named(country+longerThanCountry) && n.GetCountryCode() != 979:
+		return fmt.Sprintf("%s is a premium rate number: it has to be allowed by its own prefix, such as %s", e164, e164[:min(len(e164), country+longerThanCountry)])
+	case len(l.Allowed) > 0 && !named(1):
+		return e164 + " may not be dialled: " + l.sentence()
+	}
+	return ""
+}
+
+func (l Limits) sentence() string {
+	return "only numbers that begin with " + strings.Join(l.Allowed, " or ") + " may be dialled"
+}
+
+// help reports a number by which help is called.
+func (l Limits) help(dialled string) bool {
+	return dialled == "112" || dialled == "911" && l.Country == "" || phonenumbers.IsEmergencyNumber(dialled, l.Country)
+}
+
+// understand reads what is dialled, whether or not such a number exists.
+func (l Limits) understand(dialled string) (*phonenumbers.PhoneNumber, bool) {
+	if !written.MatchString(dialled) {
+		return nil, false
+	}
+	if known := Caller(dialled, l.Country); known != "" {
+		dialled = known // also without + in front
+	}
+	if l.Country == "" && !strings.HasPrefix(dialled, "+") {
+		dialled = "+" + strings.TrimPrefix(digits(dialled), "00")
+	}
+	n, err := phonenumbers.Parse(dialled, l.Country)
+	return n, err == nil
+}
+
+// premium reports a number at premium rate, also with digits too many: networks ignore those.
+func premium(n *phonenumbers.PhoneNumber) bool {
+	const shortest = 6
+	e164 := phonenumbers.Format(n, phonenumbers.E164)
+	for len(e164) > shortest {
+		switch phonenumbers.GetNumberType(n) {
+		case phonenumbers.PREMIUM_RATE:
+			return true
+		case phonenumbers.UNKNOWN:
+		default:
+			return false
+		}
+		e164 = e164[:len(e164)-1]
+		var err error
+		if n, err = phonenumbers.Parse(e164, ""); err != nil {
+			return false
+		}
+	}
+	return false
+}
+
+// Inside reports the numbers of a list, in whatever form they are written there; in the
+// international form it reports any.
+func Inside(list []string, country string) func(string) bool {
+	own := map[string]bool{}
+	for _, number := range list {
+		own[number] = true
+		if e164 := Caller(number, country); e164 != "" {
+			own[e164] = true
+		}
+	}
+	return func(number string) bool { return own[number] }
+}

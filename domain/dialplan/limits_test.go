@@ -1,0 +1,98 @@
+package dialplan_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/domain/dialplan"
+)
+
+func TestLimits_WhatMayBeDialled(t *testing.T) {
+	t.Parallel()
+	const fine = ""
+	for _, c := range []struct {
+		allowed []string
+		dialled string
+		why     string
+	}{
+		{nil, "030 1234567", fine},
+		{nil, "+43 1 58858", fine},
+		{nil, "*21#", fine},
+		{nil, "11880", fine},
+		{nil, "0900 1 234567", "premium rate"},
+		{nil, "0900 1 234567 99", "premium rate"}, // the network ignores what is too much
+		{nil, "0049 900 1234567", "premium rate"},
+		{nil, "001 900 555 1234", "premium rate"},
+		{nil, "+979123456789", "premium rate"},
+		{nil, "+881612345678", "satellite"},
+		{nil, "00870773123456", "satellite"},
+		{nil, "+8821612", "satellite"},
+		{[]string{"+49"}, "030 1234567", fine},
+		{[]string{"+49"}, "0049301234567", fine},
+		{[]string{"+49"}, "493012345601", fine},
+		{[]string{"+49"}, "123456", fine}, // within the own area
+		{[]string{"+49"}, "+43158858", "only numbers that begin with +49"},
+		{[]string{"+49"}, "0043 1 58858", "only numbers that begin with +49"},
+		{[]string{"+49"}, "00252 1234567", "only numbers that begin with +49"},
+		{[]string{"+49", "+43"}, "+41446681800", "only numbers that begin with +49 or +43"},
+		{[]string{"+49", "+43"}, "+43158858", fine},
+		{[]string{"+49"}, "*21#", "can't be understood"},
+		{[]string{"+49"}, "09001234567", "premium rate"},
+		{[]string{"+49", "+49900"}, "09001234567", fine},
+		{[]string{"+49", "+4990"}, "09001234567", "premium rate"},
+		{[]string{"+"}, "+41446681800", fine},
+		{[]string{"+"}, "09001234567", "premium rate"},
+		{[]string{"+", "+49900", "+8816"}, "09001234567", fine},
+		{[]string{"+", "+49900", "+8816"}, "+881612345678", fine},
+		{[]string{"+", "+881"}, "+870773123456", "satellite"},
+		{[]string{"+43"}, "112", fine}, // who calls for help is never refused
+		{[]string{"+43"}, "110", fine},
+	} {
+		why := dialplan.Limits{Country: "DE", Allowed: c.allowed}.Refuse(c.dialled)
+		if c.why == fine {
+			require.Empty(t, why, "%s with %v", c.dialled, c.allowed)
+		} else {
+			require.Contains(t, why, c.why, "%s with %v", c.dialled, c.allowed)
+		}
+	}
+	for dialled, why := range map[string]string{"+493012345601": fine, "00493012345601": fine, "112": fine, "911": fine, "03012345601": "can't be understood", "+41446681800": "only numbers"} {
+		got := dialplan.Limits{Allowed: []string{"+49"}}.Refuse(dialled)
+		require.Equal(t, why == fine, got == "", "%s without a country: %s", dialled, got)
+		require.Contains(t, got, why)
+	}
+}
+
+func TestLimits_APrefix_IsDigitsWithAPlus(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{"+": true, "+49": true, "+4989": true, "49": false, "0049": false, "+0": false, "+49 30": false, "": false, "+1234567890123456": false} {
+		require.Equal(t, ok, dialplan.Prefix(text), text)
+	}
+}
+
+// A number inside is the same however it is written: who calls it from outside would come back.
+func TestReach_ANumberOfTheTenantItself_IsNone(t *testing.T) {
+	t.Parallel()
+	n, err := dialplan.Parse("+49 30 12345601", "")
+	require.NoError(t, err)
+	for own, country := range map[string]string{"493012345601": "", "+493012345601": "", "03012345601": "DE", "00493012345601": "US", "01149301234561": "DE"} {
+		plan := dialplan.Plan{Country: country, Trunks: []string{"a"}, Inside: dialplan.Inside([]string{"8000", own}, country)}
+		_, err := plan.Reach(n)
+		if own == "01149301234561" || own == "00493012345601" {
+			require.NoError(t, err, "another number, or none there")
+			continue
+		}
+		require.ErrorContains(t, err, "is a number of this tenant itself: a call to it would come back", own)
+	}
+}
+
+// What may not be dialled can't be reached.
+func TestReach_KeepsToTheLimits(t *testing.T) {
+	t.Parallel()
+	n, err := dialplan.Parse("+49 900 1234567", "")
+	require.NoError(t, err)
+	_, err = dialplan.Plan{Trunks: []string{"a"}}.Reach(n)
+	require.ErrorContains(t, err, "premium rate")
+	_, err = dialplan.Plan{Trunks: []string{"a"}, Allowed: []string{"+49900"}}.Reach(n)
+	require.NoError(t, err)
+}
