@@ -42,6 +42,9 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 			return err
 		}
 		compared := wanted
+		if compared.Tariffs == nil {
+			compared.Tariffs = current.Tariffs
+		}
 		if compared.Webhooks == nil {
 			compared.Webhooks = current.Webhooks
 		}
@@ -129,7 +132,7 @@ func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 	var all []statement
 	for _, part := range []func(tenancy.Document) []statement{
 		removals, reasonRows, skillRows, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows,
-		levelRows, dispositionRows, contactFieldRows, webhookRows, leftovers,
+		levelRows, dispositionRows, contactFieldRows, tariffRows, webhookRows, leftovers,
 	} {
 		all = append(all, part(doc)...)
 	}
@@ -157,9 +160,10 @@ func writeAccount(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 			[]any{doc.Organization.Name, doc.Organization.DisplayName}},
 		{`INSERT INTO divisions (organization, name, display_name) VALUES (?, ?, ?) ON CONFLICT (organization, name) DO UPDATE SET display_name = excluded.display_name`,
 			[]any{doc.Organization.Name, doc.Division.Name, doc.Division.DisplayName}},
-		{`INSERT INTO tenants (tenant_id, organization, division, display_name, country, policies) VALUES (?, ?, ?, ?, ?, ?::jsonb)
-		  ON CONFLICT (tenant_id) DO UPDATE SET organization = excluded.organization, division = excluded.division, display_name = excluded.display_name, country = excluded.country, policies = excluded.policies`,
-			[]any{doc.Tenant.Domain, doc.Organization.Name, doc.Division.Name, doc.Tenant.DisplayName, doc.Tenant.Country, string(policies)}},
+		{`INSERT INTO tenants (tenant_id, organization, division, display_name, country, currency, policies) VALUES (?, ?, ?, ?, ?, ?, ?::jsonb)
+		  ON CONFLICT (tenant_id) DO UPDATE SET organization = excluded.organization, division = excluded.division, display_name = excluded.display_name,
+		    country = excluded.country, currency = excluded.currency, policies = excluded.policies`,
+			[]any{doc.Tenant.Domain, doc.Organization.Name, doc.Division.Name, doc.Tenant.DisplayName, doc.Tenant.Country, doc.Tenant.Currency, string(policies)}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.sql, s.args...); err != nil {
 			return err

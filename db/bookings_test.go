@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/record"
+	"holdfast/domain/tariff"
 	"holdfast/domain/tenancy"
 )
 
@@ -34,9 +36,17 @@ func (w *world) conversation(from id.Agent, device id.Device, to string, target 
 	s = step(s, at.Add(5*time.Second), call.RingEnded{
 		Offer: id.NewOffer(s.ID, 1), Outcome: call.RingAnswered, Leg: "external-1", Device: target.Device, AnsweredAt: at.Add(5 * time.Second),
 	})
-	s = step(s, at.Add(65*time.Second), call.LegEnded{Leg: "external-1", Cause: leg.Hangup, Remote: true})
+	s = step(s, at.Add(5*time.Second+w.lasting()), call.LegEnded{Leg: "external-1", Cause: leg.Hangup, Remote: true})
 	w.closes(s)
 	return s.Ref()
+}
+
+// lasting is how long conversations last: a minute, if nothing else is said.
+func (w *world) lasting() time.Duration {
+	if w.talks > 0 {
+		return w.talks
+	}
+	return time.Minute
 }
 
 // closes writes the record of a call that has ended.
@@ -67,7 +77,8 @@ func booking(t *testing.T) *world {
 }
 
 func outsideInChina(doc *tenancy.Document) {
-	doc.Tenant.Country = "CN"
+	doc.Tenant.Country, doc.Tenant.Currency = "CN", "CNY"
+	doc.Tariffs = []tenancy.Tariff{{Prefix: "+86", PerMinute: 120_000}, {Prefix: "+86411", PerMinute: 80_000, PerCall: 10_000}, {Prefix: "+49", PerMinute: 900_000}}
 	doc.Trunks = append(doc.Trunks, tenancy.Trunk{Name: "carrier", Host: "sip.carrier.example"})
 	doc.Numbers = append(doc.Numbers, tenancy.Number{Number: "0*", Trunk: "carrier"})
 	doc.Devices = append(doc.Devices,
@@ -88,7 +99,7 @@ func TestCloseCall_DialledOutside_IsBookedToTheOwnerOfTheDevice(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []record.Booking{{
 		Tenant: demoTenant, Call: ref.Call, Leg: "external-1", Kind: record.BookedDialled, Account: "1001", Device: "1001", Trunk: "carrier",
-		Number: "0301234567", AnsweredAt: t0.Add(5 * time.Second), EndedAt: t0.Add(65 * time.Second),
+		Number: "0301234567", AnsweredAt: t0.Add(5 * time.Second), EndedAt: t0.Add(65 * time.Second), Price: price(120_000), Currency: "CNY", Tariff: "+86",
 	}}, list, "once, though its record was written twice; the trunk is not taken for the device of the same name")
 	list, err = w.Bookings(t.Context(), demoTenant, record.BookingQuery{Device: "lobby"})
 	require.NoError(t, err)
@@ -109,6 +120,7 @@ func TestCloseCall_ThroughAnExternalDevice_IsBookedToItsAccount(t *testing.T) {
 	require.Equal(t, id.User("admin"), list[0].Account)
 	require.Equal(t, "+8641139735857", list[0].Number)
 	require.Equal(t, id.Device("carrier"), list[0].Device)
+	require.Equal(t, []any{price(90_000), "CNY", "+86411"}, []any{list[0].Price, list[0].Currency, list[0].Tariff})
 }
 
 // SEED-50: so is a queue's call that an agent took on its number outside; one that was taken
@@ -131,7 +143,7 @@ func TestCloseCall_AgentAnsweredOutside_IsBookedToItsDevicesAccount(t *testing.T
 	list, err := w.Bookings(t.Context(), demoTenant, record.BookingQuery{})
 	require.NoError(t, err)
 	require.Len(t, list, 1)
-	require.Equal(t, "external 1002 mobile-1002 +491701234567", fmt.Sprint(list[0].Kind, " ", list[0].Account, " ", list[0].Device, " ", list[0].Number))
+	require.Equal(t, "external 1002 mobile-1002 +491701234567 1.8", fmt.Sprint(list[0].Kind, " ", list[0].Account, " ", list[0].Device, " ", list[0].Number, " ", list[0].Price), "SEED-50: two minutes")
 }
 
 // SEED-47, SEED-50: readable per user and day.
@@ -143,16 +155,27 @@ func TestBookingDays_SumUpPerAccountAndDay(t *testing.T) {
 	w.conversation("1001", "1001", "0301234567", carrier, t0.Add(time.Hour))
 	w.conversation("1001", "1001", "0301234567", carrier, t0.Add(10*time.Hour)) // 19:00 UTC: the next day in Shanghai
 	w.conversation("1001", "1001", "5000", carrier, t0.Add(2*time.Hour))
+	w.conversation("1001", "1001", "0041441234567", carrier, t0.Add(3*time.Hour)) // for which there is no tariff
+	w.conversation("1001", "1001", "00493012345601", carrier, t0.Add(11*time.Hour))
+	w.exec(`UPDATE bookings SET currency = 'EUR' WHERE number = '00493012345601'`)
 	shanghai, err := time.LoadLocation("Asia/Shanghai")
 	require.NoError(t, err)
 	days, err := w.BookingDays(t.Context(), demoTenant, record.BookingQuery{Zone: shanghai})
 	require.NoError(t, err)
 	require.Equal(t, []record.BookingDay{
-		{Account: "1001", Day: "2026-11-22", Kind: record.BookedDialled, Calls: 1, Talk: time.Minute},
-		{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 2, Talk: 2 * time.Minute},
-		{Account: "admin", Day: "2026-11-21", Kind: record.BookedExternal, Calls: 1, Talk: time.Minute},
+		{Account: "1001", Day: "2026-11-22", Kind: record.BookedDialled, Calls: 1, Talk: time.Minute, Price: price(120_000), Currency: "CNY"},
+		{Account: "1001", Day: "2026-11-22", Kind: record.BookedDialled, Calls: 1, Talk: time.Minute, Price: price(900_000), Currency: "EUR"},
+		{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 3, Talk: 3 * time.Minute, Price: price(240_000), Currency: "CNY", Unpriced: 1},
+		{Account: "admin", Day: "2026-11-21", Kind: record.BookedExternal, Calls: 1, Talk: time.Minute, Price: price(90_000), Currency: "CNY"},
 	}, days)
 	days, err = w.BookingDays(t.Context(), demoTenant, record.BookingQuery{Account: "1001", Since: t0, Until: t0.Add(11 * time.Hour)})
 	require.NoError(t, err)
-	require.Equal(t, []record.BookingDay{{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 3, Talk: 3 * time.Minute}}, days)
+	require.Equal(t, []record.BookingDay{{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 4, Talk: 4 * time.Minute, Price: price(360_000), Currency: "CNY", Unpriced: 1}}, days)
+	days, err = w.BookingDays(t.Context(), demoTenant, record.BookingQuery{Since: t0.Add(3 * time.Hour), Until: t0.Add(4 * time.Hour)})
+	require.NoError(t, err)
+	require.Nil(t, days[0].Price, "nothing has a price: that is not 0")
+	w.exec(`UPDATE bookings SET price = 9223372036854775807 WHERE currency = 'CNY'`)
+	days, err = w.BookingDays(t.Context(), demoTenant, record.BookingQuery{Account: "1001", Until: t0.Add(4 * time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, tariff.Amount(math.MaxInt64), *days[0].Price, "as much as can be told")
 }

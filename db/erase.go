@@ -27,8 +27,8 @@ const (
 )
 
 // erasing are the steps by which a person is forgotten; ?0 is the tenant, ?1 the contacts,
-// ?2 the numbers. Calls stay, for what is counted: their numbers keep five characters, what
-// was attached to them goes. Agents' events are looked at as far as the agents had to do
+// ?2 the numbers. Calls stay, for what is counted: their numbers keep five characters (so
+// do tariffs that are nearly whole numbers), what was attached to them goes. Agents' events are looked at as far as the agents had to do
 // with the numbers.
 var erasing = []string{
 	`UPDATE deliveries d SET ` + forgotten + ` FROM webhooks w WHERE ` + ofTheTenant + `
@@ -37,7 +37,7 @@ var erasing = []string{
 	`UPDATE events v SET view = ` + maskedView + ` FROM calls c WHERE ` + callsOfNumbers + ` AND v.tenant_id = ?0 AND v.stream = 'call:' || c.call`,
 	`UPDATE events v SET view = ` + maskedView + ` FROM customer_agents a, calls c WHERE ` + offersOfNumbers,
 	`UPDATE legs l SET party = ` + masked + ` FROM calls c WHERE ` + callsOfNumbers + ` AND l.tenant_id = ?0 AND l.call = c.call AND l.party = ` + outside,
-	`UPDATE bookings b SET number = ` + masked + ` FROM calls c WHERE ` + callsOfNumbers + ` AND b.tenant_id = ?0 AND b.call = c.call`,
+	`UPDATE bookings b SET number = ` + masked + `, tariff = CASE WHEN length(b.tariff) > 9 THEN left(b.tariff, 5) ELSE b.tariff END FROM calls c WHERE ` + callsOfNumbers + ` AND b.tenant_id = ?0 AND b.call = c.call`,
 	`UPDATE calls v SET view = ` + maskedView + `, data = NULL, contact = NULL, customer = NULL, customer_line = NULL,
 	    from_number = CASE WHEN c.direction = 'inbound' THEN ` + masked + ` ELSE c.from_number END,
 	    to_number = CASE WHEN c.direction = 'outbound' THEN ` + masked + ` ELSE c.to_number END

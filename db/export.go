@@ -40,10 +40,11 @@ func export(ctx context.Context, tx bun.Tx, t id.Tenant) (tenancy.Document, erro
 		DivisionName     string          `bun:"division_name"`
 		DisplayName      string          `bun:"display_name"`
 		Country          string          `bun:"country"`
+		Currency         string          `bun:"currency"`
 		Policies         json.RawMessage `bun:"policies"`
 	}
 	err := tx.NewRaw(`
-SELECT t.organization, o.display_name AS organization_name, t.division, v.display_name AS division_name, t.display_name, t.country, t.policies
+SELECT t.organization, o.display_name AS organization_name, t.division, v.display_name AS division_name, t.display_name, t.country, t.currency, t.policies
   FROM tenants t JOIN organizations o ON o.name = t.organization
   JOIN divisions v ON v.organization = t.organization AND v.name = t.division
  WHERE t.tenant_id = ?`, t).Scan(ctx, &head)
@@ -53,12 +54,12 @@ SELECT t.organization, o.display_name AS organization_name, t.division, v.displa
 	h := head[0]
 	doc.Organization = tenancy.Unit{Name: h.Organization, DisplayName: h.OrganizationName}
 	doc.Division = tenancy.Unit{Name: h.Division, DisplayName: h.DivisionName}
-	doc.Tenant = tenancy.Tenant{Domain: t, DisplayName: h.DisplayName, Country: h.Country}
+	doc.Tenant = tenancy.Tenant{Domain: t, DisplayName: h.DisplayName, Country: h.Country, Currency: h.Currency}
 	if err := json.Unmarshal(h.Policies, &doc.Tenant.Policies); err != nil {
 		return doc, fmt.Errorf("read the policies: %w", err)
 	}
 	for _, read := range []func(context.Context, bun.Tx, *tenancy.Document) error{
-		exportRoles, exportPeople, exportAgents, exportDevices, exportQueues, exportTrunks, exportNumbers, exportReasons, exportSkills, exportDispositions, exportContactFields, exportWebhooks,
+		exportRoles, exportPeople, exportAgents, exportDevices, exportQueues, exportTrunks, exportNumbers, exportReasons, exportSkills, exportDispositions, exportContactFields, exportTariffs, exportWebhooks,
 	} {
 		if err := read(ctx, tx, &doc); err != nil {
 			return doc, err

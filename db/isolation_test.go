@@ -184,6 +184,7 @@ func (w *world) furnish() {
 	w.make(directory.Reason, "LUNCH", map[string]any{})
 	w.make(directory.Skill, "german", map[string]any{})
 	w.make(directory.Disposition, "solved", map[string]any{"queues": []string{"support"}})
+	w.make(directory.Tariff, "+49", map[string]any{"per_minute": "0.12"})
 	for _, of := range []directory.Ref{{Kind: directory.Agent, Name: "1001"}, {Kind: directory.Queue, Name: "support"}} {
 		_, err := w.Update(ctx, w.ada(), directory.Change{Kind: of.Kind, Name: of.Name, Set: map[string]any{"skills": []tenancy.SkillLevel{{Skill: "german", Level: 7}}}})
 		require.NoError(t, err)

@@ -106,6 +106,7 @@ var kinds = map[directory.Kind]kind{
 	directory.ContactField: contactFieldKind,
 
 	directory.Webhook: webhookKind,
+	directory.Tariff:  tariffKind,
 }
 
 var agentKind = kind{

@@ -236,6 +236,9 @@ func (c *levelChange) writeTenant(ctx context.Context, tx bun.Tx) error {
 	if v, given := c.text("country"); given {
 		is.Country = v
 	}
+	if v, given := c.text("currency"); given {
+		is.Currency = v
+	}
 	if v, given := c.Set["policies"]; given {
 		if is.Policies, err = changedPolicies(is.Policies, v); err != nil {
 			return err
@@ -253,7 +256,7 @@ func (c *levelChange) writeTenant(ctx context.Context, tx bun.Tx) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE tenants SET display_name = ?, country = ?, policies = ?::jsonb WHERE tenant_id = ?`, is.DisplayName, is.Country, string(kept), t); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE tenants SET display_name = ?, country = ?, currency = ?, policies = ?::jsonb WHERE tenant_id = ?`, is.DisplayName, is.Country, is.Currency, string(kept), t); err != nil {
 		return err
 	}
 	if is.Country != was {

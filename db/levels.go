@@ -22,7 +22,7 @@ var levels = map[directory.Kind]string{
 	directory.Division: `SELECT v.organization || ':' || v.name AS id, '' AS tenant, v.organization, v.name AS division, v.display_name, v.version, v.created_at, v.updated_at, NULL::timestamptz AS removed_at,
 	  jsonb_build_object('id', v.organization || ':' || v.name, 'name', v.name, 'organization', v.organization, 'display_name', v.display_name) AS body FROM divisions v`,
 	directory.Tenant: `SELECT t.tenant_id AS id, t.tenant_id AS tenant, t.organization, t.division, t.display_name, t.version, t.created_at, t.updated_at, NULL::timestamptz AS removed_at,
-	  jsonb_build_object('tenant', t.tenant_id, 'display_name', t.display_name, 'organization', t.organization, 'division', t.division, 'country', t.country, 'policies', t.policies) AS body FROM tenants t`,
+	  jsonb_build_object('tenant', t.tenant_id, 'display_name', t.display_name, 'organization', t.organization, 'division', t.division, 'country', t.country, 'currency', t.currency, 'policies', t.policies) AS body FROM tenants t`,
 }
 
 // removedLevels are rows of the same form of what was deleted.

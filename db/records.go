@@ -119,7 +119,11 @@ func (d *DB) CloseCall(ctx context.Context, ref call.Ref, c call.Close) error {
 			}
 			r = withLateOffers(r, late)
 		}
-		f.close(ref, r)
+		outside, err := d.outside(f, ref.Tenant, r)
+		if err != nil {
+			return err
+		}
+		f.close(ref, r, outside)
 		return nil
 	})
 	if err == nil {
@@ -168,23 +172,25 @@ func withLateOffers(r call.Record, late []lateOffer) call.Record {
 	return r
 }
 
-// close queues what is kept of a call.
-func (f *flight) close(ref call.Ref, r call.Record) {
-	v, t, id := r.View, string(ref.Tenant), string(ref.Call)
-	f.queue(sqlCloseCall, t, id, string(v.Node), string(v.Class), string(v.Direction), string(v.Phase), string(v.Queue),
+// close queues what is kept of a call; outside are the legs that may have to be booked.
+func (f *flight) close(ref call.Ref, r call.Record, outside map[id.Leg]string) {
+	v, t, c := r.View, string(ref.Tenant), string(ref.Call)
+	f.queue(sqlCloseCall, t, c, string(v.Node), string(v.Class), string(v.Direction), string(v.Phase), string(v.Queue),
 		string(v.Agent), v.From, v.To, jsonOrNull(v.Data), v, v.Version, r.ArrivedAt, stamp(r.QueuedAt),
 		stamp(r.AnsweredAt), r.EndedAt, string(r.Cause), r.EndedBy, r.Outcome, r.Offers)
-	f.queue(sqlLeaveLine, t, id)
+	f.queue(sqlLeaveLine, t, c)
 	for i, l := range v.Legs {
-		f.queue(sqlKeepLeg, t, id, string(l.ID), i, string(l.Role), l.Party, string(l.Agent), string(l.Device), string(l.Node),
+		f.queue(sqlKeepLeg, t, c, string(l.ID), i, string(l.Role), l.Party, string(l.Agent), string(l.Device), string(l.Node),
 			l.StartedAt, stamp(l.RangAt), stamp(l.AnsweredAt), stamp(l.EndedAt), string(l.Cause))
 	}
 	for i, s := range r.Segments {
-		f.queue(sqlKeepSegment, t, id, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
+		f.queue(sqlKeepSegment, t, c, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
 			s.From, stamp(s.To), string(s.Cause))
 	}
-	f.queue(sqlKeepAgents, t, id, agentsOf(r), r.EndedAt)
-	f.book(ref, r)
+	f.queue(sqlKeepAgents, t, c, agentsOf(r), r.EndedAt)
+	if outside != nil {
+		f.queue(sqlBook, t, c, r.EndedAt, v.To, outside)
+	}
 	f.addClosed(ref, r)
 }
 

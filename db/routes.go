@@ -17,6 +17,13 @@ type routeCache struct {
 	generation int // counts the listener's connections
 	tenants    map[id.Tenant]map[string]keptRoute
 	countries  map[id.Tenant]string // as of the last number looked up
+	homes      map[id.Tenant]keptHome
+}
+
+// keptHome is a tenant's country that is true as its routes are.
+type keptHome struct {
+	country    string
+	generation int
 }
 
 // keptRoute is a route, and under which connection it was looked up; 0: none.
@@ -49,6 +56,7 @@ func (c *routeCache) forget(tenant string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.tenants, id.Tenant(tenant))
+	delete(c.homes, id.Tenant(tenant))
 	c.epoch++
 }
 
@@ -67,6 +75,27 @@ func (c *routeCache) settle(t id.Tenant, country string) {
 		c.countries = map[id.Tenant]string{}
 	}
 	c.countries[t] = country
+}
+
+// home returns the tenant's country, if it is true; and what to put one with.
+func (c *routeCache) home(t id.Tenant) (string, asked, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.homes[t]
+	return h.country, asked{c.epoch, c.generation}, ok && c.trusted && h.generation == c.generation
+}
+
+// putHome keeps a country that was looked up since when, unless a change may have been missed.
+func (c *routeCache) putHome(t id.Tenant, country string, since asked) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.trusted || c.epoch != since.epoch || c.generation != since.generation {
+		return
+	}
+	if c.homes == nil {
+		c.homes = map[id.Tenant]keptHome{}
+	}
+	c.homes[t] = keptHome{country, since.generation}
 }
 
 // get returns a route that is true; and what to put one with.

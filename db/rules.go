@@ -63,6 +63,8 @@ func complete(ctx context.Context, tx bun.Tx, c *changing) error {
 		return completeContact(ctx, tx, c)
 	case directory.OIDC:
 		return completeOIDC(ctx, tx, c)
+	case directory.Tariff:
+		return completeTariff(c)
 	}
 	return nil
 }

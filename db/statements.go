@@ -7,6 +7,6 @@ var liveStatements = []string{
 	sqlCallForPlace, sqlWait, sqlPosition, sqlExcluded,
 	sqlPresenceForUpdate, sqlSavePresence, sqlBind, sqlBound, sqlLeaveStand, sqlStand, sqlCallEnded,
 	sqlOpenedCall, sqlOpenCall, sqlAdvance, sqlStarted,
-	sqlSaveCall, sqlLeaveLine, sqlCloseCall, sqlKeepLeg, sqlKeepSegment, sqlKeepAgents, sqlBook,
+	sqlSaveCall, sqlLeaveLine, sqlCloseCall, sqlKeepLeg, sqlKeepSegment, sqlKeepAgents, sqlBook, sqlCountry,
 	sqlAgentEvent, sqlCallEvent,
 }

@@ -29,6 +29,7 @@ type world struct {
 	super  *pgx.Conn
 	tenant id.Tenant
 	calls  atomic.Int64
+	talks  time.Duration // how long conversations last; 0: a minute
 }
 
 // newWorld makes a database with tenant acme and the named queues, all of the

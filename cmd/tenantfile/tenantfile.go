@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"holdfast/domain/fault"
+	"holdfast/domain/tariff"
 	"holdfast/domain/tenancy"
 )
 
@@ -102,12 +103,11 @@ func (c *cutter) begins(n ast.Node) bool {
 
 // faultToken is what err tells of; nil: nothing that could be found.
 func faultToken(root ast.Node, err error) *token.Token {
-	var refused *tenancy.NotADuration
 	var syntax yaml.Error
-	switch {
-	case errors.As(err, &refused):
-		return findValue(root, refused.Text).at
-	case errors.As(err, &syntax):
+	if text, words := refusal(err); words != nil {
+		return findValue(root, text).at
+	}
+	if errors.As(err, &syntax) {
 		return syntax.GetToken()
 	}
 	return nil
@@ -139,15 +139,28 @@ func sentence(err error) string {
 // located is sentence, and finds the line of a value that a type of ours refused: the
 // YAML library does not tell it.
 func located(root ast.Node, err error) string {
-	var refused *tenancy.NotADuration
-	if !errors.As(err, &refused) {
+	text, words := refusal(err)
+	if words == nil {
 		return sentence(err)
 	}
-	found := findValue(root, refused.Text)
+	found := findValue(root, text)
 	if found.at == nil {
-		return refused.Error()
+		return words.Error()
 	}
-	return fmt.Sprintf("line %d, %s: %s", found.at.Position.Line, found.key, refused)
+	return fmt.Sprintf("line %d, %s: %s", found.at.Position.Line, found.key, words)
+}
+
+// refusal is the value that a type of ours refused, and why; nil: none did.
+func refusal(err error) (text string, words error) {
+	var span *tenancy.NotADuration
+	var amount *tariff.NotAnAmount
+	switch {
+	case errors.As(err, &span):
+		return span.Text, span
+	case errors.As(err, &amount):
+		return amount.Text, amount
+	}
+	return "", nil
 }
 
 func findValue(root ast.Node, text string) *valueFinder {

@@ -3,6 +3,7 @@ package tenantfile_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +26,32 @@ func TestDemo_IsValid_AndSurvivesWriting(t *testing.T) {
 	require.Empty(t, tenancy.Compare(d.Complete(), again.Complete()))
 }
 
+// SEED-44: prices are read as they are written, and written as they are kept.
+func TestRead_Tariffs_AndWritesThemBack(t *testing.T) {
+	t.Parallel()
+	d, err := tenantfile.Read(append([]byte(`
+tariffs:
+  - {prefix: "+49", display_name: Germany, per_minute: "0.020", first: 0s, step: 1s}
+  - {prefix: "+", per_minute: 1, per_call: "0.000001"}
+`), demo.File...))
+	require.NoError(t, err)
+	none, minute := tenancy.Duration(0), tenancy.Duration(time.Minute)
+	want := []tenancy.Tariff{{Prefix: "+", PerMinute: 1_000_000, PerCall: 1, First: &minute, Step: minute}, {Prefix: "+49", DisplayName: "Germany", PerMinute: 20_000, First: &none, Step: tenancy.Duration(time.Second)}}
+	require.Equal(t, want, d.Complete().Tariffs)
+	out, err := tenantfile.Write(d.Complete())
+	require.NoError(t, err)
+	again, err := tenantfile.Read(out)
+	require.NoError(t, err, string(out))
+	require.Equal(t, want, again.Tariffs)
+	require.Equal(t, "EUR", again.Tenant.Currency)
+	silent, err := tenantfile.Read(demo.File)
+	require.NoError(t, err)
+	require.Nil(t, silent.Tariffs, "it does not speak of them")
+	empty, err := tenantfile.Read(append([]byte("tariffs: []\n"), demo.File...))
+	require.NoError(t, err)
+	require.NotNil(t, empty.Complete().Tariffs, "there are to be none")
+}
+
 // A broken file names line and field.
 func TestRead_NamesLineAndFieldOfWhatIsWrong(t *testing.T) {
 	t.Parallel()
@@ -37,6 +64,10 @@ func TestRead_NamesLineAndFieldOfWhatIsWrong(t *testing.T) {
 		"no role":         {"roles: [supervisor_agent]", "roles: []", "a user has at least one role"},
 		"not YAML":        {"queues:", "queues: [", "line"},
 		"bad prefix":      {"127.0.0.0/8", "127.0.0.0/80", "not an IP address or prefix"},
+		"no amount":       {"numbers:\n", "tariffs: [{prefix: \"+49\", per_minute: cheap}]\nnumbers:\n", "is not an amount"},
+		"amount is lost":  {"numbers:\n", "tariffs: [{prefix: \"+49\", per_minute: 0.10}]\nnumbers:\n", "put 0.10 in quotes"},
+		"no prefix":       {"numbers:\n", "tariffs: [{prefix: \"+049\", per_minute: \"1\"}]\nnumbers:\n", "tariffs[0].prefix: \"+049\" is not how an international number begins"},
+		"no currency":     {"display_name: Demo}", "display_name: Demo, currency: euro}", "tenant.currency: \"euro\" is not a currency"},
 		"plus is lost":    {`number: "8000"`, `number: +4930123456`, "put +4930123456 in quotes"},
 		"zeros are lost":  {`number: "8000"`, `number: 0047`, "put 0047 in quotes"},
 		"field twice":     {"teams:\n", "teams:\n  - {name: a}\nteams:\n", "teams"},

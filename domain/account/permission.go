@@ -88,7 +88,11 @@ const (
 )
 
 // What is to be paid.
-const BookingsRead Permission = "bookings:read" // what calls outside are booked to whom (SEED-47, SEED-50)
+const (
+	BookingsRead Permission = "bookings:read" // what calls outside are booked to whom (SEED-47, SEED-50)
+	TariffsRead  Permission = "tariffs:read"  // what they cost
+	TariffsWrite Permission = "tariffs:write"
+)
 
 // The levels above what a tenant holds (SEED-37).
 const (
@@ -119,7 +123,7 @@ var reaches = map[Permission][2]Scope{
 	ReasonsRead: {Team, System}, ReasonsWrite: {Tenant, System}, SkillsRead: {Team, System}, SkillsWrite: {Tenant, System},
 	OrganizationsWrite: {Organization, System}, DivisionsWrite: {Division, System}, TenantsUpdate: {Tenant, System}, TenantsPolicies: {Tenant, System},
 	TenantsMove: {Organization, System}, TenantsDelete: {Division, System},
-	BookingsRead: {Own, System}, AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
+	BookingsRead: {Own, System}, TariffsRead: {Team, System}, TariffsWrite: {Tenant, System}, AgentsSkill: {Team, System}, QueuesSkill: {Tenant, System}, DispositionsRead: {Team, System}, DispositionsWrite: {Tenant, System},
 	ContactsRead: {Own, System}, ContactsWrite: {Own, System}, ContactsDelete: {Tenant, System}, ContactsMerge: {Tenant, System}, ContactsErase: {Tenant, System},
 	ContactsImport: {Tenant, System}, ContactsExport: {Tenant, System}, FieldsRead: {Own, System}, FieldsWrite: {Tenant, System}, LogsRead: {Tenant, System},
 	WebhooksRead: {Tenant, System}, WebhooksWrite: {Tenant, System}, WebhooksSecret: {Tenant, System}, WebhooksSend: {Tenant, System},
@@ -171,12 +175,12 @@ var entrance = []Permission{KeysRead, KeysWrite, SignInRead, SignInWrite}
 // doesn't hold what it permits.
 var builtIn = map[Role][]Permission{
 	BusinessAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), customers, at(Tenant, CallsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
-		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, TenantsUpdate, TenantsPolicies, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
+		TeamsWrite, RolesWrite, RolesGrant, AgentsMove, ReasonsRead, ReasonsWrite, SkillsRead, SkillsWrite, AgentsSkill, QueuesSkill, DispositionsRead, DispositionsWrite, BookingsRead, TariffsRead, TariffsWrite, TenantsUpdate, TenantsPolicies, QueuesRead, QueuesWrite, QueuesStaff, NumbersRead, NumbersWrite, TrunksRead,
 		DevicesRead, DevicesWrite, DevicesSecret, WebhooksRead, WebhooksWrite, WebhooksSecret, WebhooksSend, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead), at(Own, CallsHangUp)),
 	ITAdmin: slices.Concat(at(Tenant, accounts...), at(Tenant, entrance...), at(Tenant, CallsRead, QueuesWatch, PresenceRead, OpsTemporal,
 		QueuesRead, NumbersRead, NumbersWrite, TrunksRead, TrunksWrite, TrunksPassword, DevicesRead, DevicesWrite, DevicesSecret,
 		WebhooksRead, WebhooksWrite, WebhooksSecret, WebhooksSend, ReasonsRead, SkillsRead, DispositionsRead, TenantsRead, TenantsApply, TenantsExport, AuditRead, LogsRead, FieldsRead, FieldsWrite)),
-	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead, ContactsRead, ContactsWrite, ContactsMerge), at(Team, BookingsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
+	Supervisor: slices.Concat(agentWork, at(Tenant, CallsRead, ContactsRead, ContactsWrite, ContactsMerge), at(Team, BookingsRead, TariffsRead, CallsDisconnect, CallsMonitor, QueuesWatch, PresenceRead, AgentsCommand,
 		AgentsRead, TeamsRead, QueuesRead, ReasonsRead, SkillsRead, DispositionsRead)),
 	Regular: agentWork,
 

@@ -176,3 +176,22 @@ func Caller(text, country string) string {
 	}
 	return inside.E164
 }
+
+// International is the E.164 form of a number as somebody in a country dialled it; empty if
+// it has none, such as 110. Unlike Parse and Caller it takes numbers that
+// nobody knows to exist: whoever reached one pays for it.
+func International(text, country string) string {
+	text = strings.TrimSpace(text)
+	if !written.MatchString(text) || country == "" && !strings.HasPrefix(text, "+") {
+		return ""
+	}
+	n, err := phonenumbers.Parse(text, country)
+	if err != nil || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE {
+		return ""
+	}
+	e164 := phonenumbers.Format(n, phonenumbers.E164)
+	if len(e164) > 1+mostDigits {
+		return ""
+	}
+	return e164
+}

@@ -116,3 +116,15 @@ func TestCaller_UnderstandsWhatTrunksSend(t *testing.T) {
 		require.Equal(t, c.want, dialplan.Caller(c.text, c.country), "%q in %q", c.text, c.country)
 	}
 }
+
+// SEED-47: what was dialled is priced by its international form, known to exist or not.
+func TestInternational_OfWhatWasDialled(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, country, want string }{
+		{"0301234567", "DE", "+49301234567"}, {"+49 30 1234567", "", "+49301234567"}, {"0041441234567", "DE", "+41441234567"}, {"041139735857", "CN", "+8641139735857"},
+		{"0493055501", "CN", "+86493055501"}, {"0301234567", "", ""}, {"110", "DE", ""}, {"911", "US", ""}, {"*21#", "DE", ""}, {"", "DE", ""}, {"anna", "DE", ""},
+		{"+999123456", "", ""}, {"+4930123456789012345", "", ""}, {"2125552368", "US", "+12125552368"}, {"5552368", "US", ""},
+	} {
+		require.Equal(t, c.want, dialplan.International(c.text, c.country), "%q in %q", c.text, c.country)
+	}
+}

@@ -31,6 +31,7 @@ const (
 	Reason      Kind = "reason"
 	Skill       Kind = "skill"
 	Disposition Kind = "disposition"
+	Tariff      Kind = "tariff" // the price of calls to numbers that begin so
 
 	// The levels above what a tenant holds (SEED-37). A division is named
 	// organization:division.

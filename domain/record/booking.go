@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"holdfast/domain/id"
+	"holdfast/domain/tariff"
 )
 
 // BookingKind says what a booking is for.
@@ -29,6 +30,11 @@ type Booking struct {
 	Number     string      `json:"number"`            // outside
 	AnsweredAt time.Time   `json:"answered_at"`
 	EndedAt    time.Time   `json:"ended_at"`
+
+	// What it cost on its day, by the tariff of that prefix. nil and empty: there was none for the number.
+	Price    *tariff.Amount `json:"price"`
+	Currency string         `json:"currency"` // the tenant's on that day: ISO 4217
+	Tariff   string         `json:"tariff,omitempty"`
 }
 
 // BookingQuery filters bookings by account, device and time of answer; zero fields don't.
@@ -52,11 +58,15 @@ type BookingPlace struct {
 	Leg  id.Leg    `json:"leg"`
 }
 
-// BookingDay is what one account has to pay for on one day, by kind.
+// BookingDay is what one account has to pay for on one day, by kind and currency.
 type BookingDay struct {
 	Account id.User       `json:"account,omitempty"`
 	Day     string        `json:"day"` // 2026-11-21, of the answer
 	Kind    BookingKind   `json:"kind"`
 	Calls   int           `json:"calls"`
 	Talk    time.Duration `json:"talk"`
+
+	Price    *tariff.Amount `json:"price"` // of those that have one; nil: none has
+	Currency string         `json:"currency"`
+	Unpriced int            `json:"unpriced"` // of the calls: those for whose number there was no tariff
 }

@@ -92,6 +92,9 @@ func (d Document) entries() []entry {
 	for _, f := range d.ContactFields {
 		list = append(list, of("contact_field", f.Key, f))
 	}
+	for _, t := range d.Tariffs {
+		list = append(list, of("tariff", t.Prefix, t))
+	}
 	for _, w := range d.Webhooks {
 		list = append(list, of("webhook", w.Name, w))
 	}

@@ -10,11 +10,13 @@ import (
 	"holdfast/domain/dialplan"
 	"holdfast/domain/leg"
 	"holdfast/domain/queue"
+	"holdfast/domain/tariff"
 )
 
 // Complete fills in the defaults and puts every list into its order, so that two
 // documents that mean the same are the same. The order of an agent's addresses is kept.
 func (d Document) Complete() Document {
+	d.Tenant.Currency = cmp.Or(d.Tenant.Currency, tariff.DefaultCurrency)
 	d.Teams = sorted(d.Teams, func(t Team) string { return string(t.Name) })
 	d.Roles = sorted(d.Roles, func(r Role) string { return string(r.Name) })
 	d.Users = sorted(d.Users, func(u User) string { return string(u.Name) })
@@ -31,6 +33,10 @@ func (d Document) Complete() Document {
 	d.ContactFields = sorted(d.ContactFields, func(f ContactField) string { return f.Key })
 	for i := range d.ContactFields {
 		d.ContactFields[i].Type = cmp.Or(d.ContactFields[i].Type, contact.Text)
+	}
+	d.Tariffs = sorted(d.Tariffs, func(t Tariff) string { return t.Prefix })
+	for i := range d.Tariffs {
+		d.Tariffs[i].complete()
 	}
 	d.Webhooks = sorted(d.Webhooks, func(w Webhook) string { return w.Name })
 	for i := range d.Webhooks {

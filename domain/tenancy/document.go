@@ -65,6 +65,8 @@ type Document struct {
 
 	Dispositions  []Disposition  `yaml:"dispositions,omitempty" json:"dispositions,omitempty"`
 	ContactFields []ContactField `yaml:"contact_fields,omitempty" json:"contact_fields,omitempty"`
+	// Tariffs are all there are; nil: the document does not speak of them, and they stay.
+	Tariffs []Tariff `yaml:"tariffs,omitempty" json:"tariffs,omitempty"`
 	// Webhooks are all there are; nil: the document does not speak of them, and they stay.
 	Webhooks []Webhook `yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
 }
@@ -79,7 +81,8 @@ type Unit struct {
 type Tenant struct {
 	Domain      id.Tenant `yaml:"domain" json:"domain"`
 	DisplayName string    `yaml:"display_name,omitempty" json:"display_name,omitempty"`
-	Country     string    `yaml:"country,omitempty" json:"country,omitempty"` // whose national numbers are understood: ISO 3166-1 alpha-2, DE
+	Country     string    `yaml:"country,omitempty" json:"country,omitempty"`   // whose national numbers are understood: ISO 3166-1 alpha-2, DE
+	Currency    string    `yaml:"currency,omitempty" json:"currency,omitempty"` // of its tariffs: ISO 4217; default EUR
 	Policies    Policies  `yaml:"policies,omitempty" json:"policies,omitzero"`
 }
 

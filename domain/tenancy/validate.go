@@ -64,6 +64,7 @@ func (d Document) Validate() []fault.Field {
 	c.names(d)
 	c.roles(d)
 	c.contactFields(d)
+	c.tariffs(d)
 	c.webhooks(d)
 	for i, u := range d.Users {
 		c.user(fmt.Sprintf("users[%d]", i), u)
