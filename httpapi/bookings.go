@@ -10,6 +10,7 @@ import (
 	"holdfast/domain/account"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
+	"holdfast/domain/tariff"
 )
 
 type bookingsInput struct {
@@ -18,7 +19,7 @@ type bookingsInput struct {
 	Device line   `query:"device" maxLength:"64"`
 	From   line   `query:"from" maxLength:"40" doc:"A day in the tenant's time zone, or a time: bookings answered then or later." example:"2026-11-01"`
 	To     line   `query:"to" maxLength:"40" doc:"A day, which is included, or a time, which is not." example:"2026-11-30"`
-	Group  string `query:"group" enum:"day" doc:"day: sums per account, day of the tenant's time zone and kind, the latest day first; at most 10,000 of them, and no pages."`
+	Group  string `query:"group" enum:"day" doc:"day: sums per account, day of the tenant's time zone, kind and currency, the latest day first; at most 10,000 of them, and no pages."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Cursor line   `query:"cursor" maxLength:"1024" doc:"The next_cursor of the page before."`
 }
@@ -33,6 +34,9 @@ type bookingView struct {
 	AnsweredAt time.Time          `json:"answered_at"`
 	EndedAt    time.Time          `json:"ended_at"`
 	TalkMS     int64              `json:"talk_ms"`
+	Price      *string            `json:"price" example:"0.24" doc:"By the tariff of that day; null: there was none for the number."`
+	Currency   string             `json:"currency" example:"EUR"`
+	Tariff     string             `json:"tariff" example:"+49" doc:"Its prefix; empty: there was none."`
 }
 
 type bookingDayView struct {
@@ -41,6 +45,26 @@ type bookingDayView struct {
 	Kind   record.BookingKind `json:"kind" enum:"dialled,external"`
 	Calls  int                `json:"calls"`
 	TalkMS int64              `json:"talk_ms"`
+
+	Price    *string `json:"price" example:"3.6" doc:"Of the calls that have one; null: none has."`
+	Currency string  `json:"currency" example:"EUR"`
+	Unpriced int     `json:"unpriced" doc:"How many of the calls have no price, because there was no tariff for their numbers."`
+}
+
+// decimal is an amount as the API shows it, nil if there is none.
+func decimal(a *tariff.Amount) *string {
+	if a == nil {
+		return nil
+	}
+	return ptr(a.String())
+}
+
+// priceCell is a price as a cell of a table.
+func priceCell(a *tariff.Amount) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
 }
 
 // bookingsBody is a list of bookings, or of days.
@@ -80,12 +104,13 @@ func (a *API) listBookings(ctx context.Context, in *bookingsInput) (*tableOutput
 		data, _ := json.Marshal(record.BookingPlace{At: last.AnsweredAt, Call: last.Call, Leg: last.Leg}) // texts always marshal
 		out.NextCursor = base64.RawURLEncoding.EncodeToString(data)
 	}
-	rows := [][]string{{"answered_at", "ended_at", "talk_ms", "kind", "user", "device", "trunk", "number", "call_id"}}
+	rows := [][]string{{"answered_at", "ended_at", "talk_ms", "kind", "user", "device", "trunk", "number", "call_id", "price", "currency", "tariff"}}
 	for _, b := range list {
 		talk := b.EndedAt.Sub(b.AnsweredAt).Milliseconds()
-		out.Items = append(out.Items, bookingView{b.Kind, b.Account, b.Device, b.Trunk, b.Number, b.Call, b.AnsweredAt.UTC(), b.EndedAt.UTC(), talk})
+		out.Items = append(out.Items, bookingView{b.Kind, b.Account, b.Device, b.Trunk, b.Number, b.Call, b.AnsweredAt.UTC(), b.EndedAt.UTC(), talk,
+			decimal(b.Price), b.Currency, b.Tariff})
 		rows = append(rows, []string{b.AnsweredAt.In(q.Zone).Format(time.RFC3339), b.EndedAt.In(q.Zone).Format(time.RFC3339), strconv.FormatInt(talk, 10),
-			string(b.Kind), string(b.Account), string(b.Device), b.Trunk, b.Number, string(b.Call)})
+			string(b.Kind), string(b.Account), string(b.Device), b.Trunk, b.Number, string(b.Call), priceCell(b.Price), b.Currency, b.Tariff})
 	}
 	if wantsTable(in.Accept) {
 		return table("bookings", rows)
@@ -100,11 +125,12 @@ func (a *API) bookingDays(ctx context.Context, in *bookingsInput, q record.Booki
 		return nil, unavailable("sum bookings up", err)
 	}
 	out := bookingsBody{Items: []bookingView{}, Days: []bookingDayView{}, TimeZone: q.Zone.String()}
-	rows := [][]string{{"day", "user", "kind", "calls", "talk_ms"}}
+	rows := [][]string{{"day", "user", "kind", "calls", "talk_ms", "price", "currency", "unpriced"}}
 	for _, d := range list {
 		talk := d.Talk.Milliseconds()
-		out.Days = append(out.Days, bookingDayView{d.Account, d.Day, d.Kind, d.Calls, talk})
-		rows = append(rows, []string{d.Day, string(d.Account), string(d.Kind), strconv.Itoa(d.Calls), strconv.FormatInt(talk, 10)})
+		out.Days = append(out.Days, bookingDayView{d.Account, d.Day, d.Kind, d.Calls, talk, decimal(d.Price), d.Currency, d.Unpriced})
+		rows = append(rows, []string{d.Day, string(d.Account), string(d.Kind), strconv.Itoa(d.Calls), strconv.FormatInt(talk, 10),
+			priceCell(d.Price), d.Currency, strconv.Itoa(d.Unpriced)})
 	}
 	if wantsTable(in.Accept) {
 		return table("booking-days", rows)

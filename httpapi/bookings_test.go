@@ -11,7 +11,13 @@ import (
 	"holdfast/domain/account"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
+	"holdfast/domain/tariff"
 )
+
+func amount(millionths int64) *tariff.Amount {
+	a := tariff.Amount(millionths)
+	return &a
+}
 
 // SEED-47, SEED-50: bookings are read by day and user, in the tenant's days, as JSON and
 // as a table that no spreadsheet takes for formulas.
@@ -20,14 +26,19 @@ func TestBookings_AreReadInTheTenantsDays_AsJSONAndAsTable(t *testing.T) {
 	h := newHouse(t)
 	for i := range 3 {
 		h.things.bookings = append(h.things.bookings, record.Booking{Call: id.Call(fmt.Sprint("c", i)), Leg: "external-1", Kind: record.BookedDialled, Account: "anna",
-			Device: "1001", Trunk: "carrier", Number: "+49301", AnsweredAt: noon.Add(-time.Duration(i) * time.Minute), EndedAt: noon.Add(time.Minute)})
+			Device: "1001", Trunk: "carrier", Number: "+49301", AnsweredAt: noon.Add(-time.Duration(i) * time.Minute), EndedAt: noon.Add(time.Minute), Price: amount(240_000), Currency: "CHF", Tariff: "+49"})
 	}
+	h.things.bookings[1].Price, h.things.bookings[1].Tariff = nil, "" // nobody said what it costs
 	got := h.ask("admin", http.MethodGet, "/v1/bookings?user=anna&device=1001&from=2026-11-20&to=2026-11-21&limit=2", "")
 	require.Equal(t, http.StatusOK, got.Code, got.Body)
 	require.Equal(t, "application/json", got.Header().Get("Content-Type"))
 	require.Len(t, got.body["items"], 2)
 	require.Equal(t, "Europe/Zurich", got.body["time_zone"])
 	require.EqualValues(t, 60000, got.body["items"].([]any)[0].(map[string]any)["talk_ms"])
+	for i, want := range [][]any{{"0.24", "CHF", "+49"}, {nil, "CHF", ""}} {
+		item := got.body["items"].([]any)[i].(map[string]any)
+		require.Equal(t, want, []any{item["price"], item["currency"], item["tariff"]}, "no price is null, not 0")
+	}
 	q := h.things.booked[0]
 	require.Equal(t, "2026-11-19T23:00:00Z", q.Since.UTC().Format(time.RFC3339), "the day begins in the tenant's zone")
 	require.Equal(t, "2026-11-21T23:00:00Z", q.Until.UTC().Format(time.RFC3339), "and the last one ends there")
@@ -38,11 +49,12 @@ func TestBookings_AreReadInTheTenantsDays_AsJSONAndAsTable(t *testing.T) {
 
 	csv := h.ask("admin", http.MethodGet, "/v1/bookings", "", "Accept", "text/csv;q=0.9, */*")
 	require.Equal(t, "text/csv; charset=utf-8; header=present", csv.Header().Get("Content-Type"))
-	require.Contains(t, csv.Body.String(), "answered_at,ended_at,talk_ms,kind,user,device,trunk,number,call_id\n2026-11-21T")
-	require.Contains(t, csv.Body.String(), ",carrier,'+49301,c2\n")
+	require.Contains(t, csv.Body.String(), "answered_at,ended_at,talk_ms,kind,user,device,trunk,number,call_id,price,currency,tariff\n2026-11-21T")
+	require.Contains(t, csv.Body.String(), ",carrier,'+49301,c2,0.24,CHF,'+49\n")
+	require.Contains(t, csv.Body.String(), ",c1,,CHF,\n")
 	days := h.ask("admin", http.MethodGet, "/v1/bookings?group=day", "")
-	require.Equal(t, []any{map[string]any{"user": "=anna", "day": "2026-11-21", "kind": "dialled", "calls": 2.0, "talk_ms": 90000.0}}, days.body["days"])
-	require.Equal(t, "day,user,kind,calls,talk_ms\n2026-11-21,'=anna,dialled,2,90000\n", h.ask("admin", http.MethodGet, "/v1/bookings?group=day", "", "Accept", "text/csv").Body.String())
+	require.Equal(t, []any{map[string]any{"user": "=anna", "day": "2026-11-21", "kind": "dialled", "calls": 2.0, "talk_ms": 90000.0, "price": "0.12", "currency": "CHF", "unpriced": 1.0}}, days.body["days"])
+	require.Equal(t, "day,user,kind,calls,talk_ms,price,currency,unpriced\n2026-11-21,'=anna,dialled,2,90000,0.12,CHF,1\n", h.ask("admin", http.MethodGet, "/v1/bookings?group=day", "", "Accept", "text/csv").Body.String())
 	for query, field := range map[string]string{"from=yesterday": "query:from", "to=1": "query:to", "cursor=x": "query:cursor", "group=week": "query:group"} {
 		bad := h.ask("admin", http.MethodGet, "/v1/bookings?"+query, "")
 		require.Equal(t, http.StatusUnprocessableEntity, bad.Code)
@@ -83,7 +95,7 @@ func TestRegistrations_ShowFromWhereADeviceSignals(t *testing.T) {
 func TestUsedBy_IsAskedOfTheDirectory(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	for _, path := range []string{"users", "roles", "teams", "agents", "queues", "numbers", "devices", "trunks", "reasons", "skills", "dispositions"} {
+	for _, path := range []string{"users", "roles", "teams", "agents", "queues", "numbers", "devices", "trunks", "reasons", "skills", "dispositions", "tariffs"} {
 		got := h.ask("admin", http.MethodGet, "/v1/"+path+"/x/used-by", "")
 		require.Equal(t, http.StatusOK, got.Code, path)
 		require.Equal(t, []any{map[string]any{"kind": "agent", "name": "uses x"}}, got.body["items"])

@@ -56,6 +56,7 @@ var bodies = map[directory.Kind]string{
 	directory.Contact:      `{"id":"1001","display_name":"Erika","company":"","emails":[],"numbers":[],"language":"","vip":false,"fields":{},"created_by":""}`,
 	directory.ContactField: `{"key":"rank","label":"","type":"number","required":false,"choices":[],"position":0}`,
 	directory.Number:       `{"number":"8000","queue":"support","agent":"","trunk":""}`,
+	directory.Tariff:       `{"prefix":"+49","display_name":"","per_minute":"0.12","per_call":"0","first_ms":60000,"step_ms":60000}`,
 	directory.Webhook:      `{"name":"crm","url":"https://crm.example.com/","events":["*"],"queue":"","enabled":true,"header_names":[]}`,
 }
 
@@ -143,7 +144,7 @@ func (d *things) BookingDays(_ context.Context, _ id.Tenant, q record.BookingQue
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.booked = append(d.booked, q)
-	return []record.BookingDay{{Account: "=anna", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 2, Talk: 90 * time.Second}}, nil
+	return []record.BookingDay{{Account: "=anna", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 2, Talk: 90 * time.Second, Price: amount(120_000), Currency: "CHF", Unpriced: 1}}, nil
 }
 
 func (d *things) DeviceStatuses(_ context.Context, _ id.Tenant, q record.DeviceQuery) ([]record.DeviceStatus, error) {

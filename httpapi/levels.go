@@ -84,6 +84,7 @@ type tenantView struct {
 	Organization string         `json:"organization"`
 	Division     string         `json:"division"`
 	Country      string         `json:"country" example:"CH" doc:"Whose national telephone numbers are understood; empty: none's."`
+	Currency     string         `json:"currency" example:"CHF" doc:"Of its tariffs."`
 	Policies     tenantPolicies `json:"policies" doc:"With their defaults."`
 	Shared       account.Scope  `json:"shared" enum:"tenant,division,organization,system" doc:"The closest level that it shares with one's own."`
 	MaySwitch    bool           `json:"may_switch" doc:"Whether one may work in it by POST /v1/auth/switch-tenant."`
@@ -94,6 +95,7 @@ type tenantView struct {
 type TenantFields struct {
 	DisplayName *line           `json:"display_name,omitempty" maxLength:"200"`
 	Country     *line           `json:"country,omitempty" maxLength:"2" pattern:"^([A-Z]{2})?$" patternDescription:"two capital letters of ISO 3166-1, such as DE" doc:"Refused if numbers of external devices would not be understood or reached from there."`
+	Currency    *line           `json:"currency,omitempty" maxLength:"3" pattern:"^[A-Z]{3}$" patternDescription:"three capital letters of ISO 4217, such as EUR" doc:"Of its tariffs; their amounts stay as they are, and so do bookings of before. EUR, if never set." example:"CHF"`
 	Policies    *tenantPolicies `json:"policies,omitempty" doc:"Those that change; the others stay. Running sessions follow."`
 }
 

@@ -161,9 +161,11 @@ var routes = map[string][]route{
 		crud(skills, account.SkillsRead, account.SkillsWrite, account.SkillsWrite, account.SkillsWrite),
 		crud(dispositions, account.DispositionsRead, account.DispositionsWrite, account.DispositionsWrite, account.DispositionsWrite),
 	),
-	tagRecords: {
-		{"list-bookings", http.MethodGet, "/v1/bookings", may(account.BookingsRead), "What calls to the outside are booked to whom, newest first, or summed up per day; as JSON or CSV", 0},
-	},
+	tagRecords: slices.Concat(
+		[]route{{"list-bookings", http.MethodGet, "/v1/bookings", may(account.BookingsRead), "What calls to the outside are booked to whom and cost, newest first, or summed up per day; as JSON or CSV", 0}},
+		crud(tariffs, account.TariffsRead, account.TariffsWrite, account.TariffsWrite, account.TariffsWrite),
+		importing(tariffs, account.TariffsRead, account.TariffsWrite),
+	),
 	tagCustomers: customerRoutes(),
 	tagLogs:      clientLogRoutes(),
 	tagWebhooks: append(

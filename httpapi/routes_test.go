@@ -160,6 +160,7 @@ func TestRequests_NoTextCanCarryControlCharacters(t *testing.T) {
 		createInput[newTrunk]{}, updateInput[TrunkFields]{}, listTrunks{}, createInput[newNumber]{}, updateInput[NumberFields]{}, listNumbers{},
 		createInput[newReason]{}, updateInput[ReasonFields]{}, listReasons{}, createInput[newSkill]{}, updateInput[SkillFields]{}, listSkills{},
 		createInput[newDisposition]{}, updateInput[DispositionFields]{}, listDispositions{},
+		createInput[newTariff]{}, updateInput[changedTariff]{}, listTariffs{},
 		createInput[newWebhook]{}, updateInput[changedWebhook]{}, listWebhooks{}, rotateInput{}, listDeliveriesInput{}, deliveryInput{}, redeliverInput{}, replayInput{}, testInput{},
 	} {
 		checkText(t, reflect.TypeOf(in), exceptions)

@@ -239,6 +239,7 @@ func (a *API) build() error {
 	a.registerLines()
 	a.registerCatalogues()
 	a.registerBookings()
+	a.registerTariffs()
 	a.registerContacts()
 	a.registerWebhooks()
 	a.registerClientLogs()

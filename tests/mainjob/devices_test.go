@@ -56,7 +56,10 @@ func booked(t *testing.T, ten *stage.Tenant, n int) []string {
 // the owner of that device pays; what the agent dials itself, the agent's user pays.
 func TestSEED49_AnInternalNumber_CallsTheNumberOutside(t *testing.T) {
 	t.Parallel()
-	ten, beyond := ordinary(t, func(d *tenancy.Document) { d.Devices[0].CallerID = "+8641188888888" })
+	ten, beyond := ordinary(t, func(d *tenancy.Document) {
+		d.Devices[0].CallerID = "+8641188888888"
+		d.Tariffs = []tenancy.Tariff{{Prefix: "+86", PerMinute: 120_000}, {Prefix: "+86411", PerMinute: 80_000, PerCall: 10_000}}
+	})
 	a := ten.Agent(1)
 	a.SignIn()
 	for _, c := range [][2]string{{"5000", "041139735857"}, {"0493055501", "0493055501"}} {
@@ -85,9 +88,10 @@ func readBookings(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
 	require.Len(t, days, 2)
 	kinds := map[any]any{}
 	for _, d := range days {
-		kinds[d.(map[string]any)["kind"]] = d.(map[string]any)["user"]
+		d := d.(map[string]any)
+		kinds[d["kind"]] = []any{d["user"], d["price"], d["currency"], d["unpriced"]}
 	}
-	require.Equal(t, map[any]any{"external": "supervisor", "dialled": "1001"}, kinds)
+	require.Equal(t, map[any]any{"external": []any{"supervisor", "0.09", "EUR", 0.0}, "dialled": []any{"1001", "0.12", "EUR", 0.0}}, kinds, "by the minute that has begun")
 	mine := asked(t, ten.Login(a.Number), http.StatusOK, http.MethodGet, "/v1/bookings", nil)["items"].([]any)
 	require.Len(t, mine, 1)
 	require.Equal(t, "0493055501", mine[0].(map[string]any)["number"])
@@ -95,6 +99,7 @@ func readBookings(t *testing.T, ten *stage.Tenant, a *stage.Agent) {
 	ans, err := admin.Do(t.Context(), http.MethodGet, "/v1/bookings?device=ordinary", nil, "Accept", "text/csv")
 	require.NoError(t, err)
 	require.Contains(t, string(ans.Body), ",external,supervisor,ordinary,,'+8641139735857,")
+	require.Contains(t, string(ans.Body), ",0.09,EUR,'+86411\n")
 }
 
 // SEED-48: an external device receives calls and originates none: it has no credentials, and

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/tenancy"
 	"holdfast/telephony/softphone"
 	"holdfast/tests/stage"
 )
@@ -234,7 +235,9 @@ func TestSEED46_AnInternalDevice_IsOneThatRegisters(t *testing.T) {
 // it, and it reads its own only.
 func TestSEED44_TheUserIsBilledForAllItsTelephones(t *testing.T) {
 	t.Parallel()
-	ten, beyond := ordinary(t, nil)
+	ten, beyond := ordinary(t, func(d *tenancy.Document) {
+		d.Tariffs = []tenancy.Tariff{{Prefix: "+86", PerMinute: 100_000}, {Prefix: "+86411", PerMinute: 70_000}}
+	})
 	admin := ten.Login("admin")
 	asked(t, admin, http.StatusCreated, http.MethodPost, "/v1/devices", map[string]any{"name": "home-office", "owner": "1001", "password": stage.Password, "extension": "5441"})
 	set(t, admin, "ordinary", map[string]any{"owner": "1001"})
@@ -254,7 +257,7 @@ func TestSEED44_TheUserIsBilledForAllItsTelephones(t *testing.T) {
 		ten.WaitEnded(rung)
 		booked(t, ten, i+1)
 	}
-	sums := map[any]any{}
+	sums, prices := map[any]any{}, map[any]bool{}
 	var talk float64
 	for _, i := range asked(t, admin, http.StatusOK, http.MethodGet, "/v1/bookings?group=day&user=1001", nil)["days"].([]any) {
 		day := i.(map[string]any)
@@ -268,7 +271,9 @@ func TestSEED44_TheUserIsBilledForAllItsTelephones(t *testing.T) {
 	own := map[any]bool{}
 	for _, i := range asked(t, ten.Login("1001"), http.StatusOK, http.MethodGet, "/v1/bookings", nil)["items"].([]any) {
 		own[i.(map[string]any)["device"]] = true
+		prices[i.(map[string]any)["price"]] = true
 	}
+	require.Equal(t, map[any]bool{"0.1": true, "0.07": true}, prices, "and what each costs")
 	require.Equal(t, map[any]bool{"1001": true, "home-office": true, "ordinary": true}, own)
 	require.Len(t, asked(t, ten.Login("1002"), http.StatusOK, http.MethodGet, "/v1/bookings", nil)["items"], 1)
 	asked(t, ten.Login("1002"), http.StatusForbidden, http.MethodGet, "/v1/bookings?user=1001", nil)
