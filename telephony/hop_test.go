@@ -254,23 +254,14 @@ func TestHop_ThePhoneComesBackAtTheOtherNode_StillLearnsOfTheEnd(t *testing.T) {
 	first := a.stream()
 	first.register(1)
 	a.waitPhone("registered", "1001", came)
-	customer, in := b.dial(b.customer("4930123"), softphone.Dial{})
-	done := b.ring(in, order(in, 1, "1001"))
-	invite := first.read().(*sip.Request)
-	first.answer(invite, 200, offerPCMU)
-	require.Equal(t, call.RingAnswered, b.wait(done).Outcome)
-	require.Equal(t, sip.ACK, first.read().(*sip.Request).Method)
+	customer, _ := first.talks(b)
 	require.NoError(t, first.conn.Close())
 	a.waitPhone("lost", "1001", went)
 
 	second := b.stream()
 	second.register(3)
-	require.NoError(t, customer.Wait(b.soon(), softphone.Up))
 	require.NoError(t, customer.HangUp())
-	bye := second.read().(*sip.Request)
-	require.Equal(t, sip.BYE, bye.Method)
-	require.Empty(t, bye.GetHeaders("Route"), "nobody stands between any more")
-	second.answer(bye, 200, "")
+	require.Empty(t, second.hearsTheEnd().GetHeaders("Route"), "nobody stands between any more")
 	b.empty()
 }
 
@@ -296,11 +287,7 @@ func TestHop_ThePhoneComesBackAfterTheBye_StillLearnsOfTheEnd(t *testing.T) {
 			first := a.stream()
 			first.register(1)
 			a.waitPhone("registered", "1001", came)
-			customer, in := b.dial(b.customer("4930123"), softphone.Dial{})
-			done := b.ring(in, order(in, 1, "1001"))
-			first.answer(first.read().(*sip.Request), 200, offerPCMU)
-			require.Equal(t, call.RingAnswered, b.wait(done).Outcome)
-			require.Equal(t, sip.ACK, first.read().(*sip.Request).Method)
+			customer, _ := first.talks(b)
 			b.w.change(func() { b.w.forgetful = true })
 			require.NoError(t, first.conn.Close())
 			a.waitPhone("lost", "1001", went)
@@ -312,15 +299,12 @@ func TestHop_ThePhoneComesBackAfterTheBye_StillLearnsOfTheEnd(t *testing.T) {
 					}
 				})
 			}
-			require.NoError(t, customer.Wait(b.soon(), softphone.Up))
 			require.NoError(t, customer.HangUp())
 			require.Eventually(t, func() bool { return failed.Load() == failures }, 10*time.Second, time.Millisecond)
 			second := b.stream()
 			second.register(3)
 			require.Equal(t, failures, failed.Load(), "where it can't be, nobody asks at once again")
-			bye := second.read().(*sip.Request)
-			require.Equal(t, sip.BYE, bye.Method)
-			second.answer(bye, 200, "")
+			second.hearsTheEnd()
 			b.empty()
 		})
 	}
@@ -368,14 +352,8 @@ func TestHop_APhoneOnTLS_IsRungAndHangsUpThroughItsNode(t *testing.T) {
 	p.register(1)
 	a.waitPhone("registered", "1001", func(r device.Registration) bool { return came(r) && r.Transport == "tls" })
 
-	customer, in := b.dial(b.customer("4930123"), softphone.Dial{})
-	done := b.ring(in, order(in, 1, "1001"))
-	invite := p.read().(*sip.Request)
+	customer, invite := p.talks(b)
 	require.Contains(t, invite.GetHeaders("Record-Route")[0].Value(), "transport=tls", "the phone's own requests come by TLS")
-	p.answer(invite, 200, offerPCMU)
-	require.Equal(t, call.RingAnswered, b.wait(done).Outcome)
-	require.Equal(t, sip.ACK, p.read().(*sip.Request).Method)
-	require.NoError(t, customer.Wait(b.soon(), softphone.Up))
 
 	var routes strings.Builder
 	for _, h := range invite.GetHeaders("Record-Route") {

@@ -99,28 +99,43 @@ func (s *stream) answer(req *sip.Request, code int, body string) {
 		code, way.String(), req.From().Value(), to, *req.CallID(), req.CSeq().Value(), kind, len(body), body))
 }
 
+// talks lets a customer of s call agent 1001, who answers on the stream, and returns the
+// customer, who is up, and the INVITE that rang.
+func (p *stream) talks(s *stage) (customer *softphone.Call, invite *sip.Request) {
+	p.t.Helper()
+	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
+	done := s.ring(in, order(in, 1, "1001"))
+	invite = p.read().(*sip.Request)
+	p.answer(invite, 200, offerPCMU)
+	require.Equal(p.t, call.RingAnswered, s.wait(done).Outcome)
+	require.Equal(p.t, sip.ACK, p.read().(*sip.Request).Method)
+	require.NoError(p.t, customer.Wait(s.soon(), softphone.Up))
+	return customer, invite
+}
+
+// hearsTheEnd answers the BYE that must come next, and returns it.
+func (p *stream) hearsTheEnd() *sip.Request {
+	p.t.Helper()
+	bye := p.read().(*sip.Request)
+	require.Equal(p.t, sip.BYE, bye.Method)
+	p.answer(bye, 200, "")
+	return bye
+}
+
 func TestPhone_BackOnAnotherConnection_StillLearnsOfTheEnd(t *testing.T) { // RFC 5626 §5.3
 	t.Parallel()
 	s := play(t)
 	first := s.stream()
 	first.register(1)
-	customer, in := s.dial(s.customer("4930123"), softphone.Dial{})
-	done := s.ring(in, order(in, 1, "1001"))
-	invite := first.read().(*sip.Request)
+	customer, invite := first.talks(s)
 	require.Equal(t, "phone.invalid", invite.Recipient.Host, "whatever the Contact says, requests go to the flow")
-	first.answer(invite, 200, offerPCMU)
-	require.Equal(t, call.RingAnswered, s.wait(done).Outcome)
-	require.Equal(t, sip.ACK, first.read().(*sip.Request).Method)
 	require.NoError(t, first.conn.Close())
 	s.waitPhone("lost", "1001", went)
 
 	second := s.stream()
 	second.register(3)
-	require.NoError(t, customer.Wait(s.soon(), softphone.Up))
 	require.NoError(t, customer.HangUp())
-	bye := second.read().(*sip.Request)
-	require.Equal(t, sip.BYE, bye.Method)
-	second.answer(bye, 200, "")
+	second.hearsTheEnd()
 	s.empty()
 }
 

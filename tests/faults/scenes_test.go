@@ -34,8 +34,26 @@ func talkAndEnd(ten *stage.Tenant, a *stage.Agent, customer, rung *softphone.Cal
 	a.Wait("Busy")
 	require.NoError(ten.T(), customer.HangUp())
 	ten.WaitEnded(rung)
-	a.Wait("WorkingAfterCall")
-	a.Wait("Ready")
+	a.WentThrough("Busy", "WorkingAfterCall", "Ready")
+}
+
+// talking is a customer who talks with the agent of the tenant.
+func talking(ten *stage.Tenant, from string) (a *stage.Agent, customer, rung *softphone.Call) {
+	a = ten.ReadyAgent(1)
+	customer = ten.Call(from, "8000")
+	rung = a.Answered()
+	ten.Talk(customer, rung)
+	a.Wait("Busy")
+	return a, customer, rung
+}
+
+// ringing is a customer for whom the phone of the tenant's agent rings.
+func ringing(ten *stage.Tenant, from string) (a *stage.Agent, customer, rung *softphone.Call) {
+	a = ten.ReadyAgent(1)
+	customer = ten.Call(from, "8000")
+	rung = a.Offered()
+	a.Wait("Reserved")
+	return a, customer, rung
 }
 
 // A caller waits, another one behind: both keep hearing music, and their places.
@@ -57,8 +75,8 @@ func waits(ten *stage.Tenant) act {
 		rung := a.Answered()
 		require.Equal(ten.T(), "4935501", rung.From)
 		ten.Talk(first, rung)
-		talking := ten.WaitCall("talk", func(c stage.CallView) bool { return c.ID == place.ID && c.Phase == "Talking" })
-		require.Equal(ten.T(), place.QueuedAt, talking.QueuedAt)
+		again := ten.WaitCall("talk", func(c stage.CallView) bool { return c.ID == place.ID && c.Phase == "Talking" })
+		require.Equal(ten.T(), place.QueuedAt, again.QueuedAt)
 		require.NoError(ten.T(), rung.HangUp())
 		rung = a.Answered()
 		require.Equal(ten.T(), "4935502", rung.From)
@@ -107,10 +125,7 @@ func ringsWithoutAWorkflow(ten *stage.Tenant) act {
 
 // The agent answers while they are gone: both talk at once.
 func answeredMeanwhile(ten *stage.Tenant) act {
-	a := ten.ReadyAgent(1)
-	customer := ten.Call("4935504", "8000")
-	rung := a.Offered()
-	a.Wait("Reserved")
+	a, customer, rung := ringing(ten, "4935504")
 	return act{
 		away: func() {
 			require.NoError(ten.T(), rung.Answer())
@@ -125,10 +140,7 @@ func answeredMeanwhile(ten *stage.Tenant) act {
 
 // The caller gives up while they are gone: the phone stops, the agent comes free.
 func givenUpMeanwhile(ten *stage.Tenant) act {
-	a := ten.ReadyAgent(1)
-	customer := ten.Call("4935505", "8000")
-	rung := a.Offered()
-	a.Wait("Reserved")
+	a, customer, rung := ringing(ten, "4935505")
 	return act{
 		away: func() {
 			require.NoError(ten.T(), customer.HangUp())
@@ -207,11 +219,7 @@ func ringsByCommand(ten *stage.Tenant) act {
 
 // Two talk, and hear each other all the time.
 func talks(ten *stage.Tenant) act {
-	a := ten.ReadyAgent(1)
-	customer := ten.Call("4935509", "8000")
-	rung := a.Answered()
-	ten.Talk(customer, rung)
-	a.Wait("Busy")
+	a, customer, rung := talking(ten, "4935509")
 	return act{
 		away: func() { ten.Talk(customer, rung) },
 		after: func() {
@@ -219,8 +227,7 @@ func talks(ten *stage.Tenant) act {
 			require.Equal(ten.T(), "Busy", a.View().State)
 			require.NoError(ten.T(), rung.HangUp())
 			ten.WaitEnded(customer)
-			a.Wait("WorkingAfterCall")
-			a.Wait("Ready")
+			a.WentThrough("Busy", "WorkingAfterCall", "Ready")
 			ten.Booked(answered("4935509", "agent:1001", "1001", 1))
 		},
 	}
@@ -228,11 +235,7 @@ func talks(ten *stage.Tenant) act {
 
 // They hang up while nobody is there to write it down.
 func hungUpMeanwhile(ten *stage.Tenant) act {
-	a := ten.ReadyAgent(1)
-	customer := ten.Call("4935510", "8000")
-	rung := a.Answered()
-	ten.Talk(customer, rung)
-	a.Wait("Busy")
+	a, customer, rung := talking(ten, "4935510")
 	return act{
 		away: func() {
 			require.NoError(ten.T(), rung.HangUp())
@@ -247,11 +250,7 @@ func hungUpMeanwhile(ten *stage.Tenant) act {
 
 // The agent has asked to sign out after the call.
 func signedOutForAfterwards(ten *stage.Tenant) act {
-	a := ten.ReadyAgent(1)
-	customer := ten.Call("4935511", "8000")
-	rung := a.Answered()
-	ten.Talk(customer, rung)
-	a.Wait("Busy")
+	a, customer, rung := talking(ten, "4935511")
 	a.SignOut()
 	return act{after: func() {
 		view := a.View()
@@ -268,11 +267,7 @@ func signedOutForAfterwards(ten *stage.Tenant) act {
 
 // They have hung up, and the transaction of the record stands in the middle.
 func recordIsBeingWritten(ten *stage.Tenant) act {
-	a := ten.ReadyAgent(1)
-	customer := ten.Call("4935512", "8000")
-	rung := a.Answered()
-	ten.Talk(customer, rung)
-	a.Wait("Busy")
+	a, customer, rung := talking(ten, "4935512")
 	ten.WaitCall("talk", func(c stage.CallView) bool { return c.Phase == "Talking" })
 	var lock *stage.Lock
 	return act{
@@ -292,11 +287,7 @@ func recordIsBeingWritten(ten *stage.Tenant) act {
 
 // The agent is in wrap-up, and a caller waits: offered when it is over, and not before.
 func inWrapUp(ten *stage.Tenant) act {
-	a := ten.ReadyAgent(1)
-	customer := ten.Call("4935513", "8000")
-	rung := a.Answered()
-	ten.Talk(customer, rung)
-	a.Wait("Busy")
+	a, customer, _ := talking(ten, "4935513")
 	next := ten.Call("4935514", "8000")
 	ten.WaitUp(next)
 	var wrapUp stage.Session

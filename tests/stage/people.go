@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -244,6 +245,17 @@ func (a *Agent) Wait(state string) Session {
 	})
 	require.NoError(a.ten.t, err)
 	return s
+}
+
+// WentThrough returns when the agent's latest states, as the supervisor's stream shows
+// them, are these: also when they followed each other so fast that no look caught one.
+func (a *Agent) WentThrough(states ...string) {
+	a.ten.t.Helper()
+	_, err := a.ten.Watch.WaitSession(a.ten.Context(), a.Number, fmt.Sprint("go through ", states), func(Session) bool {
+		all := a.ten.Watch.States(a.Number)
+		return slices.Equal(states, all[max(0, len(all)-len(states)):])
+	})
+	require.NoError(a.ten.t, err)
 }
 
 // Offered returns the call that rings the agent's phone, ringing.
