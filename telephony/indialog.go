@@ -2,14 +2,12 @@ package telephony
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/domain/call"
 	"holdfast/domain/leg"
 	"holdfast/telephony/dialog"
-	"holdfast/telephony/headers"
 	"holdfast/telephony/sdp"
 	"holdfast/telephony/transaction"
 )
@@ -78,19 +76,6 @@ func (a *actor) reject(l *sipLeg, tx *transaction.Server, code int) {
 
 func (a *actor) respond(l *sipLeg, tx *transaction.Server, res *sip.Response) {
 	a.wrote(transaction.Phrase(res.StatusCode), l, tx.Respond(res))
-}
-
-// info takes DTMF that a phone sends by signalling; other packages are unknown to us (RFC 6086 §4.2.2).
-func (a *actor) info(l *sipLeg, tx *transaction.Server) {
-	kind, _, _ := strings.Cut(headers.Value(tx.Request(), "Content-Type"), ";")
-	switch strings.ToLower(strings.TrimSpace(kind)) {
-	case "", "application/dtmf-relay", "application/dtmf":
-		a.respond(l, tx, tx.NewResponse(sip.StatusOK, ""))
-	default:
-		res := tx.NewResponse(sip.StatusUnsupportedMediaType, "")
-		res.AppendHeader(sip.NewHeader("Accept", "application/dtmf-relay, application/dtmf"))
-		a.respond(l, tx, res)
-	}
 }
 
 // renegotiate answers a re-INVITE or UPDATE by itself: hold, resume, another address, a session refresh. The other

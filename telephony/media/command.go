@@ -34,6 +34,7 @@ func (sh *shard) settle(s *Stream, l *leg) error {
 func (sh *shard) detach(s *Stream, l *leg) {
 	sh.unbridge(l)
 	sh.stopPlay(l)
+	sh.stopKeys(l)
 	sh.unwatch(s.pair.rtp)
 	sh.unwatch(s.pair.rtcp)
 	sh.legs.remove(l)
@@ -45,6 +46,7 @@ func (sh *shard) detach(s *Stream, l *leg) {
 // the stream's home changes: so every command that comes to the new home comes
 // after it.
 func (sh *shard) move(s *Stream, l *leg, target *shard) error {
+	sh.stopKeys(l)
 	kept := *l
 	clip := sh.legs.side(l.slot).clip
 	sh.detach(s, l)

@@ -10,6 +10,7 @@ type digit struct {
 	code     uint8
 	seen     bool   // ts and ssrc are of an earlier press
 	active   bool   // started and not ended
+	doubled  bool   // the peer told of it by signalling as well: see Press
 	at       int64  // of the last packet
 	before   uint32 // duration of the earlier segments of a long press
 	rate     uint32 // clock of the durations, Hz
@@ -43,6 +44,7 @@ func (sh *shard) onDigit(l *leg, p *packet) {
 	default:
 		sh.endDigit(l)
 		*d = digit{ssrc: p.ssrc, ts: p.ts, code: code, seen: true, active: true, rate: p.codec.rate()}
+		d.doubled = l.signalled.until > sh.now && l.signalled.code == code
 		sh.event(l, Event{Kind: DigitStarted, Digit: digitNames[code]})
 	}
 	d.at = sh.now

@@ -4,18 +4,19 @@ package media
 // garbage collector never looks at the slabs, and is touched by its shard only.
 type leg struct {
 	// Looked at for each packet.
-	source  sockaddr // the locked source of the peer; see latch.go
-	fd      int32
-	partner int32 // slot of the bridged leg, -1 if none
-	state   legState
-	dir     Direction
-	flags   legFlags
-	in      reception
-	lastIn  int64 // when audio last came from the locked source
-	life    int64 // when anything last came, RTCP included, or Configure
-	digit   digit
-	inCodec [128]codecID
-	route   [128]route // by incoming payload type, to the partner
+	source    sockaddr // the locked source of the peer; see latch.go
+	fd        int32
+	partner   int32 // slot of the bridged leg, -1 if none
+	state     legState
+	dir       Direction
+	flags     legFlags
+	in        reception
+	lastIn    int64 // when audio last came from the locked source
+	life      int64 // when anything last came, RTCP included, or Configure
+	digit     digit
+	signalled signalled
+	inCodec   [128]codecID
+	route     [128]route // by incoming payload type, to the partner
 
 	// Looked at for each packet out.
 	dest sockaddr // where audio goes; invalid: nowhere
@@ -42,7 +43,7 @@ const (
 	legReady          // configured
 )
 
-type legFlags uint8
+type legFlags uint16
 
 const (
 	connected   legFlags = 1 << iota // the kernel filters by source
@@ -53,6 +54,7 @@ const (
 	sawOut                           // FirstOut was reported
 	awaitFlow                        // Flowing is to be reported
 	repacketise                      // packets out are cut to ptime
+	keyed                            // a key is pressed to the peer; see keypad
 )
 
 func (l *leg) is(f legFlags) bool { return l.flags&f != 0 }
@@ -70,6 +72,7 @@ type side struct {
 	stream *Stream
 	clip   *Clip
 	packer *repacker
+	keys   *keypad // nil: none is pressed
 }
 
 // slabSize is how many legs are allocated together. They never move.

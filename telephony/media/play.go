@@ -28,6 +28,7 @@ func (sh *shard) play(l *leg, c *Clip) error {
 		sh.event(l, Event{Kind: Played})
 		return nil
 	}
+	sh.stopKeys(l)
 	if l.play.kind == 0 {
 		l.play.list = int32(len(sh.playing))
 		sh.playing = append(sh.playing, l.slot)

@@ -71,7 +71,7 @@ func (sh *shard) forward(l, d *leg, p *packet) {
 	r := l.route[p.pt]
 	source := uint64(l.slot+1)<<32 | uint64(p.ssrc)
 	switch {
-	case d.play.kind != 0:
+	case d.play.kind != 0, d.is(keyed):
 		return // the partner hears something else
 	case !d.dir.sends() || !d.dest.valid():
 		d.out.source = 0 // when it goes on, it goes on afresh
@@ -80,6 +80,9 @@ func (sh *shard) forward(l, d *leg, p *packet) {
 		if p.codec != 0 { // that is counted already
 			l.in.unknown++
 		}
+		d.out.skip(source, p.seq)
+		return
+	case p.codec.isEvent() && l.digit.doubled:
 		d.out.skip(source, p.seq)
 		return
 	case !p.codec.isEvent() && sh.pressing(l), muted(l, d) && !r.outCodec(p.codec).isG711():

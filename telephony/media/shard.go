@@ -40,6 +40,7 @@ type shard struct {
 
 	legs    slabs
 	playing []int32 // slots of the legs that something is played to
+	keyed   []int32 // and of those that a key is pressed to
 
 	now       int64 // time of the packet, command or tick at hand
 	from      sockaddr
@@ -292,6 +293,7 @@ func (sh *shard) onTimer() {
 		sh.ticks++
 		sh.counts.Ticks++
 		sh.playAll()
+		sh.pressAll()
 		sh.sweep()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,16 @@ type Heard struct {
 	Last    time.Time // arrival of the latest
 	Digits  string    // telephone-events (RFC 4733), in order
 	SSRCs   int       // how many synchronisation sources sent
+	Presses []Press   // the same as Digits
+}
+
+// Press is a telephone-event as its packets told it.
+type Press struct {
+	Digit    byte
+	Duration time.Duration // of the latest packet
+	Packets  int
+	Markers  int // packets with the marker bit
+	Ends     int // packets with the end bit
 }
 
 // Audio is the sound of one call: it speaks and listens on one UDP socket.
@@ -154,7 +165,9 @@ func (a *Audio) Recorded() []int16 {
 func (a *Audio) Heard() Heard {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.heard
+	heard := a.heard
+	heard.Presses = slices.Clone(heard.Presses)
+	return heard
 }
 
 // Dominant is the strongest frequency of the last complete window and its level in dBFS.
@@ -354,11 +367,39 @@ func (a *Audio) count(p []byte, now time.Time) {
 // digit notes a telephone-event once per event, by its timestamp (RFC 4733 §2.5.1.2).
 func (a *Audio) digit(p []byte) {
 	stamp := binary.BigEndian.Uint32(p[4:])
-	if stamp == a.lastDTMF || int(p[rtpHeader]) >= len(dtmf) {
+	if len(p) < rtpHeader+4 || int(p[rtpHeader]) >= len(dtmf) {
 		return
 	}
-	a.lastDTMF = stamp
-	a.heard.Digits += string(dtmf[p[rtpHeader]])
+	if stamp != a.lastDTMF {
+		a.lastDTMF = stamp
+		a.heard.Digits += string(dtmf[p[rtpHeader]])
+		a.heard.Presses = append(a.heard.Presses, Press{Digit: dtmf[p[rtpHeader]]})
+	}
+	press := &a.heard.Presses[len(a.heard.Presses)-1]
+	press.Packets++
+	press.Duration = time.Duration(binary.BigEndian.Uint16(p[rtpHeader+2:])) * time.Second / 8000
+	press.Markers += int(p[1] >> 7)
+	press.Ends += int(p[rtpHeader+1] >> 7)
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// WaitDigits returns when as many telephone-events have come in, each to its third end packet, or ctx ends.
+func (a *Audio) WaitDigits(ctx context.Context, n int) error {
+	for {
+		a.mu.Lock()
+		changed, presses := a.changed, a.heard.Presses
+		done := len(presses) >= n && presses[n-1].Ends >= 3
+		a.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d digits, so far %v: %w", n, presses, ctx.Err())
+		}
+	}
 }
 
 // dtmf are the events 0 to 15 of RFC 4733 §3.2.

@@ -63,6 +63,7 @@ type Call struct {
 	givenUp    bool   // we hung up before the answer
 	forks      int    // answers of other forks that were refused
 	challenges int    // 401 and 407 that we answered
+	infos      []Info // received
 	changed    chan struct{}
 }
 
@@ -71,7 +72,7 @@ func newCall(p *Phone, incoming bool) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Call{phone: p, incoming: incoming, Audio: audio, session: newSession(), changed: make(chan struct{}), times: Times{Invited: time.Now()}}, nil
+	return &Call{phone: p, incoming: incoming, Audio: audio, session: newSession(p.conf.NoDigits), changed: make(chan struct{}), times: Times{Invited: time.Now()}}, nil
 }
 
 // Status is a snapshot of a call.

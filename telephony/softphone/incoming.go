@@ -87,7 +87,9 @@ func (p *Phone) inDialog(id string, tx *transaction.Server) {
 		c.end(true, reasonOf(req, "BYE"))
 	case sip.INVITE:
 		c.reinvited(tx)
-	case sip.OPTIONS, sip.INFO:
+	case sip.INFO:
+		c.informed(tx)
+	case sip.OPTIONS:
 		_ = tx.Respond(tx.NewResponse(200, ""))
 	default:
 		_ = tx.Reject(405)

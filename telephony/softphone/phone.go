@@ -33,8 +33,11 @@ type Config struct {
 	Domain    string     // domain of our address, the tenant
 	Password  string
 	Codecs    []uint8 // payload types in order of preference; default PCMU, PCMA
-	Timers    transaction.Timers
-	Log       *slog.Logger // default: silent
+	NoDigits  bool    // it does not know telephone-event: digits come by INFO
+	// RefuseInfo is the status by which it refuses INFO; 0: it takes it.
+	RefuseInfo int
+	Timers     transaction.Timers
+	Log        *slog.Logger // default: silent
 }
 
 // Phone is one scripted phone. Make it with New and end it with Close.

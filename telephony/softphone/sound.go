@@ -18,11 +18,12 @@ type session struct {
 	id      int64
 	version int64
 	held    bool // we hold
+	mute    bool // we name no telephone-event
 }
 
-func newSession() session {
+func newSession(mute bool) session {
 	now := time.Now().Unix()
-	return session{id: now, version: now}
+	return session{id: now, version: now, mute: mute}
 }
 
 // body is our SDP, as offer or answer: both laws and telephone-event, or just codec.
@@ -42,11 +43,17 @@ func (s *session) body(ip netip.Addr, port int, codecs []uint8) []byte {
 	for _, c := range codecs {
 		fmt.Fprintf(&b, " %d", c)
 	}
-	fmt.Fprintf(&b, " %d\r\n", digitsType)
+	if !s.mute {
+		fmt.Fprintf(&b, " %d", digitsType)
+	}
+	b.WriteString("\r\n")
 	for _, c := range codecs {
 		fmt.Fprintf(&b, "a=rtpmap:%d %s/8000\r\n", c, names[c])
 	}
-	fmt.Fprintf(&b, "a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-15\r\na=ptime:20\r\na=%s\r\n", digitsType, digitsType, direction)
+	if !s.mute {
+		fmt.Fprintf(&b, "a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-15\r\n", digitsType, digitsType)
+	}
+	fmt.Fprintf(&b, "a=ptime:20\r\na=%s\r\n", direction)
 	return []byte(b.String())
 }
 
