@@ -147,25 +147,39 @@ func direct(contact, flow string) bool {
 	return err == nil && err2 == nil && to == from
 }
 
-// Unstrand removes registrations that can't be reached, unless they were renewed.
+// Unstrand removes registrations that can't be reached, unless they were renewed: those of
+// each tenant in a transaction of that tenant, whose events tell of it.
 func (d *DB) Unstrand(ctx context.Context, list []device.Stranded) error {
-	if len(list) == 0 {
-		return nil
-	}
-	columns := make([][]string, 6)
+	of := map[id.Tenant][]device.Stranded{}
 	for _, s := range list {
-		for i, v := range []string{string(s.Tenant), string(s.Device), s.Instance, string(s.Node), s.Boot, s.Until.Format(time.RFC3339Nano)} {
+		of[s.Tenant] = append(of[s.Tenant], s)
+	}
+	for t, those := range of {
+		if err := d.unstrand(ctx, t, those); err != nil {
+			return err
+		}
+	}
+	if len(list) > 0 {
+		d.nudge()
+	}
+	return nil
+}
+
+func (d *DB) unstrand(ctx context.Context, t id.Tenant, list []device.Stranded) error {
+	columns := make([][]string, 5)
+	for _, s := range list {
+		for i, v := range []string{string(s.Device), s.Instance, string(s.Node), s.Boot, s.Until.Format(time.RFC3339Nano)} {
 			columns[i] = append(columns[i], v)
 		}
 	}
-	args := make([]any, len(columns))
-	for i, c := range columns {
-		args[i] = pgdialect.Array(c)
+	args := []any{t}
+	for _, c := range columns {
+		args = append(args, pgdialect.Array(c))
 	}
-	return d.asSystem(ctx, "remove unreachable registrations", func(ctx context.Context, tx bun.Tx) error {
+	return d.inTenant(ctx, "remove unreachable registrations", t, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.ExecContext(ctx, `
-DELETE FROM registrations r USING unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[]) AS s (tenant, device, instance, node, boot, until)
- WHERE r.tenant_id = s.tenant AND r.device = s.device AND r.instance = s.instance AND r.node = s.node AND coalesce(r.boot, '') = s.boot AND r.expires = s.until`, args...)
+DELETE FROM registrations r USING unnest(?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::timestamptz[]) AS s (device, instance, node, boot, until)
+ WHERE r.tenant_id = ?0 AND r.device = s.device AND r.instance = s.instance AND r.node = s.node AND coalesce(r.boot, '') = s.boot AND r.expires = s.until`, args...)
 		return err
 	})
 }

@@ -81,6 +81,7 @@ func TestWebhooks_TypesAreTheDomains(t *testing.T) {
 	for stream, kinds := range map[event.Stream][]string{
 		"call:c":     {"Initiated", "Queued", "Offered", "Established", "Held", "Retrieved", "CallCleared", "Abandoned", "Diverted"},
 		"agent:1001": {"LoggedOff", "NotReady", "Ready", "Reserved", "Busy", "WorkingAfterCall"}, "contact:7": {"Created", "contact.updated", "merged"}, "webhook:crm": {"Disabled"},
+		"device:1001": {"Registered", "Moved", "Unregistered"},
 	} {
 		for _, kind := range kinds {
 			var have webhook.Type

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/uptrace/bun"
 
 	"holdfast/domain/device"
 	"holdfast/domain/fault"
@@ -31,8 +32,22 @@ ON CONFLICT (tenant_id, device, instance) DO UPDATE SET
 DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND instance = $3
    AND (call_id <> $4 OR cseq <= $5)`
 
-	// sqlExpire removes what has expired of a device, so that nothing piles up.
-	sqlExpire = `DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires <= $3`
+	// sqlLeave says for the transaction why a registration goes (migration 0019).
+	sqlLeave = `SELECT set_config('holdfast.registration', $1, true)`
+
+	// sqlExpire removes what has expired of a device, so that nothing piles up; not what
+	// somebody else writes at this moment, who may be waiting for us.
+	sqlExpire = `
+DELETE FROM registrations WHERE tenant_id = $1 AND device = $2 AND instance IN (
+       SELECT instance FROM registrations WHERE tenant_id = $1 AND device = $2 AND expires <= $3 FOR UPDATE SKIP LOCKED)`
+
+	// sqlReject keeps that a REGISTER was rejected, if there is such a device.
+	sqlReject = `
+SELECT holdfast_keep_history(ROW(0, $1, $2, $3::timestamptz, 'rejected', $4, $5::int, '', $6, $7, $8, $9)::registration_history)`
+
+	sqlHistory = `
+SELECT at, change, reason, times, contact, address, transport, user_agent, node
+  FROM registration_history WHERE tenant_id = ?0 AND device = ?1 ORDER BY id DESC LIMIT ?2`
 
 	// sqlReach tells, besides whose a device is and whether it is reachable, whether the
 	// session that is bound to it takes it for unreachable.
@@ -63,6 +78,7 @@ func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner
 			f.queue(sqlRegister, t, name, r.Instance, r.Contact, r.Transport, r.Flow, string(r.Node), r.UserAgent,
 				r.CallID, int64(r.CSeq), r.Expires, r.Boot, r.Path, now)
 		} else {
+			f.queue(sqlLeave, string(r.Change))
 			f.queue(sqlUnregister, t, name, r.Instance, r.CallID, int64(r.CSeq))
 		}
 		f.queue(sqlExpire, t, name, now)
@@ -72,8 +88,30 @@ func (d *DB) SaveRegistration(ctx context.Context, r device.Registration) (owner
 	if err == nil && !found {
 		err = fault.E(fault.NotFound, op, fmt.Errorf("there is no device %s", r.Device))
 	}
+	if err == nil && r.Change != device.Refreshed {
+		d.nudge()
+	}
 	reach.Unheard = reach.Reachable && unheard
 	return owner, reach, failure(op, err)
+}
+
+// Rejected keeps in the device's history that a REGISTER for it was rejected; for what is no
+// device there is none.
+func (d *DB) Rejected(ctx context.Context, r device.Rejection) error {
+	err := d.fly(ctx, r.Tenant, func(f *flight) error {
+		f.queue(sqlReject, string(r.Tenant), string(r.Device), r.At, string(r.Reason), max(r.Times, 1), r.Address, r.Transport, r.UserAgent, string(r.Node))
+		return nil
+	})
+	return failure("note a rejected registration", err)
+}
+
+// RegistrationHistory lists what happened to a device's registrations, the latest first, at
+// most device.MostHistory lines. An unknown device has none.
+func (d *DB) RegistrationHistory(ctx context.Context, t id.Tenant, name id.Device) (list []device.HistoryLine, err error) {
+	err = d.inTenant(ctx, "read the history of registrations", t, func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewRaw(sqlHistory, t, name, device.MostHistory).Scan(ctx, &list)
+	})
+	return list, err
 }
 
 const sqlRegistrations = `

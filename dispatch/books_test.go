@@ -189,6 +189,8 @@ func (b *books) SaveRegistration(_ context.Context, r device.Registration) (id.A
 	return "1001", device.Reach{Reachable: there, Unheard: there && b.unheard}, nil
 }
 
+func (b *books) Rejected(context.Context, device.Rejection) error { return nil }
+
 func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

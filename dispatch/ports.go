@@ -54,6 +54,8 @@ type Registrations interface {
 	// SaveRegistration writes (or, with Expires in the past, removes) a registration
 	// and returns whether the device is reachable now and whose it is.
 	SaveRegistration(ctx context.Context, r device.Registration) (owner id.Agent, reach device.Reach, err error)
+	// Rejected keeps in a device's history that a REGISTER for it was rejected.
+	Rejected(ctx context.Context, r device.Rejection) error
 	// Lapsed lists registrations that ran out more than age ago, whose node is gone; they
 	// stay until they are removed (Phones).
 	Lapsed(ctx context.Context, age time.Duration) ([]device.Stranded, error)

@@ -122,6 +122,12 @@ func (d *Dispatcher) Registered(ctx context.Context, r device.Registration) erro
 	return d.deviceChanged(agent.Ref{Tenant: r.Tenant, Agent: owner}, r.Device, reach.Reachable)
 }
 
+// Rejected keeps in a device's history that a REGISTER for it was rejected; see
+// telephony.Handler.
+func (d *Dispatcher) Rejected(ctx context.Context, r device.Rejection) error {
+	return d.conf.Ledger.Rejected(ctx, r)
+}
+
 // deviceChanged tells an owner's session that a device came or went.
 func (d *Dispatcher) deviceChanged(owner agent.Ref, name id.Device, reachable bool) error {
 	changed := agent.DeviceChanged{Device: name, Reachable: reachable}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast/domain/account"
+	"holdfast/domain/device"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
 	"holdfast/domain/tariff"
@@ -203,15 +204,29 @@ type registrationView struct {
 	MeasuredAt *time.Time `json:"measured_at,omitempty"`
 }
 
+// historyView is one thing that happened to a device's registrations.
+type historyView struct {
+	At        time.Time     `json:"at"`
+	Change    device.Change `json:"change" enum:"registered,moved,unregistered,replaced,expired,lost,rejected" doc:"moved: to another address or transport; replaced: it made room for a newer one; lost: its connection closed, it answered no more, or its node is gone."`
+	Reason    device.Reason `json:"reason,omitempty" enum:"wrong_password,banned,other_device,not_allowed,too_many_contacts,bad_request" doc:"Of rejected."`
+	Times     int           `json:"times" doc:"Rejections for one reason in a row are one line, with when and where the last came from."`
+	Contact   string        `json:"contact,omitempty" example:"sip:1001@192.0.2.7:5060"`
+	Address   string        `json:"address" example:"192.0.2.7:5060"`
+	Transport string        `json:"transport" example:"udp"`
+	UserAgent string        `json:"user_agent"`
+	Node      id.Node       `json:"node"`
+}
+
 type registrationsOutput struct {
 	Body struct {
 		Device    id.Device          `json:"device"`
 		Reachable bool               `json:"reachable" doc:"Whether it would ring now; a device at a fixed address or outside needs no registration."`
 		Items     []registrationView `json:"items" doc:"The freshest first."`
+		History   []historyView      `json:"history" doc:"What happened, the latest first, 50 lines at most. A refresh from where the phone was is none."`
 	}
 }
 
-// listRegistrations shows where a device is registered now.
+// listRegistrations shows where a device is registered now, and what happened before.
 func (a *API) listRegistrations(ctx context.Context, in *thingInput) (*registrationsOutput, error) {
 	name := id.Device(in.ID.clean())
 	list, err := a.config.Clerk.DeviceStatuses(ctx, personOf(ctx).Tenant, record.DeviceQuery{Name: name, Limit: 1})
@@ -229,6 +244,15 @@ func (a *API) listRegistrations(ctx context.Context, in *thingInput) (*registrat
 			v.RoundTrip, v.MeasuredAt = ptr(float64(c.RoundTrip.Microseconds())/1000), ptr(c.Measured.UTC())
 		}
 		out.Body.Items = append(out.Body.Items, v)
+	}
+	history, err := a.config.Clerk.RegistrationHistory(ctx, personOf(ctx).Tenant, name)
+	if err != nil {
+		return nil, unavailable("read the history of registrations", err)
+	}
+	out.Body.History = []historyView{}
+	for _, l := range history {
+		l.At = l.At.UTC()
+		out.Body.History = append(out.Body.History, historyView(l))
 	}
 	return out, nil
 }

@@ -88,6 +88,10 @@ func TestRegistrations_ShowFromWhereADeviceSignals(t *testing.T) {
 	first := items[0].(map[string]any)
 	require.Equal(t, "192.0.2.7:5060 udp phone node-1 1.5", fmt.Sprint(first["address"], " ", first["transport"], " ", first["user_agent"], " ", first["node"], " ", first["round_trip_ms"]))
 	require.NotContains(t, items[1], "round_trip_ms", "it was not asked")
+	history := got.body["history"].([]any)
+	require.Equal(t, map[string]any{"at": "2026-11-21T12:00:00Z", "change": "rejected", "reason": "wrong_password", "times": 3.0, "address": "192.0.2.66:5060",
+		"transport": "udp", "user_agent": "", "node": "node-1"}, history[0])
+	require.Equal(t, "registered", history[1].(map[string]any)["change"])
 	require.Equal(t, "no_such_device", h.ask("admin", http.MethodGet, "/v1/devices/9/registrations", "").body["code"])
 }
 

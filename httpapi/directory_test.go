@@ -157,6 +157,13 @@ func (d *things) DeviceStatuses(_ context.Context, _ id.Tenant, q record.DeviceQ
 	}}}, nil
 }
 
+func (d *things) RegistrationHistory(_ context.Context, _ id.Tenant, name id.Device) ([]device.HistoryLine, error) {
+	return []device.HistoryLine{
+		{At: noon, Change: device.Rejected, Reason: device.WrongPassword, Times: 3, Address: "192.0.2.66:5060", Transport: "udp", Node: "node-1"},
+		{At: noon.Add(-time.Hour), Change: device.Registered, Times: 1, Contact: "sip:" + string(name) + "@192.0.2.7", Address: "192.0.2.7:5060", Transport: "udp", UserAgent: "phone", Node: "node-1"},
+	}, nil
+}
+
 func (d *things) Known(_ context.Context, _ directory.Author, _ directory.Kind, names []string) (map[string]bool, error) {
 	known := map[string]bool{}
 	for _, n := range names {

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/event"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
@@ -33,6 +34,18 @@ type eventsInput struct {
 	LastEventID line `header:"Last-Event-ID" maxLength:"32" doc:"The id of the last message received: the stream goes on behind it."`
 }
 
+// deviceEvent is what happened to a registration of a device.
+type deviceEvent struct {
+	Device        id.Device     `json:"device"`
+	Change        device.Change `json:"change" enum:"registered,moved,unregistered,replaced,expired,lost"`
+	At            time.Time     `json:"at"`
+	Address       string        `json:"address" example:"192.0.2.7:5060"`
+	Transport     string        `json:"transport"`
+	UserAgent     string        `json:"user_agent"`
+	Node          id.Node       `json:"node"`
+	Registrations int           `json:"registrations" doc:"How many there are now."`
+}
+
 // snapshotView is the first message of a stream that does not resume.
 type snapshotView struct {
 	Session  *sessionView   `json:"session,omitempty" doc:"One's own, if signed in as agent."`
@@ -50,11 +63,11 @@ func (a *API) registerEvents() {
 func describeEvents(api huma.API) {
 	op := api.OpenAPI().Paths["/v1/events"].Get
 	op.Description = "Messages have `event`, `id` and `data`. The first is `snapshot` (unless the stream resumes behind `Last-Event-ID`), " +
-		"then `session` (one's own), `call`, `presence` and `queue` follow, each a whole view: one with a version not above the last seen is old. " +
+		"then `session` (one's own), `call`, `presence` and `queue` follow, each a whole view: one with a version not above the last seen is old; and `device` (with devices:read), when a registration came, moved or ended. " +
 		"Comments keep a quiet stream alive. A reader that falls behind is disconnected; so is everybody when the access token expires. Connect again with `Last-Event-ID`."
 	schemas := api.OpenAPI().Components.Schemas
 	var messages []*huma.Schema
-	for _, v := range []any{snapshotView{}, sessionView{}, callView{}, presenceView{}, queueView{}} {
+	for _, v := range []any{snapshotView{}, sessionView{}, callView{}, presenceView{}, queueView{}, deviceEvent{}} {
 		messages = append(messages, schemas.Schema(reflect.TypeOf(v), true, ""))
 	}
 	op.Responses["200"] = &huma.Response{
@@ -149,6 +162,8 @@ func (s *stream) messages(ctx context.Context, e event.Event) []message {
 		return s.ofAgent(ctx, e, r)
 	case r.call != nil:
 		return s.ofCall(e, r)
+	case r.device != nil && s.person.May(account.DevicesRead):
+		return []message{{id: e.Seq, event: "device", data: r.device}}
 	}
 	return nil
 }

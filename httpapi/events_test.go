@@ -178,6 +178,28 @@ func TestEvents_ASupervisorSeesTheTeamAndTheQueues(t *testing.T) {
 	require.Len(t, board.data["waiting"], 1)
 }
 
+// Registrations are shown to whoever may see where devices are registered, and to nobody else.
+func TestEvents_RegistrationsAreShownToWhoMaySeeDevices(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	came := event.Event{Seq: 8, Tenant: tenant, Stream: "device:1001", Version: 1, Kind: "Registered", At: noon,
+		View: json.RawMessage(`{"device":"1001","change":"registered","at":"2026-11-21T12:00:00Z","address":"192.0.2.7:5060","transport":"udp","user_agent":"phone","node":"node-1","registrations":1}`)}
+	l := h.listen("admin")
+	require.Equal(t, "snapshot", l.next().event)
+	h.feed.events <- came
+	got := l.next()
+	require.Equal(t, "device", got.event)
+	require.Equal(t, "8", got.id)
+	require.Equal(t, "192.0.2.7:5060 registered 1", fmt.Sprint(got.data["address"], " ", got.data["change"], " ", got.data["registrations"]))
+
+	other := newHouse(t)
+	l = other.listen("1001")
+	require.Equal(t, "snapshot", l.next().event)
+	other.feed.events <- came
+	other.feed.events <- agentEvent(9, version(sessionFixture("1001", "first"), func(v *agent.View) { v.Version = 99 }))
+	require.Equal(t, "session", l.next().event, "what comes next is something else")
+}
+
 func TestEvents_GoOnBehindTheLastSeenWithoutASnapshot(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -9,6 +9,7 @@ import (
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
+	"holdfast/domain/device"
 	"holdfast/domain/directory"
 	"holdfast/domain/event"
 	"holdfast/domain/id"
@@ -88,6 +89,8 @@ type Clerk interface {
 	BookingDays(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.BookingDay, error)
 	// DeviceStatuses lists devices with their live registrations.
 	DeviceStatuses(ctx context.Context, t id.Tenant, by record.DeviceQuery) ([]record.DeviceStatus, error)
+	// RegistrationHistory lists what happened to a device's registrations, the latest first.
+	RegistrationHistory(ctx context.Context, t id.Tenant, name id.Device) ([]device.HistoryLine, error)
 }
 
 // Feed is the process's follower of the event log; *feed.Follower satisfies it.

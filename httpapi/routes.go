@@ -155,7 +155,7 @@ var routes = map[string][]route{
 		crud(numbers, account.NumbersRead, account.NumbersWrite, account.NumbersWrite, account.NumbersWrite),
 		crud(devices, account.DevicesRead, account.DevicesWrite, account.DevicesWrite, account.DevicesWrite),
 		importing(devices, account.DevicesRead, account.DevicesWrite),
-		[]route{{"list-registrations", http.MethodGet, "/v1/devices/{id}/registrations", may(account.DevicesRead), "Where a device is registered now", 0}},
+		[]route{{"list-registrations", http.MethodGet, "/v1/devices/{id}/registrations", may(account.DevicesRead), "Where a device is registered now, and what happened to its registrations", 0}},
 		crud(trunks, account.TrunksRead, account.TrunksWrite, account.TrunksWrite, account.TrunksWrite),
 		crud(reasons, account.ReasonsRead, account.ReasonsWrite, account.ReasonsWrite, account.ReasonsWrite),
 		crud(skills, account.SkillsRead, account.SkillsWrite, account.SkillsWrite, account.SkillsWrite),

@@ -141,6 +141,7 @@ type rendering struct {
 	offered  []byte // the same with the customer of the offer, for the agent who may see it
 	presence []byte // presenceView
 	view     []byte // callView
+	device   []byte // deviceEvent
 }
 
 // renderings keeps the last events' renderings.
@@ -202,5 +203,12 @@ func (r *rendering) render(e event.Event) {
 		}
 		r.view, _ = json.Marshal(callOf(c)) // likewise
 		r.call = &c
+	case "device":
+		var v deviceEvent
+		if json.Unmarshal(e.View, &v) != nil {
+			return
+		}
+		v.At = v.At.UTC()
+		r.device, _ = json.Marshal(v) // likewise
 	}
 }

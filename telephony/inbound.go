@@ -38,7 +38,8 @@ type caller struct {
 type refusal struct {
 	code    int
 	headers []sip.Header
-	err     error // for the log, may be nil
+	err     error         // for the log, may be nil
+	reason  device.Reason // of a REGISTER, for the device's history; none: it is nothing to tell
 }
 
 func refuse(code int, err error) *refusal { return &refusal{code: code, err: err} }
@@ -276,16 +277,19 @@ func (n *Node) verify(ctx context.Context, req *sip.Request, source netip.Addr) 
 		return "", "", refuse(sip.StatusServiceUnavailable, err)
 	case result.Banned:
 		n.metrics.banned.Inc()
-		return "", "", refuse(sip.StatusForbidden, nil)
+		return realm, result.User, &refusal{code: sip.StatusForbidden, reason: device.Banned}
 	case !result.OK:
 		r := &refusal{code: sip.StatusUnauthorized, headers: result.Challenge}
+		if result.Wrong {
+			r.reason = device.WrongPassword
+		}
 		if result.Tried {
 			n.metrics.unauthorized.Inc()
 			n.fragile.answered(req, source)
 		} else {
 			r.headers = n.fragile.offer(req, source, result.Challenge, n.now())
 		}
-		return "", "", r
+		return realm, result.User, r
 	}
 	n.fragile.answered(req, source)
 	return realm, result.User, nil

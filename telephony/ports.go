@@ -24,6 +24,9 @@ type Handler interface {
 	// Registered happens when a device's registration appeared, was refreshed or
 	// went (Expires in the past).
 	Registered(ctx context.Context, r device.Registration) error
+	// Rejected happens when a REGISTER for a device was rejected, at once and then at most
+	// every ten seconds of each device and reason. What fails is told to nobody.
+	Rejected(ctx context.Context, r device.Rejection) error
 }
 
 // Directory is what the node looks up; *db.DB satisfies it.

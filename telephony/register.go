@@ -1,6 +1,7 @@
 package telephony
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -27,6 +28,8 @@ type phones struct {
 
 	mu   sync.Mutex
 	owed map[string]device.Registration // news that the Handler could not take yet, by AOR and binding
+
+	rejections rejections
 }
 
 func newPhones(n *Node) (*phones, error) {
@@ -73,18 +76,24 @@ func (p *phones) register(ctx context.Context, tx *transaction.Server) int {
 		return p.refuse(tx, refuse(sip.StatusForbidden, err))
 	}
 	realm, user, r := p.n.verify(ctx, req, source.Addr())
+	named, _, _ := strings.Cut(registrar.AOR(req.To().Address), "@")
 	if r != nil {
-		return p.refuse(tx, r)
+		code := p.refuse(tx, r)
+		p.reject(ctx, tx, rejected{realm, cmp.Or(user, named), r.reason})
+		return code
 	}
 	cred, err := p.n.secrets.of(ctx, realm, user)
 	if err != nil {
 		return p.refuse(tx, refuse(sip.StatusServiceUnavailable, err))
 	}
-	named, _, _ := strings.Cut(registrar.AOR(req.To().Address), "@")
 	if cred.Device == "" || named != user && named != string(cred.Device) {
+		defer p.reject(ctx, tx, rejected{realm, user, device.OtherDevice})
 		return p.refuse(tx, refuse(sip.StatusForbidden, errors.New("a registration for somebody else")))
 	}
 	if r := p.n.mayRegister(ctx, realm, cred.Device, tx.Flow()); r != nil {
+		if r.code == sip.StatusForbidden {
+			defer p.reject(ctx, tx, rejected{realm, user, device.NotAllowed})
+		}
 		return p.refuse(tx, r)
 	}
 	result, err := p.reg.Register(ctx, req, aorOf(realm, cred.Device), tx.Flow())
@@ -94,6 +103,7 @@ func (p *phones) register(ctx context.Context, tx *transaction.Server) int {
 	if err := result.Send(tx); err != nil {
 		p.n.log.Info("a registration could not be answered", "device", user, "err", err)
 	}
+	p.reject(ctx, tx, rejected{realm, user, reasonOf(result.Code)})
 	return result.Code
 }
 
@@ -116,7 +126,10 @@ func (p *phones) changed(c registrar.Change) {
 			r.Expires = now.Add(-time.Millisecond)
 		}
 	}
-	r.Boot = p.n.Boot()
+	r.Boot, r.Change = p.n.Boot(), device.Change(c.Kind)
+	if c.Moved {
+		r.Change = device.Moved
+	}
 	if cred, err := p.n.secrets.of(p.n.life, r.Tenant, string(r.Device)); err == nil {
 		r.Agent = cred.Agent
 	}

@@ -32,18 +32,19 @@ const password = "secret"
 
 // world is what stands around a node: the Handler that it reports to and the Directory that it asks, with a transcript.
 type world struct {
-	mu       sync.Mutex
-	changed  chan struct{}
-	arrived  []call.Incoming
-	facts    []fact
-	regs     map[string]device.Registration // by device and instance, as a database would keep them
-	beats    []device.Node
-	trunks   []device.Trunk
-	lookups  int
-	refusal  error                                      // of Incoming
-	opening  func(ctx context.Context, c call.Incoming) // runs inside Incoming
-	away     error                                      // of the directory
-	phoneLog []device.Registration
+	mu         sync.Mutex
+	changed    chan struct{}
+	arrived    []call.Incoming
+	facts      []fact
+	regs       map[string]device.Registration // by device and instance, as a database would keep them
+	beats      []device.Node
+	trunks     []device.Trunk
+	lookups    int
+	refusal    error                                      // of Incoming
+	opening    func(ctx context.Context, c call.Incoming) // runs inside Incoming
+	away       error                                      // of the directory
+	phoneLog   []device.Registration
+	rejections []device.Rejection
 
 	givenUp string            // the boot whose calls are closed
 	routes  map[string]string // which trunk a number goes out by
@@ -51,9 +52,8 @@ type world struct {
 	devices map[id.Device]device.Device // other than friends without settings
 	pulses  []device.Pulse
 
-	forgetful bool // registrations that went stay, as if nobody had told
-
-	reading func(context.Context) // runs inside Registrations
+	forgetful bool                  // registrations that went stay, as if nobody had told
+	reading   func(context.Context) // runs inside Registrations
 }
 
 // fact is one report.

@@ -64,6 +64,65 @@ type Registration struct {
 	CallID    string    `json:"call_id"`
 	CSeq      uint32    `json:"cseq"`
 	Expires   time.Time `json:"expires"`
+	Change    Change    `json:"change,omitempty"` // what happened to it, as its node says
+}
+
+// Change is what happened to a registration of a device.
+type Change string
+
+// What can happen to registrations. A refresh from where the phone was before is told to
+// nobody and kept nowhere.
+const (
+	Registered   Change = "registered"
+	Refreshed    Change = "refreshed"
+	Moved        Change = "moved"        // refreshed from another address, or by another transport
+	Unregistered Change = "unregistered" // the phone left by itself
+	Replaced     Change = "replaced"     // it made room for a newer one: there were too many
+	Expired      Change = "expired"
+	Lost         Change = "lost" // its connection closed, it answered no more, or its node is gone
+	Rejected     Change = "rejected"
+)
+
+// Reason is why a REGISTER was rejected.
+type Reason string
+
+// The reasons.
+const (
+	WrongPassword   Reason = "wrong_password"
+	Banned          Reason = "banned"       // for too many wrong passwords
+	OtherDevice     Reason = "other_device" // registered as somebody else than who the password is of
+	NotAllowed      Reason = "not_allowed"  // by the device's settings: its type, transport, host
+	TooManyContacts Reason = "too_many_contacts"
+	BadRequest      Reason = "bad_request"
+)
+
+// Rejection is a REGISTER for a device that was rejected.
+type Rejection struct {
+	Tenant    id.Tenant `json:"tenant"`
+	Device    id.Device `json:"device"`
+	At        time.Time `json:"at"`
+	Reason    Reason    `json:"reason"`
+	Times     int       `json:"times"` // so often since the last that was told, this one included
+	Address   string    `json:"address"`
+	Transport string    `json:"transport"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	Node      id.Node   `json:"node"`
+}
+
+// MostHistory is how many lines of its history each device has at most.
+const MostHistory = 50
+
+// HistoryLine is one thing that happened to a device's registrations.
+type HistoryLine struct {
+	At        time.Time `bun:"at" json:"at"`
+	Change    Change    `bun:"change" json:"change"`
+	Reason    Reason    `bun:"reason" json:"reason,omitempty"` // of a rejection
+	Times     int       `bun:"times" json:"times"`             // rejections for the same reason in a row are one line
+	Contact   string    `bun:"contact" json:"contact,omitempty"`
+	Address   string    `bun:"address" json:"address"` // ip:port; of several the last
+	Transport string    `bun:"transport" json:"transport"`
+	UserAgent string    `bun:"user_agent" json:"user_agent"`
+	Node      id.Node   `bun:"node" json:"node"`
 }
 
 // Pulse is how long a registered phone took to answer our question whether it is there.

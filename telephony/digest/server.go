@@ -92,6 +92,8 @@ type Result struct {
 	Challenge []sip.Header
 	// Tried says that credentials were given: a failure worth a line in the log.
 	Tried bool
+	// Wrong says that the password was wrong, or the user unknown; not that a nonce was old.
+	Wrong bool
 }
 
 // Check authenticates a request for a realm. The work and the outcome are the same for unknown users. It returns an error
@@ -125,6 +127,7 @@ func (s *Server) Check(ctx context.Context, req *sip.Request, realm string, sour
 	switch {
 	case !right:
 		s.bans.failed(source, who, now)
+		refused.Wrong = true
 		refused.Challenge = s.challenge(realm, source, false, now)
 	case !fresh || !s.nonces.use(cred, now):
 		refused.Challenge = s.challenge(realm, source, true, now)
