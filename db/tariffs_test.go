@@ -16,6 +16,7 @@ import (
 	"holdfast/domain/dialplan"
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
+	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/record"
 	"holdfast/domain/tariff"
@@ -262,4 +263,30 @@ func TestTariffs_GoAndComeBackWithTheirTenant(t *testing.T) {
 	is, err := w.Update(t.Context(), w.root(account.TenantsUpdate), change)
 	require.NoError(t, err)
 	require.Equal(t, "USD", fieldsOf(t, is)["currency"])
+}
+
+// Who is forgotten is not found by the tariff of a booking either, if that is for one number;
+// what it cost stays.
+func TestEraseContact_ATariffForOneNumber_TellsItNoMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.configure()
+	for _, prefix := range []string{"+49301", "+493012345600"} {
+		w.make(directory.Tariff, prefix, map[string]any{"per_minute": "0.12"})
+	}
+	for i, number := range []string{"+493012345600", "+493012345601"} {
+		w.customer(fmt.Sprint("person-", i), number)
+		w.dialled("1001", "1001", number, "carrier")
+		_, err := w.EraseContact(t.Context(), w.ada(account.ContactsErase), id.Contact(fmt.Sprint("person-", i)))
+		require.NoError(t, err)
+	}
+	list, err := w.Bookings(t.Context(), acme, record.BookingQuery{})
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	seen := map[string]string{}
+	for _, b := range list {
+		require.Equal(t, price(120_000), b.Price)
+		seen[b.Tariff] = b.Number
+	}
+	require.Equal(t, map[string]string{"+4930": "+4930xxxxxxxx", "+49301": "+4930xxxxxxxx"}, seen)
 }
