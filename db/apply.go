@@ -37,8 +37,11 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if err != nil {
 			return err
 		}
-		wanted, err := hashed(doc.Complete(), current)
+		wanted, err := musicOf(doc.Complete(), current)
 		if err != nil {
+			return err
+		}
+		if wanted, err = hashed(wanted, current); err != nil {
 			return err
 		}
 		compared := wanted
@@ -131,7 +134,7 @@ func write(ctx context.Context, tx bun.Tx, doc tenancy.Document) error {
 	}
 	var all []statement
 	for _, part := range []func(tenancy.Document) []statement{
-		removals, reasonRows, skillRows, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, queueRows, trunkRows, numberRows,
+		removals, reasonRows, skillRows, teamRows, roleRows, userRows, agentRows, deviceRows, addressRows, musicRows, queueRows, trunkRows, numberRows,
 		levelRows, dispositionRows, contactFieldRows, tariffRows, webhookRows, leftovers,
 	} {
 		all = append(all, part(doc)...)

@@ -59,7 +59,8 @@ SELECT t.organization, o.display_name AS organization_name, t.division, v.displa
 		return doc, fmt.Errorf("read the policies: %w", err)
 	}
 	for _, read := range []func(context.Context, bun.Tx, *tenancy.Document) error{
-		exportRoles, exportPeople, exportAgents, exportDevices, exportQueues, exportTrunks, exportNumbers, exportReasons, exportSkills, exportDispositions, exportContactFields, exportTariffs, exportWebhooks,
+		exportRoles, exportPeople, exportAgents, exportDevices, exportQueues, exportTrunks, exportNumbers, exportReasons, exportSkills, exportDispositions,
+		exportMusic, exportContactFields, exportTariffs, exportWebhooks,
 	} {
 		if err := read(ctx, tx, &doc); err != nil {
 			return doc, err

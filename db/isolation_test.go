@@ -183,6 +183,7 @@ func (w *world) furnish() {
 	w.make(directory.Role, "auditor", map[string]any{"permissions": []string{"audit:read:tenant"}})
 	w.make(directory.Reason, "LUNCH", map[string]any{})
 	w.make(directory.Skill, "german", map[string]any{})
+	w.make(directory.Music, "waltz", soundFields(sound(7)))
 	w.make(directory.Disposition, "solved", map[string]any{"queues": []string{"support"}})
 	w.make(directory.Tariff, "+49", map[string]any{"per_minute": "0.12"})
 	for _, of := range []directory.Ref{{Kind: directory.Agent, Name: "1001"}, {Kind: directory.Queue, Name: "support"}} {

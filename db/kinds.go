@@ -225,6 +225,9 @@ func writeQueue(ctx context.Context, tx bun.Tx, c *changing) error {
 	if err := writeSkills(ctx, tx, c, "queue_skills", "queue"); err != nil {
 		return err
 	}
+	if err := writeMusic(ctx, tx, c); err != nil {
+		return err
+	}
 	var members []member
 	if given, err := c.decode("members", &members); err != nil || !given {
 		return err

@@ -16,7 +16,7 @@ import (
 
 // goesAlong are the tables whose rows go with a tenant and come back with it, in the order
 // in which they can: what nobody but the tenant itself needs, and its last user.
-var goesAlong = []string{"teams", "roles", "users", "reasons", "skills", "dispositions", "tariffs", "removed", "retention"}
+var goesAlong = []string{"teams", "roles", "users", "reasons", "skills", "dispositions", "tariffs", "music", "removed", "retention"}
 
 // levelUsers lists what keeps a level from being deleted: divisions in an organization,
 // tenants in a division, and what a tenant holds; see UsedBy.

@@ -15,6 +15,7 @@ import (
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
+	"holdfast/domain/tenancy"
 )
 
 // things is a double of the directory: it answers what the test says and keeps what it
@@ -52,6 +53,7 @@ var bodies = map[directory.Kind]string{
 	directory.Device: `{"name":"1001","kind":"sip"}`, directory.Trunk: `{"name":"carrier"}`,
 	directory.Organization: `{"name":"acme"}`, directory.Division: `{"id":"acme:main","name":"main","organization":"acme"}`,
 	directory.Tenant: `{"tenant":"near.example","shared":"division","may_switch":true,"policies":{"terminal_grace_ms":30000}}`,
+	directory.Music:  `{"name":"waltz","display_name":"","duration_ms":2000,"size":16058,"sha256":"00"}`,
 	directory.Reason: `{"code":"LUNCH","names":{}}`, directory.Skill: `{"name":"german"}`, directory.Disposition: `{"name":"solved","names":{},"queues":[]}`,
 	directory.Contact:      `{"id":"1001","display_name":"Erika","company":"","emails":[],"numbers":[],"language":"","vip":false,"fields":{},"created_by":""}`,
 	directory.ContactField: `{"key":"rank","label":"","type":"number","required":false,"choices":[],"position":0}`,
@@ -235,6 +237,13 @@ func (d *things) ClientLogs(context.Context, id.Tenant, record.ClientLogQuery) (
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.logs, d.refuse
+}
+
+func (d *things) Music(_ context.Context, _ id.Tenant, name, _ string) (tenancy.Audio, string, error) {
+	if name != "waltz" {
+		return nil, "", fault.E(fault.NotFound, "read music", nil)
+	}
+	return tenancy.Audio("RIFF"), "", nil
 }
 
 func (d *things) ClientLog(_ context.Context, _ id.Tenant, name string) (record.ClientLog, error) {

@@ -23,7 +23,7 @@ var samples = map[string]map[string]any{
 	"create-user": {"name": "new"}, "update-user": {}, "create-role": {"name": "new"}, "update-role": {},
 	"create-team": {"name": "new"}, "update-team": {}, "create-agent": {"number": "1009", "user": "new"}, "update-agent": {},
 	"create-reason": {"code": "new"}, "update-reason": {}, "create-skill": {"name": "new"}, "update-skill": {}, "create-disposition": {"name": "new"}, "update-disposition": {},
-	"create-tariff": {"prefix": "+49", "per_minute": "0.12"}, "update-tariff": {},
+	"create-tariff": {"prefix": "+49", "per_minute": "0.12"}, "update-tariff": {}, "create-music": {"name": "new", "audio": "UklGRg=="}, "update-music": {},
 	"create-queue": {"name": "new"}, "update-queue": {}, "create-number": {"number": "8001", "queue": "support"}, "update-number": {"agent": "1001"},
 	"create-contact": {"company": "x"}, "update-contact": {}, "create-contact_field": {"key": "rank"}, "update-contact_field": {},
 	"upload-client-log": {"entries": []map[string]any{{"time": noon, "level": "warn", "message": "slow"}}},

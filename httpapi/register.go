@@ -22,7 +22,7 @@ import (
 const maxBody = 64 << 10
 
 // largeBodies are the bounds of routes that need more, in bytes.
-var largeBodies = map[string]int64{"upload-client-log": record.MaxClientLog}
+var largeBodies = map[string]int64{"upload-client-log": record.MaxClientLog, "create-music": mostMusicBody, "update-music": mostMusicBody}
 
 // register serves the route of that name by h. Validation, authorization and the
 // form of refusals are the same for all.

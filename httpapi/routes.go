@@ -152,6 +152,8 @@ var routes = map[string][]route{
 	),
 	tagService: slices.Concat(
 		crud(queues, account.QueuesRead, account.QueuesWrite, account.QueuesWrite, account.QueuesWrite),
+		crud(music, account.QueuesRead, account.QueuesWrite, account.QueuesWrite, account.QueuesWrite),
+		[]route{{"get-music-audio", http.MethodGet, "/v1/music/{id}/audio", may(account.QueuesRead), "The sound file", 0}},
 		crud(numbers, account.NumbersRead, account.NumbersWrite, account.NumbersWrite, account.NumbersWrite),
 		crud(devices, account.DevicesRead, account.DevicesWrite, account.DevicesWrite, account.DevicesWrite),
 		importing(devices, account.DevicesRead, account.DevicesWrite),

@@ -44,6 +44,7 @@ type Config struct {
 	Clerk      Clerk
 	Customers  Customers
 	Logs       ClientLogs
+	Sounds     Sounds
 	Vault      Vault
 	Logins     Logins
 	APIKeys    Keys
@@ -236,6 +237,7 @@ func (a *API) build() error {
 	a.registerWatch()
 	a.registerPeople()
 	a.registerService()
+	a.registerMusic()
 	a.registerLines()
 	a.registerCatalogues()
 	a.registerBookings()

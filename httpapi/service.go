@@ -37,7 +37,7 @@ type QueueFields struct {
 	Strategy    *string       `json:"strategy,omitempty" enum:"longest_idle,fewest_calls,linear,random"`
 	MaxWaitMS   *int64        `json:"max_wait_ms,omitempty" minimum:"0" maximum:"86400000"`
 	Priority    *int          `json:"priority,omitempty" minimum:"-1000" maximum:"1000"`
-	Music       *line         `json:"music,omitempty" maxLength:"200"`
+	Music       *line         `json:"music,omitempty" maxLength:"64" doc:"What its callers hear who wait, a thing of /v1/music; empty: the music that comes with Holdfast."`
 	Members     *[]memberView `json:"members,omitempty" maxItems:"2000" doc:"All of them: who is left out is no member any more."`
 	Skills      *[]skillLevel `json:"skills,omitempty" maxItems:"100" doc:"What its calls ask for, at least: all of it. The match does not look at it yet."`
 }

@@ -27,8 +27,8 @@ type Config struct {
 	Listen []transaction.Endpoint
 	// Media configures the audio; Bind must be of the family of the sockets. Its Events are the node's.
 	Media media.Config
-	// Music are the clips for call.Treat by name; "" is what callers hear by default (else the built-in music).
-	Music map[string]*media.Clip
+	// Sounds is where the music is that queues name; nil: callers hear the built-in one.
+	Sounds Sounds
 	// Sessions is what the node wants of session timers (RFC 4028).
 	Sessions dialog.TimerPolicy
 	// Registrations are the registrar's limits.

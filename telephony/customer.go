@@ -100,8 +100,8 @@ func (a *actor) alert() {
 	}
 }
 
-// treatLeg carries out a call.Treat; false if the leg is gone.
-func (a *actor) treatLeg(t call.Treat) bool {
+// treatLeg carries out a call.Treat with that music; false if the leg is gone.
+func (a *actor) treatLeg(t call.Treat, music *media.Clip) bool {
 	l := a.legOf(t.Leg)
 	if l == nil {
 		return false
@@ -110,7 +110,7 @@ func (a *actor) treatLeg(t call.Treat) bool {
 		return true // a connected agent waits for nothing
 	}
 	a.treat = t.With
-	a.music = a.node.musicOf(t.Music)
+	a.music = music
 	if t.With == call.TreatMusic {
 		if !a.answerCustomer() {
 			return false
@@ -160,7 +160,7 @@ func (a *actor) route() {
 func (a *actor) play(l *sipLeg, on bool) {
 	clip := a.music
 	if clip == nil {
-		clip = a.node.musicOf("")
+		clip = media.Music()
 	}
 	if !on {
 		clip = nil

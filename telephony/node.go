@@ -38,6 +38,7 @@ type Node struct {
 	fragile  fragile
 	secrets  *secrets
 	settings *settings
+	music    *jukebox
 	carriers *carriers
 	guard    *transaction.Guard
 	phones   *phones
@@ -105,6 +106,7 @@ func New(conf Config, h Handler, dir Directory) (*Node, error) {
 	}
 	n.peers = newPeers(n)
 	n.settings = newSettings(n)
+	n.music = newJukebox(n)
 	return n, nil
 }
 
@@ -311,6 +313,7 @@ func (n *Node) Prompted(ref call.Ref, r call.Ring) {
 func (n *Node) DirectoryChanged(t id.Tenant) {
 	n.secrets.doubt(t)
 	n.settings.doubt(t)
+	n.music.doubt(t)
 	select {
 	case n.stale <- struct{}{}:
 	default: // a look is due already
@@ -385,17 +388,6 @@ func (n *Node) beat(ctx context.Context) {
 	if err == nil {
 		n.registered(boot, lost)
 	}
-}
-
-// musicOf is the clip of that name, else the default.
-func (n *Node) musicOf(name string) *media.Clip {
-	if c := n.conf.Music[name]; c != nil {
-		return c
-	}
-	if c := n.conf.Music[""]; c != nil {
-		return c
-	}
-	return media.Music()
 }
 
 // contact is our Contact URI for a peer on that transport.

@@ -88,10 +88,11 @@ func (n *Node) Cancel(_ context.Context, ref call.Ref, c call.Cancel) error {
 
 // Treat lets a leg hear something: ringback answers the caller's INVITE with 180, music answers it and plays. It is
 // idempotent; an answered leg stays answered. fault.NotFound if the leg is gone.
-func (n *Node) Treat(_ context.Context, ref call.Ref, t call.Treat) error {
+func (n *Node) Treat(ctx context.Context, ref call.Ref, t call.Treat) error {
 	done := false
 	if a := n.index.call(ref); a != nil {
-		a.ask(func() { done = a.treatLeg(t) })
+		music := n.music.of(ctx, ref.Tenant, t.Music)
+		a.ask(func() { done = a.treatLeg(t, music) })
 	}
 	if !done {
 		return fault.E(fault.NotFound, "treat", fmt.Errorf("leg %s of call %s is gone", t.Leg, ref.Call))

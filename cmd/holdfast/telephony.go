@@ -98,7 +98,7 @@ func nodeConfig(g *ground) (telephony.Config, error) {
 		return telephony.Config{}, err
 	}
 	audio.Log = g.log
-	return telephony.Config{Name: name, Boot: rand.Text(), Listen: endpoints, Media: audio, MaxCalls: e.MaxCalls, KeepAlive: e.SIPKeepAlive, Log: g.log}, nil
+	return telephony.Config{Name: name, Boot: rand.Text(), Listen: endpoints, Media: audio, MaxCalls: e.MaxCalls, KeepAlive: e.SIPKeepAlive, Sounds: g.db, Log: g.log}, nil
 }
 
 // nodeName is the name in the registry and of the task queue.

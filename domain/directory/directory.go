@@ -32,6 +32,7 @@ const (
 	Skill       Kind = "skill"
 	Disposition Kind = "disposition"
 	Tariff      Kind = "tariff" // the price of calls to numbers that begin so
+	Music       Kind = "music"  // what callers hear who wait
 
 	// The levels above what a tenant holds (SEED-37). A division is named
 	// organization:division.

@@ -86,6 +86,9 @@ func (d Document) entries() []entry {
 	for _, p := range d.Dispositions {
 		list = append(list, of("disposition", p.Name, p))
 	}
+	for _, m := range d.Music {
+		list = append(list, of("music", m.Name, m))
+	}
 	for _, n := range d.Numbers {
 		list = append(list, of("number", n.Number, n))
 	}
@@ -130,8 +133,8 @@ func differing(a, b map[string]any) []string {
 	return names
 }
 
-// secrets are shown by name only.
-var secrets = []string{"password_hash", "ha1_md5", "ha1_sha256", "carrier_md5", "carrier_sha256", "password"}
+// secrets, and what is too long to be read, are shown by name only.
+var secrets = []string{"password_hash", "ha1_md5", "ha1_sha256", "carrier_md5", "carrier_sha256", "password", "audio"}
 
 func words(names []string, a, b map[string]any) string {
 	s := ""

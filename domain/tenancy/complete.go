@@ -30,6 +30,7 @@ func (d Document) Complete() Document {
 	for i := range d.Dispositions {
 		d.Dispositions[i].Queues = slices.Sorted(slices.Values(d.Dispositions[i].Queues))
 	}
+	d.Music = sorted(d.Music, func(m Music) string { return m.Name })
 	d.ContactFields = sorted(d.ContactFields, func(f ContactField) string { return f.Key })
 	for i := range d.ContactFields {
 		d.ContactFields[i].Type = cmp.Or(d.ContactFields[i].Type, contact.Text)

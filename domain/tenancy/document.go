@@ -67,6 +67,9 @@ type Document struct {
 	ContactFields []ContactField `yaml:"contact_fields,omitempty" json:"contact_fields,omitempty"`
 	// Tariffs are all there are; nil: the document does not speak of them, and they stay.
 	Tariffs []Tariff `yaml:"tariffs,omitempty" json:"tariffs,omitempty"`
+	// Music are the sounds that queues choose from; nil: the document does not speak of them,
+	// and they stay.
+	Music []Music `yaml:"music,omitempty" json:"music,omitempty"`
 	// Webhooks are all there are; nil: the document does not speak of them, and they stay.
 	Webhooks []Webhook `yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
 }

@@ -73,6 +73,7 @@ func (d Document) Validate() []fault.Field {
 	c.devices(d)
 	c.numbersInside(d)
 	c.skills(d)
+	c.music(d)
 	for i, q := range d.Queues {
 		c.queue(fmt.Sprintf("queues[%d]", i), q)
 	}
@@ -132,6 +133,9 @@ func (c *check) names(d Document) {
 	}
 	for i, p := range d.Dispositions {
 		c.name("disposition", fmt.Sprintf("dispositions[%d].name", i), p.Name, nameForm)
+	}
+	for i, m := range d.Music {
+		c.name("music", fmt.Sprintf("music[%d].name", i), m.Name, nameForm)
 	}
 	for i, q := range d.Queues {
 		c.name("queue", fmt.Sprintf("queues[%d].name", i), string(q.Name), nameForm)

@@ -1,10 +1,7 @@
 package media
 
 import (
-	"fmt"
-
 	"holdfast/domain/sound/g711"
-	"holdfast/domain/sound/wav"
 	"holdfast/telephony/media/tone"
 )
 
@@ -39,18 +36,6 @@ func Broadcast(pcm []int16) *Clip { return newClip(playAlong, pcm) }
 
 // Ringback returns a looped network tone that begins with its sound.
 func Ringback(c tone.Cadence) *Clip { return Loop(c.PCM()) }
-
-// LoadMusic returns a broadcast of a WAVE file of 8000 Hz mono.
-func LoadMusic(path string) (*Clip, error) {
-	pcm, err := wav.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("load music: %w", err)
-	}
-	if len(pcm) < maxFrame {
-		return nil, fmt.Errorf("load music: %s: %w: shorter than 60 ms", path, wav.ErrFormat)
-	}
-	return Broadcast(pcm), nil
-}
 
 func newClip(kind playKind, pcm []int16) *Clip {
 	c := &Clip{kind: kind, samples: len(pcm)}

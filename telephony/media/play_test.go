@@ -1,13 +1,11 @@
 package media
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"holdfast/domain/sound/wav"
 	"holdfast/telephony/media/tone"
 )
 
@@ -132,27 +130,6 @@ func TestPlay_MutedPeer_GetsSilence(t *testing.T) {
 	require.NoError(t, s.Mute(false, true))
 	require.NoError(t, s.Play(Music()))
 	require.Less(t, tone.Loudness(a.listenTo(3)), -60.0)
-}
-
-func TestLoadMusic_FromWAVE_IsPlayedAndOthersAreRefused(t *testing.T) {
-	t.Parallel()
-	pcm := make([]int16, 8000)
-	tone.New(600).PCM(pcm)
-	path := filepath.Join(t.TempDir(), "music.wav")
-	require.NoError(t, wav.WriteFile(path, pcm, wav.Ulaw))
-	clip, err := LoadMusic(path)
-	require.NoError(t, err)
-	r := newRig(t, nil)
-	a := newPhone(t, PCMU, 440)
-	s := r.joined("call", a)
-	require.NoError(t, s.Play(clip))
-	require.Equal(t, []bool{true}, a.hears(8, 600))
-
-	require.NoError(t, wav.WriteFile(path, pcm[:100], wav.Ulaw))
-	_, err = LoadMusic(path)
-	require.ErrorIs(t, err, wav.ErrFormat)
-	_, err = LoadMusic(filepath.Join(t.TempDir(), "none.wav"))
-	require.Error(t, err)
 }
 
 // At every moment, however it is cut, the two notes are there, and no tone that

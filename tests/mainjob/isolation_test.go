@@ -30,6 +30,7 @@ var named = []struct {
 	{"/v1/skills", map[string]any{"name": "777001"}, "/v1/skills/777001"},
 	{"/v1/dispositions", map[string]any{"name": "777001"}, "/v1/dispositions/777001"},
 	{"/v1/tariffs", map[string]any{"prefix": "+777001", "per_minute": "1"}, "/v1/tariffs/+777001"},
+	{"/v1/music", map[string]any{"name": "777001", "audio": tune(700)}, "/v1/music/777001"},
 	{"/v1/contact-fields", map[string]any{"key": "k777001"}, "/v1/contact-fields/k777001"},
 	{"/v1/contacts", map[string]any{"id": "777001777002", "display_name": "Zoë"}, "/v1/contacts/777001777002"},
 	{"/v1/contacts", map[string]any{"id": "777001777001", "display_name": "Zoé"}, "/v1/contacts/777001777001"},
