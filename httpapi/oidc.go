@@ -112,9 +112,7 @@ func readProvider(ctx context.Context, a *API, _ string, set map[string]any) err
 	return nil
 }
 
-func secretUse(t id.Tenant, issuer string) string {
-	return "client secret\x00" + string(t) + "\x00" + issuer
-}
+func secretUse(t id.Tenant, issuer string) string { return account.ClientSecretUse(t, issuer) }
 
 // checkIssuer refuses what can be no issuer (OpenID Connect Discovery 1.0 §3).
 func (a *API) checkIssuer(issuer string) error {

@@ -240,7 +240,7 @@ func checkDatabase(ctx context.Context, e environment) []finding {
 	if err != nil {
 		return append(found, wrong("audit", "the audit trails can't be read: %s", sentence(err)))
 	}
-	return append(found, auditFindings(chains)...)
+	return append(append(found, auditFindings(chains)...), checkSealed(long, e, d))
 }
 
 // auditFindings tells of each trail that doesn't hold together, and of the others in one

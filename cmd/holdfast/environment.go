@@ -25,12 +25,12 @@ import (
 // environment is the configuration of every role: what `holdfast help environment`
 // and docs/configuration.md show is made from these tags.
 type environment struct {
-	DatabaseURL   string `env:"HOLDFAST_DATABASE_URL" roles:"api worker telephony migrate apply export doctor" doc:"Postgres: postgres://user:password@host:5432/holdfast. The login must be a member of the roles holdfast_app and holdfast_system, which migrate makes."`
+	DatabaseURL   string `env:"HOLDFAST_DATABASE_URL" roles:"api worker telephony migrate apply export reseal doctor" doc:"Postgres: postgres://user:password@host:5432/holdfast. The login must be a member of the roles holdfast_app and holdfast_system, which migrate makes."`
 	MigrateURL    string `env:"HOLDFAST_MIGRATE_URL" roles:"migrate" doc:"The login that owns the schema; HOLDFAST_DATABASE_URL if not set."`
 	DatabaseConns int    `env:"HOLDFAST_DATABASE_CONNS" envDefault:"16" roles:"api worker telephony" doc:"Connections to Postgres that serve live calls and sessions; half as many again serve lists and records."`
 
 	HTTPAddr       listenAddr `env:"HOLDFAST_HTTP_ADDR" envDefault:":8080" roles:"api dev" doc:"Where the HTTP API listens."`
-	TokenKeys      tokenKeys  `env:"HOLDFAST_TOKEN_KEY" roles:"api worker" doc:"Secret that signs access tokens, and seals secrets of webhooks and sign-in providers: at least 32 random bytes in base64, e.g. from openssl rand -base64 32. Several, separated by commas: the first signs and seals, all verify and open. dev makes its own."`
+	TokenKeys      tokenKeys  `env:"HOLDFAST_TOKEN_KEY" roles:"api worker reseal doctor" doc:"Secret that signs access tokens, and seals secrets of webhooks and sign-in providers: at least 32 random bytes in base64, e.g. from openssl rand -base64 32. Several, separated by commas: the first signs and seals, all verify and open. dev makes its own."`
 	TrustedProxies []string   `env:"HOLDFAST_TRUSTED_PROXIES" roles:"api dev" doc:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas."`
 	SecureCookies  bool       `env:"HOLDFAST_SECURE_COOKIES" envDefault:"false" roles:"api" doc:"true where a proxy in front speaks https: cookies are for https only."`
 	PublicURL      string     `env:"HOLDFAST_PUBLIC_URL" roles:"api dev" doc:"Where people reach the API: https://calls.example. OpenID Connect providers send them back there; without it nobody signs in by OpenID Connect. With https, cookies are for https only."`

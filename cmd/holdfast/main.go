@@ -64,7 +64,7 @@ func commands() *cobra.Command {
 	)
 	root.AddCommand(
 		devCommand(), apiCommand(), workerCommand(), telephonyCommand(),
-		migrateCommand(), applyCommand(), exportCommand(),
+		migrateCommand(), applyCommand(), exportCommand(), resealCommand(),
 		phoneCommand(), callCommand(), replayCommand(), doctorCommand(), versionCommand(),
 		environmentTopic(),
 	)

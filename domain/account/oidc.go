@@ -28,3 +28,9 @@ type Subject struct {
 	Issuer string
 	Name   string // the claim sub: unique at the issuer, and never given to another
 }
+
+// ClientSecretUse is for what the client secret of a tenant's provider is sealed: for that
+// tenant and issuer only (package seal).
+func ClientSecretUse(t id.Tenant, issuer string) string {
+	return "client secret\x00" + string(t) + "\x00" + issuer
+}

@@ -59,3 +59,19 @@ func (k Keys) Open(sealed, use string) (string, error) {
 	}
 	return "", ErrSealed
 }
+
+// Again is what a secret is to be kept as from now on: as it is if the first key sealed it,
+// else sealed by that one. ErrSealed: none of the keys opens it.
+func (k Keys) Again(sealed, use string) (now string, changed bool, err error) {
+	if len(k) == 0 {
+		return sealed, false, ErrSealed
+	}
+	if _, err := k[:1].Open(sealed, use); err == nil {
+		return sealed, false, nil
+	}
+	secret, err := k.Open(sealed, use)
+	if err != nil {
+		return sealed, false, err
+	}
+	return k.Close(secret, use), true, nil
+}

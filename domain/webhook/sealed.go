@@ -60,3 +60,22 @@ func secretUse(of Ref) string { return "webhook secret\x00" + string(of.Tenant) 
 func headerUse(of Ref, header string) string {
 	return "webhook header\x00" + string(of.Tenant) + "\x00" + of.Name + "\x00" + header
 }
+
+// SealAgain is what a secret of a webhook, or with header the value of that header, is to
+// be kept as from now on: sealed by the first key; see seal.Keys.Again. What was kept in
+// clear is sealed, too.
+func SealAgain(keys seal.Keys, of Ref, header, kept string) (now string, changed bool, err error) {
+	use := secretUse(of)
+	if header != "" {
+		use = headerUse(of, header)
+	}
+	sealed, is := strings.CutPrefix(kept, sealedPrefix)
+	switch {
+	case len(keys) == 0:
+		return kept, false, seal.ErrSealed
+	case !is:
+		return sealedPrefix + keys.Close(kept, use), true, nil
+	}
+	now, changed, err = keys.Again(sealed, use)
+	return sealedPrefix + now, changed, err
+}
