@@ -90,7 +90,7 @@ func TestHistory_Forced_Replays(t *testing.T) {
 // Reasons with limits, and the end of the shift.
 func TestHistory_LimitsAndEndOfShift_Replays(t *testing.T) {
 	t.Parallel()
-	end := time.Now().UTC().Add(6 * time.Second).Truncate(time.Second)
+	end := time.Now().UTC().Add(15 * time.Second).Truncate(time.Second)
 	ten := hall.Tenant(t, stage.Plan{Change: func(d *tenancy.Document) {
 		d.Tenant.Policies.NotReadyReasons = []tenancy.Reason{
 			{Code: "LUNCH", Limit: tenancy.Duration(time.Second)}, {Code: "BREAK", Limit: tenancy.Duration(time.Second), Then: "ready"},

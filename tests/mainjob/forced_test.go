@@ -112,7 +112,7 @@ func TestTimeLimitsAndEndOfShift(t *testing.T) {
 	})
 	t.Run("end of shift", func(t *testing.T) {
 		t.Parallel()
-		end := time.Now().UTC().Add(6 * time.Second).Truncate(time.Second)
+		end := time.Now().UTC().Add(15 * time.Second).Truncate(time.Second)
 		ten := hall.Tenant(t, stage.Plan{Change: func(d *tenancy.Document) { d.Agents[0].ShiftEnd = end.Format("15:04:05") }})
 		a := ten.Agent(1)
 		require.Equal(t, end, a.SignIn().ShiftEnd.UTC())

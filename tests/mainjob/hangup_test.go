@@ -82,7 +82,7 @@ func lastRing(t *testing.T, ten *stage.Tenant, a *stage.Agent) *softphone.Call {
 	for {
 		select {
 		case rung := <-a.Phone.Incoming():
-			ctx, cancel := context.WithTimeout(ten.Context(), 300*time.Millisecond)
+			ctx, cancel := context.WithTimeout(ten.Context(), time.Second)
 			over := rung.Wait(ctx, softphone.Ended) == nil
 			cancel()
 			if !over {

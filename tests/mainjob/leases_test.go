@@ -14,7 +14,7 @@ import (
 )
 
 // lease is how long the terminals of these tests may be silent, in ms.
-const lease = 1500
+const lease = 3000
 
 func window(terminal string) map[string]any {
 	return map[string]any{"interface": "phone", "terminal_id": terminal, "lease_ms": lease}
@@ -129,7 +129,7 @@ func TestSEED57_AWindowThatShowsLife_IsNotIdle(t *testing.T) {
 	a := ten.Agent(1)
 	began := time.Now()
 	sat(t, a.Sit(window("tab-1")), http.StatusCreated)
-	beatUntil(t, a, "tab-1", func() bool { return time.Since(began) > 3*time.Second })
+	beatUntil(t, a, "tab-1", func() bool { return time.Since(began) > 5*time.Second })
 	require.Equal(t, "NotReady", a.View().State)
 	shut(t, a, "tab-1")
 	a.Wait("LoggedOff(IDLE)")

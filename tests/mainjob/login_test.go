@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +64,7 @@ func TestLogout_EndsTheLoginInEveryAPIProcess(t *testing.T) {
 	require.Equal(t, "signed_out", refused(t, auth(t, ten, there, "refresh", cookie), http.StatusUnauthorized).Code)
 	require.Equal(t, "signed_out", refused(t, auth(t, ten, here, "refresh", cookie), http.StatusUnauthorized).Code)
 	require.Equal(t, http.StatusUnauthorized, me(here))
-	require.Eventually(t, func() bool { return me(there) == http.StatusUnauthorized }, time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return me(there) == http.StatusUnauthorized }, stage.Patience, 5*time.Millisecond)
 	later := hall.Beside(t)
 	require.Equal(t, http.StatusUnauthorized, me(later))
 	require.Equal(t, http.StatusUnauthorized, auth(t, ten, later, "refresh", cookie).Status)
@@ -76,7 +75,7 @@ func TestLogout_EndsTheLoginInEveryAPIProcess(t *testing.T) {
 	ans, err := there.With(token).Do(ten.Context(), http.MethodPost, "/v1/auth/logout", nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, ans.Status)
-	require.Eventually(t, func() bool { return me(here) == http.StatusUnauthorized }, time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return me(here) == http.StatusUnauthorized }, stage.Patience, 5*time.Millisecond)
 }
 
 // slowed asserts that a login is refused for being too fast, and says when to try again.
@@ -143,27 +142,24 @@ func TestLogin_BruteForceSlowsDown_AndLocksNobodyOut(t *testing.T) {
 	pair(t, tryLogin(t, ten, at(ten.Elsewhere(100)), "1003", stage.Password))
 }
 
-// Wrong password, wrong user and wrong tenant take the same time.
+// Wrong password, wrong user and wrong tenant take the same time: the shortest of each is what it costs, and what else
+// the machine does is not in it. They are timed in turns, so that all have the same chances.
 func TestLogin_WhateverIsWrong_TakesTheSameTime(t *testing.T) {
 	ten := hall.Tenant(t, stage.Plan{Agents: 5})
 	c := hall.From(t, ten.Elsewhere(0))
-	middle := func(tenant string, users ...string) time.Duration {
-		var took []time.Duration
-		for _, user := range users {
-			for range 3 {
-				start := time.Now()
-				ans, err := c.Do(ten.Context(), http.MethodPost, "/v1/auth/login", map[string]string{"tenant": tenant, "username": user, "password": "wrong"})
-				require.NoError(t, err)
-				require.Equal(t, http.StatusUnauthorized, ans.Status)
-				took = append(took, time.Since(start))
-			}
-		}
-		slices.Sort(took)
-		return took[len(took)/2]
+	try := func(tenant string, user int) time.Duration {
+		start := time.Now()
+		ans, err := c.Do(ten.Context(), http.MethodPost, "/v1/auth/login", map[string]string{"tenant": tenant, "username": fmt.Sprint(user), "password": "wrong"})
+		require.NoError(t, err)
+		require.Equal(t, http.StatusUnauthorized, ans.Status)
+		return time.Since(start)
 	}
-	password := middle(ten.Domain, "1001", "1002", "1003", "1004")
-	user := middle(ten.Domain, "2001", "2002", "2003", "2004")
-	tenant := middle("elsewhere.localhost", "1001", "1002", "1003", "1004")
+	password, user, tenant := time.Hour, time.Hour, time.Hour
+	for n := range 12 {
+		password = min(password, try(ten.Domain, 1001+n%4))
+		user = min(user, try(ten.Domain, 2001+n%4))
+		tenant = min(tenant, try("elsewhere.localhost", 1001+n%4))
+	}
 	require.Greater(t, password, 5*time.Millisecond, "a verification is slow on purpose")
 	for _, other := range []time.Duration{user, tenant} {
 		require.InDelta(t, 1, float64(other)/float64(password), 0.6, "password %v, user %v, tenant %v", password, user, tenant)

@@ -16,7 +16,7 @@ func out(t *testing.T, c *stage.Client, token string) {
 	require.Eventually(t, func() bool {
 		ans, err := c.With(token).Do(t.Context(), http.MethodGet, "/v1/me", nil)
 		return err == nil && ans.Status == http.StatusUnauthorized
-	}, time.Second, 5*time.Millisecond)
+	}, stage.Patience, 5*time.Millisecond)
 }
 
 // RFC 9700 §4.14.2: who uses a refresh token that was used up has a copy of it: the whole

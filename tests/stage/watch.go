@@ -21,7 +21,8 @@ type Watch struct {
 	mu       sync.Mutex
 	sessions map[string]Session
 	calls    map[string]CallView
-	history  map[string][]string // agent number → the states it went through, doubles left out
+	history  map[string][]string  // agent number → the states it went through, doubles left out
+	passed   map[string][]Session // agent number → the views since the one that was last waited for
 	err      error
 	changed  chan struct{}
 	last     string // id of the last event seen: a new connection goes on from there
@@ -40,7 +41,7 @@ func (c *Client) watch(ctx context.Context) *Watch {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &Watch{
 		client: c, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{}),
-		sessions: map[string]Session{}, calls: map[string]CallView{}, history: map[string][]string{},
+		sessions: map[string]Session{}, calls: map[string]CallView{}, history: map[string][]string{}, passed: map[string][]Session{},
 	}
 	go w.run(ctx)
 	return w
@@ -134,6 +135,7 @@ func (w *Watch) session(s Session) {
 		return
 	}
 	w.sessions[s.Agent] = s
+	w.passed[s.Agent] = append(w.passed[s.Agent], s)
 	label := s.State
 	if s.Reason != "" {
 		label += "(" + s.Reason + ")"
@@ -163,14 +165,15 @@ func (w *Watch) Session(agent string) Session {
 	return w.sessions[agent]
 }
 
-// WaitSession returns the agent's view as soon as it fits.
+// WaitSession returns the agent's view as soon as it fits. A wrap-up that is over already is found as well, if nothing
+// later was waited for: on a busy machine it may have been short.
 func (w *Watch) WaitSession(ctx context.Context, agent, what string, fits func(Session) bool) (Session, error) {
 	for {
 		w.mu.Lock()
-		s, ok := w.sessions[agent]
+		s, found := w.fitting(agent, fits)
 		changed, err, history := w.changed, w.err, w.history[agent]
 		w.mu.Unlock()
-		if ok && fits(s) {
+		if found {
 			return s, nil
 		}
 		select {
@@ -179,6 +182,22 @@ func (w *Watch) WaitSession(ctx context.Context, agent, what string, fits func(S
 			return s, errors.Join(fmt.Errorf("agent %s should %s, but is %s %s (went through %v)", agent, what, s.State, s.Reason, history), err)
 		}
 	}
+}
+
+// fitting is the agent's newest view if it fits, or a wrap-up that has passed; else the newest and false.
+func (w *Watch) fitting(agent string, fits func(Session) bool) (Session, bool) {
+	newest, known := w.sessions[agent]
+	if known && fits(newest) {
+		w.passed[agent] = nil
+		return newest, true
+	}
+	for i, s := range w.passed[agent] {
+		if s.State == "WorkingAfterCall" && fits(s) {
+			w.passed[agent] = w.passed[agent][i+1:]
+			return s, true
+		}
+	}
+	return newest, false
 }
 
 // WaitCall returns the newest view of the first call that fits.
