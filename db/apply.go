@@ -24,8 +24,12 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 	if wrong := doc.Validate(); len(wrong) > 0 {
 		return nil, &fault.Error{Kind: fault.Invalid, Op: op, Code: "tenant_document", Sentence: wrong[0].Name + ": " + wrong[0].Sentence, Fields: wrong}
 	}
+	made, err := d.hashes(ctx, doc)
+	if err != nil {
+		return nil, failure(op, err)
+	}
 	var changes []tenancy.Change
-	err := d.bun.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+	err = d.bun.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if err := enterTenant(ctx, tx, doc.Tenant.Domain); err != nil {
 			return err
 		}
@@ -41,7 +45,7 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if err != nil {
 			return err
 		}
-		if wanted, err = hashed(wanted, current); err != nil {
+		if wanted, err = d.hashed(wanted, current, made); err != nil {
 			return err
 		}
 		compared := wanted

@@ -99,6 +99,7 @@ type DB struct {
 	bun    *bun.DB
 	now    func() time.Time
 	log    *slog.Logger
+	hash   func(password string) (string, error) // see hashPassword; tests look on
 
 	routes  routeCache
 	logins  loginCache
@@ -125,7 +126,7 @@ func New(c Config) (*DB, error) {
 	if c.RecordsConns == 0 {
 		c.RecordsConns = defaultRecordsConns
 	}
-	d := &DB{config: c, now: c.Now, log: c.Log}
+	d := &DB{config: c, now: c.Now, log: c.Log, hash: hashPassword}
 	if d.now == nil {
 		d.now = time.Now
 	}

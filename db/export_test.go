@@ -17,6 +17,14 @@ func (d *DB) Keeps(t id.Tenant, number string) bool {
 // SetClock replaces the clock. Nothing else may use d meanwhile.
 func (d *DB) SetClock(now func() time.Time) { d.now = now }
 
+// OnHash calls f before each password that is hashed. Nothing else may use d meanwhile.
+func (d *DB) OnHash(f func()) {
+	d.hash = func(password string) (string, error) {
+		f()
+		return hashPassword(password)
+	}
+}
+
 // The statements of the match whose cost is measured.
 const (
 	SQLCandidates        = sqlCandidates

@@ -71,9 +71,7 @@ func deviceRules(ctx context.Context, tx bun.Tx, c *changing) error {
 		return wrongFields(wrong)
 	}
 	doc.Devices = []tenancy.Device{v}
-	if doc, err = hashed(doc, tenancy.Document{}); err != nil {
-		return err
-	}
+	digested(doc)
 	for _, s := range deviceRows(doc) {
 		if _, err := tx.ExecContext(ctx, s.sql, s.args...); err != nil {
 			return err
@@ -119,9 +117,10 @@ func trunkRules(ctx context.Context, tx bun.Tx, c *changing) error {
 		}
 		doc.Trunks = []tenancy.Trunk{t}
 	}
-	if doc, err = hashed(doc, tenancy.Document{}); err != nil || len(doc.Trunks) == 0 {
-		return err
+	if len(doc.Trunks) == 0 {
+		return nil
 	}
+	digested(doc)
 	if _, err := tx.ExecContext(ctx, `DELETE FROM trunk_addresses WHERE tenant_id = ? AND trunk = ?`, c.by.Tenant, c.Name); err != nil {
 		return err
 	}

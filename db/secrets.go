@@ -1,30 +1,101 @@
 package db
 
 import (
+	"context"
 	"crypto/md5" //nolint:gosec // RFC 7616 names it; SHA-256 stands beside it
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 
 	"github.com/alexedwards/argon2id"
+	"github.com/uptrace/bun"
 
 	"holdfast/domain/account"
 	"holdfast/domain/id"
 	"holdfast/domain/tenancy"
 )
 
-// hashed replaces the passwords of a document by what is kept of them. A user's hash
-// that the password still fits is kept, so that applying a file twice changes nothing.
-func hashed(wanted, current tenancy.Document) (tenancy.Document, error) {
+// newHash is what replaces a user's hash, if that has not changed meanwhile.
+type newHash struct{ had, hash string }
+
+// hashes makes those of a document's users. It takes long, so it is done before the
+// transaction begins: Postgres ends one that is silent (idleTimeout).
+func (d *DB) hashes(ctx context.Context, doc tenancy.Document) (map[id.User]newHash, error) {
+	var rows []struct {
+		Name id.User `bun:"name"`
+		Hash string  `bun:"password_hash"`
+	}
+	err := d.inTenant(ctx, "read the password hashes", doc.Tenant.Domain, func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewRaw(`SELECT name, password_hash FROM users WHERE tenant_id = ?`, doc.Tenant.Domain).Scan(ctx, &rows)
+	})
+	if err != nil {
+		return nil, err
+	}
+	had := map[id.User]string{}
+	for _, r := range rows {
+		had[r.Name] = r.Hash
+	}
+	made := map[id.User]newHash{}
+	for _, u := range doc.Users {
+		if u.Password == "" {
+			continue
+		}
+		hash, err := d.hashAgain(u.Password, had[u.Name])
+		if err != nil {
+			return nil, fmt.Errorf("hash the password of user %s: %w", u.Name, err)
+		}
+		made[u.Name] = newHash{had[u.Name], hash}
+	}
+	return made, nil
+}
+
+// hashAgain is the hash that a user had if the password still fits it, so that applying
+// a file twice changes nothing; else a new one.
+func (d *DB) hashAgain(password, had string) (string, error) {
+	if had != "" {
+		if same, err := argon2id.ComparePasswordAndHash(password, had); err == nil && same {
+			return had, nil
+		}
+	}
+	return d.hash(password)
+}
+
+func hashPassword(password string) (string, error) {
+	return argon2id.CreateHash(password, &argon2id.Params{
+		Memory: account.PasswordMemoryKiB, Iterations: account.PasswordPasses, Parallelism: account.PasswordLanes,
+		SaltLength: account.PasswordSaltBytes, KeyLength: account.PasswordKeyBytes,
+	})
+}
+
+// hashed replaces the passwords of a document by what is kept of them. made are the hashes
+// made before; the few that were changed meanwhile are made anew.
+func (d *DB) hashed(wanted, current tenancy.Document, made map[id.User]newHash) (tenancy.Document, error) {
 	kept := map[id.User]string{}
 	for _, u := range current.Users {
 		kept[u.Name] = u.PasswordHash
 	}
 	for i := range wanted.Users {
-		if err := hashUser(&wanted.Users[i], kept); err != nil {
-			return wanted, fmt.Errorf("hash the password of user %s: %w", wanted.Users[i].Name, err)
+		u := &wanted.Users[i]
+		if u.Password == "" {
+			continue
 		}
+		m, ready := made[u.Name]
+		if !ready || m.had != kept[u.Name] {
+			hash, err := d.hashAgain(u.Password, kept[u.Name])
+			if err != nil {
+				return wanted, fmt.Errorf("hash the password of user %s: %w", u.Name, err)
+			}
+			m.hash = hash
+		}
+		u.Password, u.PasswordHash = "", m.hash
 	}
+	digested(wanted)
+	return wanted, nil
+}
+
+// digested replaces the passwords of a document's devices and trunks by those of digest
+// authentication.
+func digested(wanted tenancy.Document) {
 	for i := range wanted.Devices {
 		v := &wanted.Devices[i]
 		if v.Password != "" {
@@ -42,27 +113,6 @@ func hashed(wanted, current tenancy.Document) (tenancy.Document, error) {
 			t.Password = ""
 		}
 	}
-	return wanted, nil
-}
-
-func hashUser(u *tenancy.User, kept map[id.User]string) error {
-	if u.Password == "" {
-		return nil
-	}
-	password := u.Password
-	u.Password = ""
-	if hash := kept[u.Name]; hash != "" {
-		if same, err := argon2id.ComparePasswordAndHash(password, hash); err == nil && same {
-			u.PasswordHash = hash
-			return nil
-		}
-	}
-	hash, err := argon2id.CreateHash(password, &argon2id.Params{
-		Memory: account.PasswordMemoryKiB, Iterations: account.PasswordPasses, Parallelism: account.PasswordLanes,
-		SaltLength: account.PasswordSaltBytes, KeyLength: account.PasswordKeyBytes,
-	})
-	u.PasswordHash = hash
-	return err
 }
 
 // ha1 is H(user:realm:password) of digest authentication (RFC 7616 §3.4.2), by MD5

@@ -119,10 +119,12 @@ func TestPromptLost_ThePhoneRingsAllTheSame(t *testing.T) {
 	ten.WaitUp(customer)
 	p := listenToPrompts(t, ten)
 	from := hall.Node.LogSize()
+	thaw := hall.FreezeNode(t) // it must not listen again before the prompt is sent
 	_, err := p.say.Exec(ten.Context(), `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'holdfast listener'`)
 	require.NoError(t, err)
 	a.Ready()
 	first := p.next()
+	thaw()
 	rung := a.Answered()
 	ten.Talk(customer, rung)
 	require.NoError(t, rung.HangUp())

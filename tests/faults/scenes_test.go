@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ringMissed  = 10 * time.Second // run out by one, and long enough at the other to outlive a kill
+	ringMissed  = 15 * time.Second // run out by one, and long enough at the other to outlive a kill
 	ringLong    = 5 * time.Minute  // longer than all scenes take on a loaded machine
 	shortWrapUp = time.Second
 	longWrapUp  = 6 * time.Second

@@ -183,3 +183,9 @@ func (s *Stage) Freeze(t testing.TB) (thaw func()) {
 	t.Helper()
 	return s.pause(t, s.Temporal.PID())
 }
+
+// FreezeNode does so with the node.
+func (s *Stage) FreezeNode(t testing.TB) (thaw func()) {
+	t.Helper()
+	return s.pause(t, s.Node.PID())
+}
