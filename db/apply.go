@@ -48,14 +48,7 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if wanted, err = d.hashed(wanted, current, made); err != nil {
 			return err
 		}
-		compared := wanted
-		if compared.Tariffs == nil {
-			compared.Tariffs = current.Tariffs
-		}
-		if compared.Webhooks == nil {
-			compared.Webhooks = current.Webhooks
-		}
-		changes = tenancy.Compare(current, compared)
+		changes = tenancy.Compare(current, unsaid(wanted, current))
 		if current.Administered() && !wanted.Administered() {
 			return lastAdministrator()
 		}
@@ -91,6 +84,17 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		return nil, failure(op, err)
 	}
 	return changes, nil
+}
+
+// unsaid gives a document what it says nothing of and leaves alone.
+func unsaid(wanted, current tenancy.Document) tenancy.Document {
+	if wanted.Tariffs == nil {
+		wanted.Tariffs = current.Tariffs
+	}
+	if wanted.Webhooks == nil {
+		wanted.Webhooks = current.Webhooks
+	}
+	return wanted
 }
 
 // unbound refuses to take away a device that the running session of an agent who stays is
