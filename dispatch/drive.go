@@ -218,6 +218,9 @@ func (o *opening) handOver(ctx context.Context) bool {
 	if o.failed == 0 && o.d.temporal.well() {
 		within = startWithin
 		o.tell(ctx)
+		if o.apply(ctx); o.state.Phase == call.Ended { // meanwhile
+			o.tell(ctx)
+		}
 	}
 	options := workflows.StartCall(o.state)
 	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL

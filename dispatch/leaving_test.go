@@ -109,6 +109,24 @@ func TestOpening_CallerHangsUpBeforeTheAgentIsTold_OfferAndEndComeTogether(t *te
 	require.Equal(t, []string{amy + " facts"}, d.temporal.sent())
 }
 
+// A hang-up that comes while the agent is told does not wait for the workflow either.
+func TestOpening_CallerHangsUpWhileTheAgentIsTold_TheEndFollowsAtOnce(t *testing.T) {
+	t.Parallel()
+	var d *desk
+	d = newDesk(t, func(what string) fate {
+		if what == "start" {
+			return refused
+		}
+		if d.told.CompareAndSwap(false, true) {
+			d.Report(c1, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Abandoned, Remote: true})
+		}
+		return taken
+	})
+	d.arrive(t)
+	require.Eventually(t, func() bool { return len(d.temporal.sent()) == 2 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, []string{amy + " offered", amy + " offer_ended"}, d.temporal.sent())
+}
+
 // Whether a call is over is for the call to say: the end of a leg that is not one of the
 // two is not the end of the call, and what ends it later is no echo.
 func TestReport_LegEndsThatTheCallGoesOnWithout_TheEndOfTheCallIsToldAllTheSame(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -288,6 +289,7 @@ type desk struct {
 	temporal *temporal
 	phone    *phone
 	books    *books
+	told     atomic.Bool // of an agent, something
 }
 
 func newDesk(t *testing.T, next func(what string) fate) *desk {

@@ -1,7 +1,7 @@
 package mainjob
 
 import (
-	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,23 +48,26 @@ func TestCallerHangsUpAtAnyMomentOfTheOpening_NothingIsLeft(t *testing.T) {
 	ten := hall.Tenant(t, stage.Plan{})
 	a := ten.ReadyAgent(1)
 	c := newImpatient(t, ten)
-	var slowest time.Duration
+	var busy []time.Duration // how long the agent was not free after the caller had left
 	for after := time.Duration(0); after < 25*time.Millisecond; after += 500 * time.Microsecond {
 		hangUp := c.calls()
 		<-time.NewTimer(after).C
 		require.Equal(t, 487, hangUp())
 		gone := time.Now()
 		a.WaitFree()
-		slowest = max(slowest, time.Since(gone))
+		busy = append(busy, time.Since(gone))
 	}
-	t.Logf("the agent was free again after %v at most", slowest)
-	require.Less(t, slowest, 2*time.Second)
+	slices.Sort(busy)
+	t.Logf("the agent was free again after %v, %v at most", busy[len(busy)/2], busy[len(busy)-1])
+	require.Less(t, busy[len(busy)/2], time.Second)
 
 	customer := ten.Call("4930998", "8000")
-	rung := lastRing(t, ten, a)
-	require.NoError(t, rung.Ring())
-	require.NoError(t, rung.Answer())
+	rung := nextRing(t, ten, a)
+	for ; rung.From != "4930998"; rung = nextRing(t, ten, a) {
+		require.Contains(t, ten.WaitEnded(rung).Reason, "The caller hung up")
+	}
 	rung.Audio.Say(stage.AgentTone)
+	require.NoError(t, rung.Answer())
 	ten.Talk(customer, rung)
 	require.NoError(t, customer.HangUp())
 	ten.WaitEnded(rung)
@@ -76,22 +79,15 @@ func TestCallerHangsUpAtAnyMomentOfTheOpening_NothingIsLeft(t *testing.T) {
 	}
 }
 
-// lastRing is the call that goes on ringing; those before were taken back, and say why.
-func lastRing(t *testing.T, ten *stage.Tenant, a *stage.Agent) *softphone.Call {
+// nextRing is the next call that came to the agent's phone, and may have been taken back.
+func nextRing(t *testing.T, ten *stage.Tenant, a *stage.Agent) *softphone.Call {
 	t.Helper()
-	for {
-		select {
-		case rung := <-a.Phone.Incoming():
-			ctx, cancel := context.WithTimeout(ten.Context(), time.Second)
-			over := rung.Wait(ctx, softphone.Ended) == nil
-			cancel()
-			if !over {
-				return rung
-			}
-			require.Contains(t, rung.Status().Reason, "The caller hung up")
-		case <-ten.Context().Done():
-			require.FailNow(t, "the phone does not ring")
-		}
+	select {
+	case rung := <-a.Phone.Incoming():
+		return rung
+	case <-ten.Context().Done():
+		require.FailNow(t, "the phone does not ring")
+		return nil
 	}
 }
 
