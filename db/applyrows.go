@@ -72,12 +72,13 @@ INSERT INTO memberships (tenant_id, queue, agent, penalty, position, static, man
 func trunkRows(doc tenancy.Document) (rows []statement) {
 	for _, t := range doc.Trunks {
 		rows = append(rows, statement{`
-INSERT INTO trunks (tenant_id, name, host, transport, user_name, ha1_md5, ha1_sha256, realm, carrier_md5, carrier_sha256, call_limit)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO trunks (tenant_id, name, host, transport, user_name, ha1_md5, ha1_sha256, realm, carrier_md5, carrier_sha256, call_limit, caller_id, identity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant_id, name) DO UPDATE SET host = excluded.host, transport = excluded.transport, user_name = excluded.user_name,
   ha1_md5 = excluded.ha1_md5, ha1_sha256 = excluded.ha1_sha256, realm = excluded.realm,
-  carrier_md5 = excluded.carrier_md5, carrier_sha256 = excluded.carrier_sha256, call_limit = excluded.call_limit`,
-			[]any{doc.Tenant.Domain, t.Name, t.Host, t.Transport, t.User, t.HA1MD5, t.HA1SHA256, t.Realm, t.CarrierMD5, t.CarrierSHA256, t.Limit}})
+  carrier_md5 = excluded.carrier_md5, carrier_sha256 = excluded.carrier_sha256, call_limit = excluded.call_limit,
+  caller_id = excluded.caller_id, identity = excluded.identity`,
+			[]any{doc.Tenant.Domain, t.Name, t.Host, t.Transport, t.User, t.HA1MD5, t.HA1SHA256, t.Realm, t.CarrierMD5, t.CarrierSHA256, t.Limit, t.CallerID, t.Identity}})
 		if len(t.Addresses) > 0 {
 			rows = append(rows, statement{`INSERT INTO trunk_addresses (tenant_id, trunk, address) SELECT ?, ?, a::cidr FROM unnest(?::text[]) a`,
 				[]any{doc.Tenant.Domain, t.Name, pgdialect.Array(t.Addresses)}})

@@ -44,7 +44,8 @@ func apply(t *testing.T, d *db.DB, change ...func(*tenancy.Document)) {
 }
 
 func outside(doc *tenancy.Document) {
-	doc.Trunks = append(doc.Trunks, tenancy.Trunk{Name: "carrier", Host: "sip.carrier.example", Transport: "udp", User: "acct", Password: "secret-secret"})
+	doc.Trunks = append(doc.Trunks, tenancy.Trunk{Name: "carrier", Host: "sip.carrier.example", Transport: "udp", User: "acct", Password: "secret-secret",
+		CallerID: "+4930999", Identity: device.Unasserted})
 	doc.Numbers = append(doc.Numbers,
 		tenancy.Number{Number: "0*", Trunk: "carrier"}, tenancy.Number{Number: "00*", Trunk: "demo"},
 		tenancy.Number{Number: "8001", Agent: "1002"})
@@ -232,9 +233,9 @@ func TestDirectory_KnowsTenantsTrunksAndCredentials(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []device.Trunk{
 		{Tenant: demoTenant, Name: "carrier", Addresses: []netip.Prefix{}, Host: "sip.carrier.example", Transport: "udp", User: "acct",
-			Realm: "sip.carrier.example", MD5: carrierMD5, SHA256: carrierSHA256},
+			Realm: "sip.carrier.example", MD5: carrierMD5, SHA256: carrierSHA256, CallerID: "+4930999", Identity: device.Unasserted},
 		{Tenant: demoTenant, Name: "demo", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-			Host: "127.0.0.1:5090"},
+			Host: "127.0.0.1:5090", Identity: device.Asserted},
 	}, trunks)
 
 	// MD5 and SHA-256 of 1001:demo.localhost:holdfast-demo, computed by md5sum and sha256sum.

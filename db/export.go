@@ -172,16 +172,19 @@ func exportTrunks(ctx context.Context, tx bun.Tx, doc *tenancy.Document) error {
 		MD5       string   `bun:"carrier_md5"`
 		SHA256    string   `bun:"carrier_sha256"`
 		Limit     int      `bun:"call_limit"`
+		CallerID  string   `bun:"caller_id"`
+		Identity  string   `bun:"identity"`
 		Addresses []string `bun:"addresses,array"`
 	}
 	err := tx.NewRaw(`
-SELECT name, host, transport, user_name, ha1_md5, ha1_sha256, realm, carrier_md5, carrier_sha256, call_limit,
+SELECT name, host, transport, user_name, ha1_md5, ha1_sha256, realm, carrier_md5, carrier_sha256, call_limit, caller_id, identity,
        ARRAY (SELECT address::text FROM trunk_addresses x WHERE x.tenant_id = t.tenant_id AND x.trunk = t.name) AS addresses
   FROM trunks t WHERE tenant_id = ?`, doc.Tenant.Domain).Scan(ctx, &rows)
 	for _, r := range rows {
 		doc.Trunks = append(doc.Trunks, tenancy.Trunk{
 			Name: r.Name, Addresses: r.Addresses, Host: r.Host, Transport: r.Transport, User: r.User,
 			HA1MD5: r.HA1MD5, HA1SHA256: r.HA1SHA256, Realm: r.Realm, CarrierMD5: r.MD5, CarrierSHA256: r.SHA256, Limit: r.Limit,
+			CallerID: r.CallerID, Identity: r.Identity,
 		})
 	}
 	return err

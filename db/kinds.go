@@ -175,8 +175,9 @@ var numberKind = kind{
 var trunkKind = kind{
 	table: "trunks", key: "name",
 	body: `jsonb_build_object('name', x.name, 'host', x.host, 'transport', x.transport, 'user', x.user_name, 'realm', x.realm, 'limit', x.call_limit,
+	  'caller_id', x.caller_id, 'identity', x.identity,
 	  'addresses', coalesce((SELECT jsonb_agg(a.address::text ORDER BY a.address) FROM trunk_addresses a WHERE a.tenant_id = x.tenant_id AND a.trunk = x.name), '[]'))`,
-	columns: []string{"host", "transport", "user_name", "realm", "call_limit"},
+	columns: []string{"host", "transport", "user_name", "realm", "call_limit", "caller_id", "identity"},
 	search:  []string{"x.name", "x.host"},
 	sorts:   map[string]string{"host": "x.host", "updated_at": "x.updated_at"},
 	users:   `SELECT 'number' AS kind, n.number AS name FROM numbers n WHERE n.tenant_id = x.tenant_id AND n.trunk = x.name`,

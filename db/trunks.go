@@ -24,10 +24,12 @@ func (d *DB) Trunks(ctx context.Context) ([]device.Trunk, error) {
 			MD5       string    `bun:"carrier_md5"`
 			SHA256    string    `bun:"carrier_sha256"`
 			CallLimit int       `bun:"call_limit"`
+			CallerID  string    `bun:"caller_id"`
+			Identity  string    `bun:"identity"`
 			Addresses []string  `bun:"addresses,array"`
 		}
 		err := tx.NewRaw(`
-SELECT tenant_id, name, host, transport, user_name, realm, carrier_md5, carrier_sha256, call_limit,
+SELECT tenant_id, name, host, transport, user_name, realm, carrier_md5, carrier_sha256, call_limit, caller_id, identity,
        ARRAY (SELECT address::text FROM trunk_addresses a WHERE a.tenant_id = t.tenant_id AND a.trunk = t.name ORDER BY address) AS addresses
   FROM trunks t ORDER BY tenant_id, name`).Scan(ctx, &rows)
 		if err != nil {
@@ -39,7 +41,7 @@ SELECT tenant_id, name, host, transport, user_name, realm, carrier_md5, carrier_
 				return err
 			}
 			trunks = append(trunks, device.Trunk{Tenant: r.TenantID, Name: r.Name, Addresses: addresses,
-				Host: r.Host, Transport: r.Transport, User: r.UserName, Realm: r.Realm, MD5: r.MD5, SHA256: r.SHA256, Limit: r.CallLimit})
+				Host: r.Host, Transport: r.Transport, User: r.UserName, Realm: r.Realm, MD5: r.MD5, SHA256: r.SHA256, Limit: r.CallLimit, CallerID: r.CallerID, Identity: r.Identity})
 		}
 		return nil
 	})

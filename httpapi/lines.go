@@ -71,6 +71,8 @@ type trunkView struct {
 	User      string   `json:"user"`
 	Realm     string   `json:"realm"`
 	Limit     int      `json:"limit" doc:"Calls at one time; 0: any number."`
+	CallerID  string   `json:"caller_id"`
+	Identity  string   `json:"identity" doc:"asserted or none."`
 	Addresses []string `json:"addresses" doc:"Calls from these are the trunk's."`
 	Stamp
 }
@@ -82,6 +84,8 @@ type TrunkFields struct {
 	User      *line   `json:"user,omitempty" column:"user_name" maxLength:"64"`
 	Realm     *line   `json:"realm,omitempty" maxLength:"253" doc:"In which the carrier asks for the password; the host's name, if left out."`
 	Limit     *int    `json:"limit,omitempty" column:"call_limit" minimum:"0" maximum:"100000"`
+	CallerID  *line   `json:"caller_id,omitempty" maxLength:"32" doc:"The number that calls show that go out by the trunk, where the device that calls has none."`
+	Identity  *string `json:"identity,omitempty" enum:"asserted,none" doc:"Whether the carrier is told by P-Asserted-Identity who calls, also who does not want to be shown (RFC 3325)."`
 	Addresses *[]line `json:"addresses,omitempty" maxItems:"100" doc:"Addresses or networks whose calls are the trunk's."`
 	Password  *string `json:"password,omitempty" minLength:"1" maxLength:"256"`
 }

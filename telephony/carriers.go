@@ -138,6 +138,7 @@ func (c *carriers) only(t id.Tenant) (found device.Trunk, ok bool) {
 // realm is the tenant whose domain a peer means: the first of the hosts that is one of ours, or the only tenant that
 // there is.
 func (c *carriers) realm(hosts ...string) (id.Tenant, bool) {
+	hosts = slices.DeleteFunc(hosts, func(h string) bool { return strings.EqualFold(h, nowhere) })
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for _, h := range hosts {

@@ -32,6 +32,7 @@ type caller struct {
 	agent    id.Agent // … or one from a device
 	device   id.Device
 	settings device.Settings
+	private  bool // it does not want to be shown
 }
 
 // refusal is the final response for an INVITE that opens no call.
@@ -209,7 +210,7 @@ func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *r
 // atFixedAddress recognises a device without a password by the address at which it is (SEED-121), if it calls itself
 // by its name and our domain.
 func (n *Node) atFixedAddress(ctx context.Context, req *sip.Request, from transaction.Flow) (caller, *refusal, bool) {
-	name, host, _ := strings.Cut(registrar.AOR(req.From().Address), "@")
+	name, host, _ := strings.Cut(registrar.AOR(claimed(req)), "@")
 	realm, known := n.carriers.realm(host)
 	if name == "" || !known || !strings.EqualFold(string(realm), host) || n.settings.nobody(realm, id.Device(name)) {
 		return caller{}, nil, false
@@ -221,7 +222,7 @@ func (n *Node) atFixedAddress(ctx context.Context, req *sip.Request, from transa
 	if _, err := n.secrets.of(ctx, realm, name); fault.KindOf(err) != fault.NotFound {
 		return caller{}, nil, false // it has a password, and has to show it
 	}
-	who := caller{tenant: realm, number: cmp.Or(string(v.Agent), name), agent: v.Agent, device: v.Name, settings: v.Settings}
+	who := caller{tenant: realm, number: cmp.Or(string(v.Agent), name), agent: v.Agent, device: v.Name, settings: v.Settings, private: hides(req)}
 	return who, letCall(v, from), true
 }
 
@@ -256,7 +257,7 @@ func (n *Node) authenticate(ctx context.Context, req *sip.Request, source netip.
 	if number == "" {
 		number = string(cred.Device)
 	}
-	return caller{tenant: realm, number: number, agent: cred.Agent, device: cred.Device}, nil
+	return caller{tenant: realm, number: number, agent: cred.Agent, device: cred.Device, private: hides(req)}, nil
 }
 
 // verify checks the digest of a request; it returns the user, or the 401 or 403.
@@ -315,7 +316,7 @@ func (n *Node) admit(tx *transaction.Server, who caller) (*actor, *refusal) {
 	a := newActor(n, call.Incoming{
 		Tenant: who.tenant, Call: id.NewCall(string(*req.CallID()), req.From().Params.GetOr("tag", ""), boot),
 		Node: n.conf.Name, Boot: boot, From: who.number, To: called.Number, Trunk: who.trunk, Agent: who.agent,
-		Device: who.device, Data: data, Hops: hopsOf(req), At: n.now(),
+		Device: who.device, Data: data, Private: who.private, Hops: hopsOf(req), At: n.now(),
 	})
 	a.from = who.settings
 	if r := a.meet(tx, who.limit); r != nil {

@@ -39,7 +39,9 @@ type sipLeg struct {
 	to      *address       // whom we ring
 	trunk   string         // it counts as a call of this trunk's
 	offer   []byte         // the caller's session description
-	nat     device.NAT     // of the device
+
+	identity []sip.Header // who calls, as the INVITE says besides From
+	nat      device.NAT   // of the device
 
 	ring   *ring // of a leg that we rang
 	device id.Device
@@ -276,9 +278,10 @@ func (a *actor) sendInvite(l *sipLeg, r *ring, c contact) error {
 		return err
 	}
 	l.stream = stream
-	from, name := callerURI(a.shownTo(l, r.order.From), a.ref.Tenant)
+	who := a.shownTo(c, r.order)
+	l.identity = who.headers
 	l.dialog, err = dialog.New(dialog.Call{
-		Target: c.uri, From: from, FromName: name, To: c.to, Contact: a.node.contact(c.flow.Transport), Flow: c.flow, Route: c.route,
+		Target: c.uri, From: who.uri, FromName: who.name, To: c.to, Contact: a.node.contact(c.flow.Transport), Flow: c.flow, Route: c.route,
 		Hops: cmp.Or(r.order.Hops, a.in.Hops),
 	})
 	if err != nil {
@@ -294,14 +297,6 @@ func (a *actor) sendInvite(l *sipLeg, r *ring, c contact) error {
 	return nil
 }
 
-// shownTo is the number that a leg shows: outside that which is set for the device that calls (SEED-124).
-func (a *actor) shownTo(l *sipLeg, number string) string {
-	if l.person || a.from.CallerID == "" {
-		return number
-	}
-	return a.from.CallerID
-}
-
 // favourite is the codec that the customer speaks, so that nothing needs translating.
 func (a *actor) favourite() string {
 	if agreed := a.customer.sound.agreed; agreed != nil {
@@ -315,6 +310,9 @@ func (a *actor) requestInvite(l *sipLeg) error {
 	req := l.dialog.Retry(l.sound.offer(), l.dialog.Offer(a.node.conf.Sessions)...)
 	for _, h := range a.node.abilities() {
 		req.AppendHeader(h)
+	}
+	for _, h := range l.identity {
+		req.AppendHeader(sip.HeaderClone(h))
 	}
 	if l.person { // a carrier has no business with it
 		for _, h := range a.about(l.ring.order) {
@@ -411,17 +409,6 @@ func (a *actor) again(l *sipLeg) {
 		a.wrote("INVITE", l, err)
 		a.step(l, sawFailure, evidence{})
 	}
-}
-
-// anonymous is how a caller without a number is shown.
-const anonymous = "anonymous"
-
-// callerURI is the From URI and display name by which a phone shows the caller's number (SEED-75).
-func callerURI(number string, t id.Tenant) (uri, name string) {
-	if number == "" || number == anonymous {
-		return "sip:anonymous@anonymous.invalid", "Anonymous" // RFC 3323 §4.1.1.3
-	}
-	return "sip:" + escapeUser(number) + "@" + string(t), number
 }
 
 // escapeUser writes s as the user part of a URI (RFC 3261 §25.1).

@@ -73,7 +73,7 @@ func (n *Node) carrier(ctx context.Context, t id.Tenant, ad leg.Address) (contac
 	}
 	var ways []contact
 	for _, to := range servers {
-		c := contact{uri: uri, to: uri, flow: transaction.Flow{Transport: transport, Remote: to.String()}, instance: uri, peer: to.String(), trunk: trunkKey(t, trunk.Name), limit: trunk.Limit}
+		c := contact{uri: uri, to: uri, flow: transaction.Flow{Transport: transport, Remote: to.String()}, instance: uri, peer: to.String(), trunk: trunkKey(t, trunk.Name), limit: trunk.Limit, shows: showsOf(trunk)}
 		if trunk.User != "" && trunk.MD5+trunk.SHA256 != "" {
 			c.account = digest.NewHashed(trunk.User, trunk.Realm, trunk.MD5, trunk.SHA256)
 		}

@@ -193,7 +193,7 @@ func registrationOf(b registrar.Binding) device.Registration {
 // isPhone reports that a request without credentials comes from a registered device, so that it has to show them, also
 // behind the address of a trunk.
 func (n *Node) isPhone(req *sip.Request, from transaction.Flow) bool {
-	aor := registrar.AOR(req.From().Address)
+	aor := registrar.AOR(claimed(req))
 	user, host, _ := strings.Cut(aor, "@")
 	realm, known := n.carriers.realm(host)
 	if aor == "" || !known {

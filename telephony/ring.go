@@ -45,6 +45,8 @@ type contact struct {
 	holder      string // address of the node that holds the phone's connection, as long as flow does not lead there (see connect)
 	unconnected bool   // flow has yet to be connected
 
+	shows *shows // what the carrier is shown, if it is one
+
 	trunk string // by which a number is called: the key of its count …
 	limit int    // … and how many calls it may have at one time, 0: any
 

@@ -127,7 +127,7 @@ func (n *step) ring(m Matched) {
 	n.emit(Effect{Ring: &Ring{
 		Offer: m.Offer, Leg: n.calledLeg(n.Offers), Customer: CallerLeg, Agent: m.Agent,
 		Queue: n.Route.Queue.Name, From: n.From, To: n.To, Targets: m.Targets, Method: m.Method,
-		Timeout: timeout, Data: n.Data, Hops: n.Hops,
+		Timeout: timeout, Data: n.Data, Hops: n.Hops, Private: n.Private,
 	}})
 }
 

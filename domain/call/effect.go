@@ -50,7 +50,8 @@ type Ring struct {
 	Method   string            `json:"ring_method"` // all, linear, single
 	Timeout  time.Duration     `json:"timeout"`
 	Data     map[string]string `json:"data,omitempty"`
-	Hops     int               `json:"hops,omitempty"` // of the call; a leg that it leads to has one less
+	Private  bool              `json:"private,omitempty"` // From is not to be shown
+	Hops     int               `json:"hops,omitempty"`    // of the call; a leg that it leads to has one less
 }
 
 // Cancel takes a ring back; its RingEnded(rescinded) follows (or answered, if the

@@ -71,6 +71,9 @@ func (s State) offerCause(c leg.Cause) leg.Cause {
 	return leg.Rescinded
 }
 
+// hidden is a caller who is not to be shown.
+const hidden = "anonymous"
+
 // tell sends an agent's session a fact about this call.
 func (n *step) tell(a id.Agent, t Tell) {
 	if a == "" {
@@ -78,6 +81,9 @@ func (n *step) tell(a id.Agent, t Tell) {
 	}
 	t.Agent, t.Call, t.At, t.Queue, t.From = a, n.ID, n.at, n.Route.Queue.Name, n.From
 	t.Class = n.Class
+	if n.Private {
+		t.From = hidden
+	}
 	if a == n.FromAgent {
 		t.From = n.To
 		if n.Class == leg.InboundQueue {

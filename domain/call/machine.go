@@ -29,7 +29,7 @@ func New(in Incoming) State {
 	s := State{
 		Tenant: in.Tenant, ID: in.Call, Node: in.Node, Boot: in.Boot,
 		Class: leg.InboundDirect, Direction: Inbound, Phase: Arriving,
-		From: in.From, To: in.To, FromAgent: in.Agent, Trunk: in.Trunk, Data: in.Data, Hops: in.Hops,
+		From: in.From, To: in.To, FromAgent: in.Agent, Trunk: in.Trunk, Data: in.Data, Hops: in.Hops, Private: in.Private,
 		ArrivedAt: in.At, Since: in.At,
 	}
 	if in.Agent != "" {

@@ -84,8 +84,10 @@ type Incoming struct {
 	Agent  id.Agent          `json:"agent,omitempty"` // … or from this agent's device
 	Device id.Device         `json:"device,omitempty"`
 	Data   map[string]string `json:"data,omitempty"` // X-CC-… headers, User-to-User
-	Hops   int               `json:"hops,omitempty"` // its Max-Forwards: how often it may be sent on, by whomever; 0 is not known
-	At     time.Time         `json:"at"`
+	// Private: the caller, one of ours, does not want to be shown (RFC 3323). From has who it is all the same.
+	Private bool      `json:"private,omitempty"`
+	Hops    int       `json:"hops,omitempty"` // its Max-Forwards: how often it may be sent on, by whomever; 0 is not known
+	At      time.Time `json:"at"`
 }
 
 // Offer is the call's presentation to one agent (or, for a direct call, one ring).
@@ -139,8 +141,9 @@ type State struct {
 	StuckAt time.Time `json:"stuck_at,omitzero"` // while Ended: when to issue again what is still owed
 	RetryAt time.Time `json:"retry_at,omitzero"` // when to issue again what failed
 
-	Hops  int              `json:"hops,omitempty"`  // Incoming.Hops
-	Heard map[string]int64 `json:"heard,omitempty"` // the executor's: number of the last fact of each reporter when its run ended
+	Hops    int              `json:"hops,omitempty"`    // Incoming.Hops
+	Private bool             `json:"private,omitempty"` // Incoming.Private
+	Heard   map[string]int64 `json:"heard,omitempty"`   // the executor's: number of the last fact of each reporter when its run ended
 }
 
 // Segment is a stretch of a call's life as the record shows it.

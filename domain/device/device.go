@@ -45,8 +45,19 @@ type Trunk struct {
 	Realm     string         `json:"realm,omitempty"` // in which the carrier asks us for credentials …
 	MD5       string         `json:"-"`               // … and H(A1) for it
 	SHA256    string         `json:"-"`
-	Limit     int            `json:"limit,omitempty"` // concurrent calls, 0 = no limit
+	Limit     int            `json:"limit,omitempty"`     // concurrent calls in and out, 0 = no limit
+	CallerID  string         `json:"caller_id,omitempty"` // shown on calls out where the device that calls has none
+	Identity  string         `json:"identity,omitempty"`  // Asserted (default) or Unasserted
 }
+
+// What a carrier is told of who calls, besides From.
+const (
+	// Asserted: P-Asserted-Identity, as between networks that trust each other (RFC 3325): the carrier knows who
+	// calls, also who does not want to be shown, and is trusted to show nobody.
+	Asserted = "asserted"
+	// Unasserted: nothing.
+	Unasserted = "none"
+)
 
 // Registration is one contact of a device, as the registrar keeps it (RFC 3261 §10, RFC 5626).
 type Registration struct {

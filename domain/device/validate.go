@@ -17,6 +17,9 @@ var (
 	callerIDForm = regexp.MustCompile(`^\+?[0-9*#]{1,32}$`)
 )
 
+// CallerID reports whether a number can be shown as that of a caller.
+func CallerID(number string) bool { return callerIDForm.MatchString(number) }
+
 // mostGroups bounds the groups of one device.
 const mostGroups = 16
 

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/domain/agent"
 	"holdfast/domain/contact"
+	"holdfast/domain/device"
 	"holdfast/domain/dialplan"
 	"holdfast/domain/leg"
 	"holdfast/domain/queue"
@@ -81,6 +82,7 @@ func (d Document) Complete() Document {
 			}
 		}
 		slices.Sort(d.Trunks[i].Addresses)
+		d.Trunks[i].Identity = cmp.Or(d.Trunks[i].Identity, device.Asserted)
 		d.Trunks[i].Realm = cmp.Or(d.Trunks[i].Realm, d.Trunks[i].realm())
 	}
 	return d

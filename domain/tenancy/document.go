@@ -236,6 +236,8 @@ type Trunk struct {
 	CarrierMD5    string `yaml:"carrier_md5,omitempty" json:"carrier_md5,omitempty"`
 	CarrierSHA256 string `yaml:"carrier_sha256,omitempty" json:"carrier_sha256,omitempty"`
 	Limit         int    `yaml:"limit,omitempty" json:"limit,omitempty"`
+	CallerID      string `yaml:"caller_id,omitempty" json:"caller_id,omitempty"` // shown on calls out where the device has none
+	Identity      string `yaml:"identity,omitempty" json:"identity,omitempty"`   // asserted (default) or none; see device.Asserted
 }
 
 // Number leads somewhere: to exactly one of queue, agent and trunk. One that ends in

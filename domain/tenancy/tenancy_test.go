@@ -48,6 +48,8 @@ func TestValidate_RefusesWhatBreaksTheRules(t *testing.T) {
 		"a number that leads to two":             {func(d *tenancy.Document) { d.Numbers[0].Agent = "1001" }, "numbers[0]"},
 		"a prefix to a queue":                    {func(d *tenancy.Document) { d.Numbers[0].Number = "49*" }, "numbers[0].number"},
 		"a realm that breaks a header":           {func(d *tenancy.Document) { d.Trunks[0].Realm = `a"b` }, "trunks[0].realm"},
+		"no number to show":                      {func(d *tenancy.Document) { d.Trunks[0].CallerID = "Acme" }, "trunks[0].caller_id"},
+		"no way to say it":                       {func(d *tenancy.Document) { d.Trunks[0].Identity = "maybe" }, "trunks[0].identity"},
 		"a hash that is none":                    {func(d *tenancy.Document) { d.Trunks[0].CarrierMD5 = "x" }, "trunks[0].carrier_md5"},
 		"a webhook to nowhere":                   {func(d *tenancy.Document) { d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "crm.example.com"}} }, "webhooks[0].url"},
 		"a webhook of no such queue":             {func(d *tenancy.Document) { d.Webhooks = []tenancy.Webhook{{Name: "crm", URL: "https://x", Queue: "q"}} }, "webhooks[0].queue"},

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/domain/account"
 	"holdfast/domain/agent"
+	"holdfast/domain/device"
 	"holdfast/domain/dialplan"
 	"holdfast/domain/directory"
 	"holdfast/domain/fault"
@@ -238,6 +239,8 @@ func (c *check) trunk(path string, t Trunk) {
 	c.that(path+".realm", !strings.ContainsAny(t.Realm, "\"\\"), "must have neither quotes nor backslashes")
 	c.hex(path+".carrier_md5", t.CarrierMD5, 32)
 	c.hex(path+".carrier_sha256", t.CarrierSHA256, 64)
+	c.that(path+".caller_id", t.CallerID == "" || device.CallerID(t.CallerID), "%q is not a number to show: up to 32 digits, * and #, + in front", t.CallerID)
+	c.that(path+".identity", slices.Contains([]string{"", device.Asserted, device.Unasserted}, t.Identity), "%q is not allowed: asserted or none", t.Identity)
 	c.that(path+".limit", t.Limit >= 0, "must not be negative")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -15,7 +16,7 @@ import (
 // Dial is how a call goes out.
 type Dial struct {
 	To      string            // user part, or a whole "sip:" URI
-	From    string            // user part; default the phone's
+	From    string            // user part; default the phone's; or a whole "sip:" URI
 	Headers map[string]string // further headers of the INVITE, e.g. X-CC-Account
 	Tone    float64           // Hz, spoken from the answer on; 0 is silence
 	LateSDP bool              // send no offer in the INVITE (RFC 3261 §13.2.1)
@@ -35,7 +36,7 @@ func (p *Phone) Dial(ctx context.Context, how Dial) (*Call, error) {
 	how = p.complete(how)
 	c.From, c.To = how.From, how.To
 	c.Audio.Say(how.Tone)
-	c.dialog, err = dialog.New(dialog.Call{Target: how.To, From: fmt.Sprintf("sip:%s@%s", how.From, p.domain()), To: how.To, Contact: p.contact(), Flow: flow, Hops: from(how.Hops)})
+	c.dialog, err = dialog.New(dialog.Call{Target: how.To, From: p.fromURI(how.From), To: how.To, Contact: p.contact(), Flow: flow, Hops: from(how.Hops)})
 	if err != nil {
 		c.Audio.close()
 		return nil, fmt.Errorf("dial %s: %w", how.To, err)
@@ -61,6 +62,14 @@ func from(hops int) int {
 		return 0
 	}
 	return hops + 1
+}
+
+// fromURI is our address as user, or as it is given.
+func (p *Phone) fromURI(user string) string {
+	if strings.HasPrefix(user, "sip:") {
+		return user
+	}
+	return fmt.Sprintf("sip:%s@%s", user, p.domain())
 }
 
 // send sends an INVITE; the transaction's answers come to answered.
