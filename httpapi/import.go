@@ -124,6 +124,18 @@ func (a *API) exportSheet(ctx context.Context, s sheet) (*tableOutput, int, erro
 // importSheet makes and changes the things of a file, all or none, by the rules of single
 // changes.
 func importSheet[N, U any](ctx context.Context, a *API, s sheet, in *importInput) (*importOutput, error) {
+	report, err := bringSheet[N, U](ctx, a, s, in)
+	if err != nil {
+		return nil, err
+	}
+	if len(report.Problems) > 0 && !report.DryRun {
+		return nil, notImported(report)
+	}
+	return &importOutput{Body: report}, nil
+}
+
+// bringSheet is importSheet with a report of what is wrong, if anything is.
+func bringSheet[N, U any](ctx context.Context, a *API, s sheet, in *importInput) (importBody, error) {
 	report := importBody{DryRun: in.DryRun == "true", Problems: []problemView{}}
 	rows, wrong := s.read(in.RawBody)
 	var names []string
@@ -133,13 +145,13 @@ func importSheet[N, U any](ctx context.Context, a *API, s sheet, in *importInput
 	me := a.author(ctx, "import-"+s.plural, nil)
 	known, err := a.config.Clerk.Known(ctx, me, s.kind, names)
 	if err != nil {
-		return nil, unavailable("look up names", err)
+		return report, unavailable("look up names", err)
 	}
 	file := directory.File{Kind: s.kind, Secrets: s.secrets, DryRun: report.DryRun || len(wrong) > 0}
 	for _, r := range rows {
 		row, bad, err := importRow[N, U](ctx, a, s, r, !known[r.name])
 		if err != nil {
-			return nil, err
+			return report, err
 		}
 		if _, given := r.cells["password"]; given && known[r.name] {
 			report.PasswordsLeft++
@@ -152,12 +164,12 @@ func importSheet[N, U any](ctx context.Context, a *API, s sheet, in *importInput
 	}
 	weak, err := s.passwords(ctx, a, &file)
 	if err != nil {
-		return nil, err
+		return report, err
 	}
 	wrong = append(wrong, weak...)
 	done, err := a.config.Clerk.Import(ctx, me, file)
 	if err != nil {
-		return nil, unavailable("import a file", err)
+		return report, unavailable("import a file", err)
 	}
 	if s.kind == directory.User {
 		a.persons.forget()
@@ -168,10 +180,7 @@ func importSheet[N, U any](ctx context.Context, a *API, s sheet, in *importInput
 	for _, w := range wrong[:min(200, len(wrong))] {
 		report.Problems = append(report.Problems, problemView{w.Row, w.Column, w.Sentence})
 	}
-	if len(wrong) > 0 && !report.DryRun {
-		return nil, notImported(report)
-	}
-	return &importOutput{Body: report}, nil
+	return report, nil
 }
 
 // notImported refuses a file with what is wrong in it.

@@ -25,7 +25,7 @@ import (
 // environment is the configuration of every role: what `holdfast help environment`
 // and docs/configuration.md show is made from these tags.
 type environment struct {
-	DatabaseURL   string `env:"HOLDFAST_DATABASE_URL" roles:"api worker telephony migrate apply export reseal doctor" doc:"Postgres: postgres://user:password@host:5432/holdfast. The login must be a member of the roles holdfast_app and holdfast_system, which migrate makes."`
+	DatabaseURL   string `env:"HOLDFAST_DATABASE_URL" roles:"api worker telephony migrate apply export import reseal doctor" doc:"Postgres: postgres://user:password@host:5432/holdfast. The login must be a member of the roles holdfast_app and holdfast_system, which migrate makes."`
 	MigrateURL    string `env:"HOLDFAST_MIGRATE_URL" roles:"migrate" doc:"The login that owns the schema; HOLDFAST_DATABASE_URL if not set."`
 	DatabaseConns int    `env:"HOLDFAST_DATABASE_CONNS" envDefault:"16" roles:"api worker telephony" doc:"Connections to Postgres that serve live calls and sessions; half as many again serve lists and records."`
 

@@ -64,7 +64,7 @@ func commands() *cobra.Command {
 	)
 	root.AddCommand(
 		devCommand(), apiCommand(), workerCommand(), telephonyCommand(),
-		migrateCommand(), applyCommand(), exportCommand(), resealCommand(),
+		migrateCommand(), applyCommand(), exportCommand(), importCommand(), resealCommand(),
 		phoneCommand(), callCommand(), replayCommand(), doctorCommand(), versionCommand(),
 		environmentTopic(),
 	)
