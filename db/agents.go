@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"holdfast/domain/agent"
 	"holdfast/domain/fault"
@@ -104,4 +106,14 @@ func (d *DB) scanProfile(rows pgx.Rows, p *agent.Profile) error {
 	p.EarlyExit, p.IdleLogout, p.TerminalGap = policies.WrapUpEarlyExit, policies.Idle(), policies.Grace()
 	p.Conflict, p.ShiftEnd = policies.DeviceConflict, policies.NextTime(shiftEnd, d.now())
 	return nil
+}
+
+// AgentsOf lists the agents of teams, in order.
+func (d *DB) AgentsOf(ctx context.Context, t id.Tenant, teams []id.Team) ([]id.Agent, error) {
+	agents := []id.Agent{}
+	err := d.inTenant(ctx, "list the agents of teams", t, func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewSelect().Table("agents").Column("number").Where("tenant_id = ?", t).
+			Where("team = ANY (?)", pgdialect.Array(texts(teams))).Order("number").Scan(ctx, &agents)
+	})
+	return agents, err
 }

@@ -32,15 +32,17 @@ UPDATE calls SET view = $3, version = $4, phase = $5, agent = nullif($6, ''), da
 	// the call is noted.
 	sqlCloseCall = `
 INSERT INTO calls (tenant_id, call, node, boot, class, direction, phase, queue, agent, from_number, to_number, data,
-                   view, version, open, workflow_started, arrived_at, queued_at, answered_at, ended_at, cause, ended_by, outcome, offers)
+                   view, version, open, workflow_started, arrived_at, queued_at, answered_at, ended_at, cause, ended_by, outcome, offers,
+                   waited_ms, rang_ms, talked_ms, held_ms)
 VALUES ($1, $2, $3, '', $4, $5, $6, nullif($7, ''), nullif($8, ''), $9, $10, $11,
-        $12, $13, false, true, $14, $15, $16, $17, $18, $19, $20, $21)
+        $12, $13, false, true, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 ON CONFLICT (tenant_id, call) DO UPDATE SET
        class = excluded.class, direction = excluded.direction, phase = excluded.phase,
        agent = excluded.agent, data = excluded.data,
        view = excluded.view, version = excluded.version, open = false, workflow_started = true, state = NULL,
        queued_at = excluded.queued_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at,
        cause = excluded.cause, ended_by = excluded.ended_by, outcome = excluded.outcome, offers = excluded.offers,
+       waited_ms = excluded.waited_ms, rang_ms = excluded.rang_ms, talked_ms = excluded.talked_ms, held_ms = excluded.held_ms,
        contact = coalesce(calls.contact, (SELECT n.contact FROM contact_numbers n WHERE n.tenant_id = $1 AND n.number = calls.customer))
  WHERE calls.open`
 
@@ -50,14 +52,21 @@ INSERT INTO customer_agents (tenant_id, agent, number, at)
 SELECT $1, a, c.customer, $4 FROM unnest($3::text[]) a, (SELECT customer FROM calls WHERE tenant_id = $1 AND call = $2 AND customer IS NOT NULL) c
 ON CONFLICT (tenant_id, agent, number) DO UPDATE SET at = greatest(excluded.at, customer_agents.at)`
 
+	// sqlKeepCallAgents notes the same for the lists of calls. The row says when the call
+	// arrived: a list is read in that order.
+	sqlKeepCallAgents = `
+INSERT INTO call_agents (tenant_id, agent, arrived_at, call)
+SELECT c.tenant_id, a, c.arrived_at, c.call FROM unnest($3::text[]) a, calls c WHERE c.tenant_id = $1 AND c.call = $2
+ON CONFLICT DO NOTHING`
+
 	sqlKeepLeg = `
 INSERT INTO legs (tenant_id, call, leg, place, role, party, agent, device, node, started_at, rang_at, answered_at, ended_at, cause)
 VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''), $9, $10, $11, $12, $13, nullif($14, ''))
 ON CONFLICT (tenant_id, call, leg) DO NOTHING`
 
 	sqlKeepSegment = `
-INSERT INTO segments (tenant_id, call, place, kind, agent, queue, offer, from_at, to_at, cause)
-VALUES ($1, $2, $3, $4, nullif($5, ''), nullif($6, ''), nullif($7, ''), $8, $9, nullif($10, ''))
+INSERT INTO segments (tenant_id, call, place, kind, agent, queue, offer, from_at, to_at, cause, rang_at, outcome, sip_code, device)
+VALUES ($1, $2, $3, $4, nullif($5, ''), nullif($6, ''), nullif($7, ''), $8, $9, nullif($10, ''), $11, nullif($12, ''), nullif($13, 0), nullif($14, ''))
 ON CONFLICT (tenant_id, call, place) DO NOTHING`
 )
 
@@ -175,9 +184,11 @@ func withLateOffers(r call.Record, late []lateOffer) call.Record {
 // close queues what is kept of a call; outside are the legs that may have to be booked.
 func (f *flight) close(ref call.Ref, r call.Record, outside map[id.Leg]string) {
 	v, t, c := r.View, string(ref.Tenant), string(ref.Call)
+	agents, sums := agentsOf(r), r.Sums()
 	f.queue(sqlCloseCall, t, c, string(v.Node), string(v.Class), string(v.Direction), string(v.Phase), string(v.Queue),
 		string(v.Agent), v.From, v.To, jsonOrNull(v.Data), v, v.Version, r.ArrivedAt, stamp(r.QueuedAt),
-		stamp(r.AnsweredAt), r.EndedAt, string(r.Cause), r.EndedBy, r.Outcome, r.Offers)
+		stamp(r.AnsweredAt), r.EndedAt, string(r.Cause), r.EndedBy, r.Outcome, r.Offers,
+		sums.Wait.Milliseconds(), sums.Ring.Milliseconds(), sums.Talk.Milliseconds(), sums.Hold.Milliseconds())
 	f.queue(sqlLeaveLine, t, c)
 	for i, l := range v.Legs {
 		f.queue(sqlKeepLeg, t, c, string(l.ID), i, string(l.Role), l.Party, string(l.Agent), string(l.Device), string(l.Node),
@@ -185,9 +196,10 @@ func (f *flight) close(ref call.Ref, r call.Record, outside map[id.Leg]string) {
 	}
 	for i, s := range r.Segments {
 		f.queue(sqlKeepSegment, t, c, i, s.Kind, string(s.Agent), string(s.Queue), string(s.Offer),
-			s.From, stamp(s.To), string(s.Cause))
+			s.From, stamp(s.To), string(s.Cause), stamp(s.RangAt), string(s.Outcome), s.SIPCode, string(s.Device))
 	}
-	f.queue(sqlKeepAgents, t, c, agentsOf(r), r.EndedAt)
+	f.queue(sqlKeepAgents, t, c, agents, r.EndedAt)
+	f.queue(sqlKeepCallAgents, t, c, agents)
 	if outside != nil {
 		f.queue(sqlBook, t, c, r.EndedAt, v.To, outside)
 	}

@@ -86,7 +86,7 @@ func TestRecord_OfACall_IsCompleteAndWrittenOnce(t *testing.T) {
 	}
 	v, err = w.Call(t.Context(), s.Ref())
 	require.NoError(t, err)
-	require.Equal(t, s.View(), v)
+	require.Equal(t, s.View(), v.View)
 	var talked, waited time.Duration
 	var outcome, by string
 	require.NoError(t, w.super.QueryRow(t.Context(), `SELECT ended_at - answered_at, answered_at - queued_at, outcome, ended_by FROM calls`).
@@ -262,7 +262,7 @@ func TestTimeline_TellsWhatHappenedAndWhy_InOrder(t *testing.T) {
 	anna.ready(t0)
 	bert.ready(t0.Add(time.Second))
 	s := w.open(w.arriving("support", t0))
-	s = w.step(s, t0.Add(16*time.Second), call.RingEnded{Offer: s.Offer.ID, Outcome: call.RingNoAnswer})
+	s = w.step(s, t0.Add(16*time.Second), call.RingEnded{Offer: s.Offer.ID, Outcome: call.RingNoAnswer, RangAt: t0.Add(time.Second)})
 	w.SetClock(func() time.Time { return t0.Add(20 * time.Second) })
 	s = w.answer(s, t0.Add(20*time.Second))
 	s = w.step(s, t0.Add(80*time.Second), call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup, Remote: true})
@@ -273,13 +273,18 @@ func TestTimeline_TellsWhatHappenedAndWhy_InOrder(t *testing.T) {
 		got = append(got, e.At.UTC().Format("05 ")+e.Kind+": "+e.Sentence)
 	}
 	require.Equal(t, []string{
-		"00 Initiated: A call from …001 to …000 arrived.",
+		"00 Initiated: A call from +4930000001 to 8000 arrived.",
+		"00 Queued: The call entered queue support.",
 		"00 Decision: Agent 1001 comes first of 2 eligible in queue support by longest idle time.",
-		"00 Offered: Offered to 1001.",
+		"00 Offered: Offered to agent 1001.",
+		"01 Delivered: The phone of agent 1001 rings.",
+		"16 OfferExpired: Agent 1001 did not answer. The caller keeps the place in line.",
 		"16 Decision: Agent 1002 is the only one eligible in queue support.",
-		"16 OfferExpired: 1001 did not answer; the caller keeps the place in line.",
-		"16 Offered: Offered to 1002.",
-		"20 Established: Connected with 1002.",
+		"16 Offered: Offered to agent 1002.",
+		"19 Delivered: The phone of agent 1002 rings.",
+		"20 Established: Connected with agent 1002.",
+		"20 ConnectionCleared: The connection with +4930000001 ended: hung up.",
+		"20 ConnectionCleared: The connection with agent 1002 ended: hung up.",
 		"20 CallCleared: The call ended after 1m0s of conversation: hung up (by customer).",
 	}, got)
 }

@@ -91,6 +91,7 @@ WITH old AS (
    ORDER BY arrived_at LIMIT ?2 FOR UPDATE SKIP LOCKED
 ), l AS (DELETE FROM legs x USING old WHERE x.tenant_id = ?0 AND x.call = old.call
 ), s AS (DELETE FROM segments x USING old WHERE x.tenant_id = ?0 AND x.call = old.call
+), t AS (DELETE FROM call_agents x USING old WHERE x.tenant_id = ?0 AND x.call = old.call
 ), n AS (DELETE FROM decisions x USING old WHERE x.tenant_id = ?0 AND x.call = old.call
 ), a AS (DELETE FROM customer_agents WHERE ctid = ANY (ARRAY(SELECT ctid FROM customer_agents WHERE tenant_id = ?0 AND at < ?1 LIMIT ?2))
 ), c AS (DELETE FROM calls x USING old WHERE x.tenant_id = ?0 AND x.call = old.call RETURNING x.call)

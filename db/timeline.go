@@ -3,38 +3,26 @@ package db
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 
+	"holdfast/domain/agent"
 	"holdfast/domain/call"
-	"holdfast/domain/event"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/queue"
 	"holdfast/domain/record"
 )
 
-// timeline is what a call's time line is made of.
+// timeline is what a call's time line is made of: the record, and for what that does
+// not tell, its events and the decisions about it.
 type timeline struct {
-	Call      callEnds
-	Events    []eventRow
-	Decisions []decisionRow
-}
-
-// callEnds is how a call began and ended.
-type callEnds struct {
-	From       string     `bun:"from_number"`
-	To         string     `bun:"to_number"`
-	Class      string     `bun:"class"`
-	ArrivedAt  time.Time  `bun:"arrived_at"`
-	AnsweredAt *time.Time `bun:"answered_at"`
-	EndedAt    *time.Time `bun:"ended_at"`
-	Cause      leg.Cause  `bun:"cause"`
-	EndedBy    string     `bun:"ended_by"`
+	call      record.Call
+	events    []eventRow
+	decisions []decisionRow
+	entries   []record.TimelineEntry
 }
 
 type decisionRow struct {
@@ -42,115 +30,195 @@ type decisionRow struct {
 	Decision json.RawMessage `bun:"decision,type:jsonb"`
 }
 
-// Timeline lists everything that happened to a call, in order: its events and the
-// decisions about it, each as one sentence with numbers masked. fault.NotFound if
-// there is no such call.
+// Timeline lists everything that happened to a call, in order: what its record, its
+// events and its agents' wrap-ups tell, and the decisions about it. Of a call that has not
+// ended it tells what is known by now; that a phone rang is known when the offer is over.
+// fault.NotFound if there is no such call.
 func (d *DB) Timeline(ctx context.Context, ref call.Ref) ([]record.TimelineEntry, error) {
 	var l timeline
-	err := d.inTenant(ctx, "read a call's time line", ref.Tenant, func(ctx context.Context, tx bun.Tx) error {
-		return l.load(ctx, tx, ref)
+	err := d.inTenant(ctx, "read a call's time line", ref.Tenant, func(ctx context.Context, tx bun.Tx) (err error) {
+		if l.call, l.events, err = readCall(ctx, tx, ref); err != nil {
+			return err
+		}
+		return tx.NewSelect().Table("decisions").Column("at", "decision").Where("tenant_id = ?", ref.Tenant).
+			Where("call = ?", ref.Call).Order("id").Scan(ctx, &l.decisions)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return l.entries()
+	return l.tell()
 }
 
-func (l *timeline) load(ctx context.Context, tx bun.Tx, ref call.Ref) error {
-	if err := tx.NewSelect().Table("calls").
-		ColumnExpr("from_number, to_number, class, arrived_at, answered_at, ended_at, coalesce(cause, '') AS cause, coalesce(ended_by, '') AS ended_by").
-		Where("tenant_id = ?", ref.Tenant).Where("call = ?", ref.Call).Scan(ctx, &l.Call); err != nil {
-		return err
+// order is in which order entries of one moment are told: causes before what follows.
+var order = []string{"Initiated", "Queued", "OfferExpired", "OfferRejected", "OfferRescinded", "Decision", "Offered", "Delivered", "Established",
+	"Held", "Retrieved", "ConnectionCleared", "Abandoned", "Diverted", "CallCleared", "WrapUpStarted", "WrapUpEnded"}
+
+func (l *timeline) tell() ([]record.TimelineEntry, error) {
+	c := l.call
+	by, device := dialler(c.View)
+	l.add(c.ArrivedAt, "Initiated", detail{From: c.From, To: c.To, Class: c.Class, Direction: c.Direction, Agent: by, Device: device})
+	if !c.QueuedAt.IsZero() {
+		l.add(c.QueuedAt, "Queued", detail{Queue: c.Queue})
 	}
-	if err := tx.NewSelect().Model(&l.Events).Where("tenant_id = ?", ref.Tenant).
-		Where("stream = ?", event.CallStream(ref.Call)).Order("version").Scan(ctx); err != nil {
-		return err
+	if err := l.tellDecisions(); err != nil {
+		return nil, err
 	}
-	return tx.NewSelect().Table("decisions").Column("at", "decision").Where("tenant_id = ?", ref.Tenant).
-		Where("call = ?", ref.Call).Order("id").Scan(ctx, &l.Decisions)
+	l.tellOffers()
+	if err := l.tellEvents(); err != nil {
+		return nil, err
+	}
+	l.tellEnd()
+	slices.SortStableFunc(l.entries, func(a, b record.TimelineEntry) int {
+		if !a.At.Equal(b.At) {
+			return a.At.Compare(b.At)
+		}
+		return slices.Index(order, a.Kind) - slices.Index(order, b.Kind)
+	})
+	return l.entries, nil
 }
 
-func (l *timeline) entries() ([]record.TimelineEntry, error) {
-	entries := []record.TimelineEntry{{At: l.Call.ArrivedAt, Kind: "Initiated",
-		Sentence: fmt.Sprintf("A call from %s to %s arrived.", leg.Mask(l.Call.From), leg.Mask(l.Call.To))}}
-	for _, d := range l.Decisions {
+// add adds an entry with its sentence.
+func (l *timeline) add(at time.Time, kind string, d detail) {
+	data, _ := json.Marshal(d)               // texts and numbers always marshal
+	at = at.UTC().Truncate(time.Microsecond) // as the database keeps moments, wherever this one comes from
+	l.entries = append(l.entries, record.TimelineEntry{At: at, Kind: kind, Sentence: d.sentence(kind), Detail: data})
+}
+
+func (l *timeline) tellDecisions() error {
+	offered := map[id.Offer]time.Time{}
+	for _, s := range l.call.Offers() {
+		offered[s.Offer] = s.From
+	}
+	for _, d := range l.decisions {
 		var decision queue.Decision
 		if err := json.Unmarshal(d.Decision, &decision); err != nil {
-			return nil, failure("read a decision", err)
+			return failure("read a decision", err)
 		}
-		entries = append(entries, record.TimelineEntry{At: d.At, Kind: "Decision", Sentence: decision.Reason, Detail: d.Decision})
+		at := d.At.UTC()
+		if from, made := offered[decision.Offer]; made && from.Before(at) { // another clock: it was made before the offer
+			at = from.UTC().Truncate(time.Microsecond)
+		}
+		l.entries = append(l.entries, record.TimelineEntry{At: at, Kind: "Decision", Sentence: decision.Reason, Detail: d.Decision})
 	}
-	var offered id.Agent // the agent of the latest offer
-	for _, e := range l.Events {
+	return nil
+}
+
+// tellOffers tells each offer with what its phones said, and the answer.
+func (l *timeline) tellOffers() {
+	talks := l.talks()
+	for _, s := range l.call.Offers() {
+		of := detail{Offer: s.Offer, Agent: s.Agent, Queue: s.Queue}
+		if s.Agent == "" {
+			of.Party = l.call.To
+		}
+		l.add(s.From, "Offered", of)
+		of.Device = s.Device
+		end := s.To
+		if s.Outcome == call.RingAnswered && !talks.AnsweredAt.IsZero() {
+			end = between(talks.AnsweredAt, s.From, s.To)
+		}
+		if !s.RangAt.IsZero() {
+			l.add(between(s.RangAt, s.From, end), "Delivered", of)
+		}
+		of.Cause = s.Cause
+		if s.SIPCode >= 300 {
+			of.SIPCode, of.SIPPhrase = s.SIPCode, phrases[s.SIPCode]
+		}
+		switch {
+		case s.To.IsZero():
+		case s.Outcome == call.RingAnswered:
+			l.add(end, "Established", detail{Offer: s.Offer, Leg: talks.ID, Agent: s.Agent, Queue: s.Queue, Device: talks.Device, Party: talks.Party})
+		case s.Outcome == call.RingNoAnswer:
+			l.add(s.To, "OfferExpired", of)
+		case s.Outcome == call.RingRescinded:
+			l.add(s.To, "OfferRescinded", of)
+		default:
+			l.add(s.To, "OfferRejected", of)
+		}
+	}
+}
+
+// talks is the leg that answered.
+func (l *timeline) talks() leg.Leg {
+	for _, x := range l.call.Legs {
+		if x.ID != call.CallerLeg && !x.AnsweredAt.IsZero() {
+			return x
+		}
+	}
+	return leg.Leg{}
+}
+
+// told are the kinds that the record tells of itself.
+var told = []string{"Initiated", "Queued", "Offered", "OfferExpired", "OfferRejected", "OfferRescinded", "Established", "Abandoned", "Diverted", "CallCleared"}
+
+// tellEvents tells what only the events know.
+func (l *timeline) tellEvents() error {
+	held := map[id.Leg]bool{}
+	for _, e := range l.events {
 		var v call.View
 		if err := json.Unmarshal(e.View, &v); err != nil {
-			return nil, failure("read a view", err)
+			return failure("read a view", err)
 		}
-		if v.Agent != "" {
-			offered = v.Agent
+		if slices.Contains(told, e.Kind) {
+			continue
 		}
-		if e.Kind == "Initiated" {
-			continue // said above
+		var d detail
+		for _, x := range v.Legs {
+			if x.Held != held[x.ID] {
+				d.Leg, d.Agent, d.Party, d.Device = x.ID, x.Agent, x.Party, x.Device
+			}
+			held[x.ID] = x.Held
 		}
-		entries = append(entries, record.TimelineEntry{At: e.At, Kind: e.Kind, Sentence: l.sentence(e.Kind, v, offered),
-			Detail: fmt.Appendf(nil, `{"version":%d}`, e.Version)})
+		l.add(e.At, e.Kind, d)
 	}
-	slices.SortStableFunc(entries, func(a, b record.TimelineEntry) int { return a.At.Compare(b.At) })
-	return entries, nil
+	return nil
 }
 
-// sentence says an event in words.
-func (l *timeline) sentence(kind string, v call.View, offered id.Agent) string {
-	switch kind {
-	case "Queued":
-		return fmt.Sprintf("The caller waits in %s.", v.Queue)
-	case "Offered":
-		return fmt.Sprintf("Offered to %s.", offered)
-	case "OfferExpired":
-		return fmt.Sprintf("%s did not answer; the caller keeps the place in line.", offered)
-	case "OfferRejected":
-		return fmt.Sprintf("%s could not take the call; the caller keeps the place in line.", offered)
-	case "OfferRescinded":
-		return fmt.Sprintf("The offer to %s was taken back.", offered)
-	case "Established":
-		return fmt.Sprintf("Connected with %s.", party(v, offered))
-	case "Held":
-		return "A party was put on hold."
-	case "Retrieved":
-		return "A party was taken back from hold."
-	case "Abandoned", "Diverted", "CallCleared":
-		return l.ending(kind)
+// tellEnd tells how each leg ended, the call, and what work followed.
+func (l *timeline) tellEnd() {
+	c := l.call
+	for _, x := range c.Legs {
+		if !x.EndedAt.IsZero() {
+			l.add(x.EndedAt, "ConnectionCleared", detail{Leg: x.ID, Agent: x.Agent, Party: x.Party, Device: x.Device, Cause: x.Cause})
+		}
 	}
-	return kind + "."
+	if c.Phase != call.Ended {
+		return
+	}
+	end := detail{Cause: c.Cause, EndedBy: c.EndedBy}
+	if !c.AnsweredAt.IsZero() && !c.EndedAt.IsZero() {
+		end.TalkMS = max(c.EndedAt.Sub(c.AnsweredAt), 0).Milliseconds()
+	}
+	l.add(c.EndedAt, closedKind(call.Record{Outcome: c.Outcome}), end)
+	for _, w := range c.WrapUps {
+		l.add(w.From, "WrapUpStarted", detail{Agent: w.Agent, Until: stamp(w.Until)})
+		if !w.To.IsZero() {
+			l.add(w.To, "WrapUpEnded", detail{Agent: w.Agent, WrapUpMS: w.To.Sub(w.From).Milliseconds()})
+		}
+	}
 }
 
-// party is whom the caller talks with.
-func party(v call.View, offered id.Agent) string {
+// dialler is which of our agents and devices placed the call, if one did.
+func dialler(v call.View) (id.Agent, id.Device) {
 	for _, x := range v.Legs {
-		if x.ID != call.CallerLeg && x.State == leg.Up && x.Agent == "" {
-			return leg.Mask(x.Party)
+		if x.ID == call.CallerLeg {
+			return x.Agent, x.Device
 		}
 	}
-	return string(offered)
+	return "", ""
 }
 
-// ending says how a call ended.
-func (l *timeline) ending(kind string) string {
-	switch kind {
-	case "Abandoned":
-		return "The caller left before anybody answered."
-	case "Diverted":
-		return fmt.Sprintf("Taken out of the queue: %s.", l.Call.Cause.Words())
+func between(t, low, high time.Time) time.Time {
+	switch {
+	case t.Before(low):
+		return low
+	case !high.IsZero() && t.After(high):
+		return high
 	}
-	sentence := "The call ended"
-	if l.Call.AnsweredAt != nil && l.Call.EndedAt != nil {
-		sentence += fmt.Sprintf(" after %s of conversation", l.Call.EndedAt.Sub(*l.Call.AnsweredAt).Round(time.Second))
-	}
-	if l.Call.Cause != "" {
-		sentence += ": " + l.Call.Cause.Words()
-	}
-	if by := strings.Replace(l.Call.EndedBy, ":", " ", 1); by != "" && by != "system" {
-		sentence += " (by " + by + ")"
-	}
-	return sentence + "."
+	return t
+}
+
+// wrapsUp reports whether an agent works for a call after it.
+func wrapsUp(v agent.View, c id.Call) bool {
+	return v.State == agent.WorkingAfterCall && len(v.CallIDs) > 0 && v.CallIDs[0] == c
 }

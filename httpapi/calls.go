@@ -4,27 +4,36 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"holdfast/domain/account"
-	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
+	"holdfast/domain/leg"
 	"holdfast/domain/record"
 )
 
 type listCallsInput struct {
-	Queue  line      `query:"queue" maxLength:"128"`
-	Agent  line      `query:"agent" maxLength:"32" doc:"Who was offered the call, or talked."`
-	Phase  string    `query:"phase" enum:"Arriving,InFlow,Queued,Offering,Talking,Ended"`
-	Live   string    `query:"live" enum:"true,false" doc:"Only calls that have not ended, or only those that have."`
-	Since  time.Time `query:"since" doc:"Arrived at or after."`
-	Until  time.Time `query:"until" doc:"Arrived before."`
-	Sort   string    `query:"sort" enum:"-arrived_at" default:"-arrived_at" doc:"Newest first is the one order there is."`
-	Limit  int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor line      `query:"cursor" maxLength:"512" doc:"The next_cursor of the page before."`
+	Queue     line      `query:"queue" maxLength:"128" doc:"The queue that it came to."`
+	Agent     line      `query:"agent" maxLength:"32" doc:"Who was offered the call, dialled, or talked."`
+	Phase     string    `query:"phase" enum:"Arriving,InFlow,Queued,Offering,Talking,Ended" doc:"Where it stands."`
+	Live      string    `query:"live" enum:"true,false" doc:"Only calls that have not ended, or only those that have."`
+	From      line      `query:"from" maxLength:"64" doc:"The number that called, exactly as it is shown."`
+	To        line      `query:"to" maxLength:"64" doc:"The number that was dialled, exactly as it is shown."`
+	Number    line      `query:"number" maxLength:"64" doc:"A number as people write it: calls from or to a number that ends with its digits, without the zeros before them; three digits at least." example:"079 123 45 67"`
+	Class     string    `query:"class" enum:"inbound_queue,inbound_direct,internal,outbound_manual,outbound_campaign,consult" doc:"What kind of call it is."`
+	Direction string    `query:"direction" enum:"inbound,outbound,internal" doc:"As the tenant sees it."`
+	Outcome   string    `query:"outcome" enum:"answered,abandoned,diverted,failed" doc:"What became of it; calls that have ended only."`
+	Cause     line      `query:"cause" maxLength:"32" doc:"Why it ended." example:"no_answer"`
+	Contact   line      `query:"contact" maxLength:"64" doc:"Calls with this contact."`
+	Since     time.Time `query:"since" doc:"Arrived at or after."`
+	Until     time.Time `query:"until" doc:"Arrived before."`
+	Sort      string    `query:"sort" enum:"-arrived_at,arrived_at,-talk_ms" default:"-arrived_at" doc:"-arrived_at: newest first; -talk_ms: the longest talk first, calls that have ended only."`
+	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
+	Cursor    line      `query:"cursor" maxLength:"512" doc:"The next_cursor of the page before, with the same sort."`
 }
 
 type callList struct {
@@ -39,6 +48,8 @@ type callInput struct {
 }
 
 type callOutput struct{ Body callView }
+
+type callRecordOutput struct{ Body callRecord }
 
 type timelineEntry struct {
 	At       time.Time       `json:"at"`
@@ -67,48 +78,71 @@ func (a *API) registerCalls() {
 	register(a, "hang-up", a.hangUp)
 }
 
-// listCalls lists the tenant's calls; who may read only own calls gets only those.
+// listCalls lists the calls that the person may see.
 func (a *API) listCalls(ctx context.Context, in *listCallsInput) (*callListOutput, error) {
 	p := personOf(ctx)
 	q := record.CallQuery{
 		Queue: id.Queue(in.Queue.clean()), Agent: id.Agent(in.Agent.clean()), Phase: call.Phase(in.Phase),
-		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor.clean(),
+		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor.clean(), Sort: record.CallSort(in.Sort),
+		From: in.From.clean(), To: in.To.clean(), Class: leg.CallClass(in.Class), Direction: call.Direction(in.Direction),
+		Outcome: in.Outcome, Cause: leg.Cause(in.Cause.clean()), Contact: id.Contact(in.Contact.clean()),
 	}
 	if in.Live != "" {
 		q.Live = ptr(in.Live == "true")
 	}
-	if !p.May(account.CallsRead.At(account.Tenant)) {
-		if _, err := p.ref(); err != nil {
-			return nil, err
+	if q.Cause != "" && !q.Cause.Valid() {
+		return nil, inQuery(invalidField("cause", "is no cause that there is"))
+	}
+	if in.Number != "" {
+		if q.Number = lastDigits(in.Number.clean()); len(q.Number) < leastDigits {
+			return nil, inQuery(invalidField("number", "has fewer than three digits"))
 		}
-		if q.Agent != "" && q.Agent != p.Agent {
-			return nil, forbidden("", "You may list only your own calls.")
-		}
-		q.Agent = p.Agent
+	}
+	sight, err := a.sightOf(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := sight.limit(&q, p); err != nil {
+		return nil, err
 	}
 	calls, next, err := a.config.Reader.Calls(ctx, p.Tenant, q)
 	if err != nil {
 		return nil, unavailable("list calls", err)
 	}
 	out := &callListOutput{Body: callList{Items: []callView{}, NextCursor: next}}
-	for _, v := range calls {
-		out.Body.Items = append(out.Body.Items, callOf(v))
+	for _, c := range calls {
+		out.Body.Items = append(out.Body.Items, listedOf(c))
 	}
 	return out, nil
 }
 
-func (a *API) getCall(ctx context.Context, in *callInput) (*callOutput, error) {
-	v, err := a.visibleCall(ctx, in.ID)
+// leastDigits is how many digits a number must have to be looked for.
+const leastDigits = 3
+
+// lastDigits are the digits of a number as people write it that stand in every way to
+// write it: without what only leads out, or to another country.
+func lastDigits(written string) string {
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, strings.ReplaceAll(written, "(0)", ""))
+	return strings.TrimLeft(digits, "0")
+}
+
+func (a *API) getCall(ctx context.Context, in *callInput) (*callRecordOutput, error) {
+	c, _, err := a.visibleCall(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	out := &callOutput{Body: callOf(v)}
-	out.Body.TemporalURL = a.temporalURL(personOf(ctx), v.ID)
+	out := &callRecordOutput{Body: toldOf(c, a.now())}
+	out.Body.TemporalURL = a.temporalURL(personOf(ctx), c.ID)
 	return out, nil
 }
 
 func (a *API) getTimeline(ctx context.Context, in *callInput) (*timelineOutput, error) {
-	v, err := a.visibleCall(ctx, in.ID)
+	v, _, err := a.visibleCall(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -126,25 +160,30 @@ func (a *API) getTimeline(ctx context.Context, in *callInput) (*timelineOutput, 
 
 // visibleCall reads a call that the person may see; what it may not see does not
 // exist for it, like another tenant's (SEED-38).
-func (a *API) visibleCall(ctx context.Context, name line) (call.View, error) {
+func (a *API) visibleCall(ctx context.Context, name line) (record.Call, sight, error) {
 	p := personOf(ctx)
-	v, err := a.config.Reader.Call(ctx, call.Ref{Tenant: p.Tenant, Call: id.Call(name)})
+	c, err := a.config.Reader.Call(ctx, call.Ref{Tenant: p.Tenant, Call: id.Call(name)})
 	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return call.View{}, unavailable("read call", err)
+		return c, sight{}, unavailable("read call", err)
 	}
-	if err != nil || !p.May(account.CallsRead.At(account.Tenant)) && !has(v, p.Agent) {
-		return call.View{}, notFound("no_such_call", "There is no call %s.", name)
+	s, failed := a.sightOf(ctx, p)
+	if failed != nil {
+		return c, s, failed
 	}
-	return v, nil
+	if err != nil || !s.sees(c.View) {
+		return c, s, notFound("no_such_call", "There is no call %s.", name)
+	}
+	return c, s, nil
 }
 
 // hangUp ends a call: one's own, or with calls:disconnect a subordinate's (SEED-13).
 func (a *API) hangUp(ctx context.Context, in *hangUpInput) (*callOutput, error) {
 	p := personOf(ctx)
-	v, err := a.visibleCall(ctx, in.ID)
+	c, _, err := a.visibleCall(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
+	v := c.View
 	ref := call.Ref{Tenant: p.Tenant, Call: v.ID}
 	if err := a.mayEnd(ctx, p, v); err != nil {
 		a.audit.add(p, "call.hang-up", "call:"+string(v.ID), err)
@@ -180,15 +219,16 @@ func (a *API) mayEnd(ctx context.Context, p person, v call.View) error {
 	if !p.May(account.CallsDisconnect) {
 		return forbidden("", "You need the permission %s to end a call that is not yours.", account.CallsDisconnect)
 	}
-	if v.Agent == "" || p.MayFor(account.CallsDisconnect, "") {
+	agents := agentsIn(v)
+	if len(agents) == 0 || p.MayFor(account.CallsDisconnect, "") {
 		return nil
 	}
-	session, err := a.config.Commands.AgentView(ctx, agent.Ref{Tenant: p.Tenant, Agent: v.Agent})
+	led, err := a.agentsOf(ctx, p.Tenant, p.Teams)
 	if err != nil {
 		return err
 	}
-	if !p.MayFor(account.CallsDisconnect, session.Team) {
-		return forbidden("not_subordinate", "Agent %s is in none of your teams.", v.Agent)
+	if !slices.ContainsFunc(agents, func(of id.Agent) bool { return slices.Contains(led, of) }) {
+		return forbidden("not_subordinate", "Agent %s is in none of your teams.", agents[0])
 	}
 	return nil
 }

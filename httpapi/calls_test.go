@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/account"
 	"holdfast/domain/agent"
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
@@ -19,7 +20,7 @@ import (
 func callFixture(c id.Call, a id.Agent, p call.Phase) call.View {
 	return call.View{
 		Tenant: tenant, ID: c, Class: leg.InboundQueue, Direction: call.Inbound, Phase: p, Queue: "support", From: "+4930123", To: "8000",
-		Agent: a, Since: noon, Version: 4,
+		Agent: a, Since: noon, Version: 4, ArrivedAt: noon,
 		Legs: []leg.Leg{{ID: "customer", Role: leg.Customer, State: leg.Up, Party: "+4930123", Node: "node-1", StartedAt: noon}},
 	}
 }
@@ -28,10 +29,18 @@ func TestCalls_ViewHasTheNamesOfTheInterface(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.reader.calls = []call.View{callFixture("abc", "1001", call.Talking)}
+	h.reader.kept = []call.Segment{
+		{Kind: "waiting", Queue: "support", From: noon, To: noon.Add(5 * time.Second)},
+		{Kind: "offer", Agent: "1001", Queue: "support", Offer: "abc/1", From: noon, To: noon.Add(5 * time.Second), RangAt: noon.Add(time.Second), Device: "desk", SIPCode: 200},
+		{Kind: "talk", Agent: "1001", Queue: "support", From: noon.Add(5 * time.Second)},
+	}
 	a := h.ask("1001", "GET", "/v1/calls/abc", "")
 	require.JSONEq(t, `{"id":"abc","class":"inbound_queue","direction":"inbound","phase":"Talking","queue":"support","from":"+4930123","to":"8000",
-		"agent":"1001","legs":[{"id":"customer","role":"customer","party":"+4930123","state":"up","held":false,"muted":false,"device":""}],
-		"attached_data":{},"recording":"","since":"2026-11-21T12:00:00Z","version":4}`, a.Body.String())
+		"agent":"1001","legs":[{"id":"customer","role":"customer","party":"+4930123","state":"up","held":false,"muted":false,"device":"","started_at":"2026-11-21T12:00:00Z"}],
+		"attached_data":{},"recording":"","since":"2026-11-21T12:00:00Z","arrived_at":"2026-11-21T12:00:00Z","version":4,
+		"offers":[{"id":"abc/1","agent":"1001","queue":"support","at":"2026-11-21T12:00:00Z","ringing_at":"2026-11-21T12:00:01Z","ended_at":"2026-11-21T12:00:05Z","outcome":"answered","device":"desk","sip_code":200}],
+		"segments":[{"kind":"offer","agent":"1001","queue":"support","offer":"abc/1","from":"2026-11-21T12:00:00Z","to":"2026-11-21T12:00:05Z","duration_ms":5000},
+			{"kind":"talk","agent":"1001","queue":"support","from":"2026-11-21T12:00:05Z"}]}`, a.Body.String())
 	line := h.ask("1001", "GET", "/v1/calls/abc/timeline", "")
 	require.JSONEq(t, `{"items":[{"at":"2026-11-21T12:00:00Z","kind":"Queued","sentence":"Waits in support."}]}`, line.Body.String())
 }
@@ -78,9 +87,67 @@ func TestCalls_FiltersReachTheDatabase(t *testing.T) {
 	require.Equal(t, noon.Add(-2*time.Hour), q.Until.UTC())
 	q.Until = time.Time{}
 	require.Equal(t, record.CallQuery{Queue: "support", Agent: "1001", Phase: call.Queued, Live: ptr(true),
-		Since: noon.Add(-2 * time.Hour), Limit: 7, Cursor: "c1"}, q)
+		Since: noon.Add(-2 * time.Hour), Limit: 7, Cursor: "c1", Sort: record.NewestFirst}, q)
 	h.ask("1001", "GET", "/v1/calls", "")
-	require.Equal(t, record.CallQuery{Agent: "1001", Limit: 50}, h.reader.queries[1])
+	require.Equal(t, record.CallQuery{Of: []id.Agent{"1001"}, Limit: 50, Sort: record.NewestFirst}, h.reader.queries[1])
+	a = h.ask("supervisor", "GET", "/v1/calls?from=anonymous&to=8000&number=%2B41%20(0)79%20123&class=inbound_queue&direction=inbound&outcome=failed&cause=no_answer&contact=c7&sort=-talk_ms", "")
+	require.Equal(t, http.StatusOK, a.Code, a.Body)
+	require.Equal(t, record.CallQuery{From: "anonymous", To: "8000", Number: "4179123", Class: leg.InboundQueue, Direction: call.Inbound,
+		Outcome: "failed", Cause: leg.NoAnswer, Contact: "c7", Sort: record.LongestTalk, Limit: 50}, h.reader.queries[2])
+	h.ask("supervisor", "GET", "/v1/calls?number=079+123+45+67", "")
+	require.Equal(t, "791234567", h.reader.queries[3].Number, "what stands in every way to write it")
+	for query, field := range map[string]string{"number=0012": "query:number", "cause=odd": "query:cause", "sort=queue": "query:sort", "outcome=odd": "query:outcome"} {
+		a = h.ask("supervisor", "GET", "/v1/calls?"+query, "")
+		require.Equal(t, http.StatusUnprocessableEntity, a.Code, query)
+		require.Contains(t, a.fields(), field)
+	}
+}
+
+// calls:read:team shows the calls of one's teams' agents, and one's own: in lists, one by
+// one, in the time line, and nobody else's anywhere.
+func TestCalls_WithTheScopeTeam_AreThoseOfOnesTeams(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	lead := h.reader.users["supervisor"]
+	lead.Name, lead.Agent, lead.Permissions, lead.Teams = "lead", "1009", []account.Permission{"calls:read:team", "calls:hang_up:own", "calls:disconnect:team"}, []id.Team{"first"}
+	h.reader.users["lead"] = lead
+	dialled := callFixture("dialled", "", call.Talking)
+	dialled.Legs[0].Agent = "1002"
+	h.reader.calls = []call.View{callFixture("ours", "1001", call.Talking), dialled, callFixture("mine", "1009", call.Ended),
+		callFixture("theirs", "1003", call.Talking), callFixture("waits", "", call.Queued)}
+	list := h.ask("lead", "GET", "/v1/calls", "")
+	require.Equal(t, http.StatusOK, list.Code, list.Body)
+	require.Len(t, list.body["items"], 3)
+	require.Equal(t, []id.Agent{"1001", "1002", "1009"}, h.reader.queries[0].Of)
+	require.Equal(t, http.StatusOK, h.ask("lead", "GET", "/v1/calls?agent=1002", "").Code)
+	require.Equal(t, http.StatusForbidden, h.ask("lead", "GET", "/v1/calls?agent=1003", "").Code)
+	for name, status := range map[string]int{"ours": 200, "dialled": 200, "mine": 200, "theirs": 404, "waits": 404} {
+		for _, path := range []string{"", "/timeline"} {
+			require.Equal(t, status, h.ask("lead", "GET", "/v1/calls/"+name+path, "").Code, name+path)
+		}
+		require.Equal(t, status, h.ask("lead", "POST", "/v1/calls/"+name+"/hang-up", "").Code, "end "+name)
+	}
+	lead.Agent, lead.Teams = "", nil
+	h.reader.users["lead"] = lead
+	h.api.persons.forget()
+	list = h.ask("lead", "GET", "/v1/calls", "")
+	require.Equal(t, http.StatusOK, list.Code, "who leads no team and is no agent sees none: %s", list.Body)
+	require.Empty(t, list.body["items"])
+}
+
+// What has ended tells how long it was in what.
+func TestCalls_AnEndedCallTellsItsTimes(t *testing.T) {
+	t.Parallel()
+	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
+	v := callFixture("abc", "1001", call.Ended)
+	v.AnsweredAt, v.EndedAt, v.EndedBy, v.Outcome, v.Cause = at(20), at(80), "customer", "answered", leg.Hangup
+	c := record.Call{View: v, Sums: &call.Sums{Wait: 20 * time.Second, Ring: 5 * time.Second, Talk: 50 * time.Second, Hold: 10 * time.Second},
+		WrapUps: []record.WrapUp{{Agent: "1001", From: at(80), To: at(90)}}}
+	told := toldOf(c, at(100))
+	require.EqualValues(t, []int64{20_000, 5_000, 50_000, 10_000, 10_000}, []int64{*told.WaitMS, *told.RingMS, *told.TalkMS, *told.HoldMS, *told.WrapUpMS})
+	require.Equal(t, []any{at(0), at(20), at(80), "answered", "customer"}, []any{*told.ArrivedAt, *told.AnsweredAt, *told.EndedAt, told.Outcome, told.EndedBy})
+	c.WrapUps[0].To = time.Time{}
+	require.Nil(t, toldOf(c, at(100)).WrapUpMS, "it goes on")
 }
 
 // SEED-13: a supervisor disconnects a subordinate's call; SEED-14: nobody else's.

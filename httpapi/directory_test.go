@@ -149,6 +149,16 @@ func (d *things) BookingDays(_ context.Context, _ id.Tenant, q record.BookingQue
 	return []record.BookingDay{{Account: "=anna", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 2, Talk: 90 * time.Second, Price: amount(120_000), Currency: "CHF", Unpriced: 1}}, nil
 }
 
+// teamsAgents are who is in which team.
+var teamsAgents = map[id.Team][]id.Agent{"first": {"1001", "1002"}, "second": {"1003"}}
+
+func (d *things) AgentsOf(_ context.Context, _ id.Tenant, teams []id.Team) (agents []id.Agent, err error) {
+	for _, t := range teams {
+		agents = append(agents, teamsAgents[t]...)
+	}
+	return agents, nil
+}
+
 func (d *things) DeviceStatuses(_ context.Context, _ id.Tenant, q record.DeviceQuery) ([]record.DeviceStatus, error) {
 	if q.Name != "1001" {
 		return nil, nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +111,7 @@ type reader struct {
 	users    map[id.User]account.User
 	devices  []record.DeviceStatus
 	calls    []call.View
+	kept     []call.Segment // of every call
 	queries  []record.CallQuery
 	presence []agent.View
 	queues   map[id.Queue]record.QueueLive
@@ -150,26 +152,27 @@ func (r *reader) Choice(context.Context, agent.Ref) (record.Choice, error) {
 	return c, r.away
 }
 
-func (r *reader) Calls(_ context.Context, t id.Tenant, q record.CallQuery) ([]call.View, string, error) {
+func (r *reader) Calls(_ context.Context, t id.Tenant, q record.CallQuery) ([]record.Call, string, error) {
 	defer r.lock()()
 	r.queries = append(r.queries, q)
-	var found []call.View
+	var found []record.Call
 	for _, v := range r.calls {
-		if v.Tenant == t && (q.Agent == "" || has(v, q.Agent)) && (q.Live == nil || *q.Live == (v.Phase != call.Ended)) {
-			found = append(found, v)
+		of := q.Of == nil || slices.ContainsFunc(q.Of, func(a id.Agent) bool { return has(v, a) })
+		if v.Tenant == t && of && (q.Agent == "" || has(v, q.Agent)) && (q.Live == nil || *q.Live == (v.Phase != call.Ended)) {
+			found = append(found, record.Call{View: v})
 		}
 	}
 	return found, "", r.away
 }
 
-func (r *reader) Call(_ context.Context, ref call.Ref) (call.View, error) {
+func (r *reader) Call(_ context.Context, ref call.Ref) (record.Call, error) {
 	defer r.lock()()
 	for _, v := range r.calls {
 		if v.Tenant == ref.Tenant && v.ID == ref.Call {
-			return v, r.away
+			return record.Call{View: v, Kept: r.kept}, r.away
 		}
 	}
-	return call.View{}, fault.E(fault.NotFound, "read call", fmt.Errorf("no row"))
+	return record.Call{}, fault.E(fault.NotFound, "read call", fmt.Errorf("no row"))
 }
 
 func (r *reader) Timeline(context.Context, call.Ref) ([]record.TimelineEntry, error) {

@@ -49,9 +49,9 @@ type deviceEvent struct {
 // snapshotView is the first message of a stream that does not resume.
 type snapshotView struct {
 	Session  *sessionView   `json:"session,omitempty" doc:"One's own, if signed in as agent."`
-	Calls    []callView     `json:"calls" doc:"Live calls: one's own, or all with calls:read:tenant and queues:watch."`
+	Calls    []callView     `json:"calls" doc:"Live calls that calls:read shows: one's own, those of one's teams, or all."`
 	Presence []presenceView `json:"presence" doc:"With presence:read: the sessions of one's teams."`
-	Queues   []queueView    `json:"queues" doc:"With queues:read."`
+	Queues   []queueView    `json:"queues" doc:"With queues:watch: those with calls or sessions shown here."`
 }
 
 func (a *API) registerEvents() {
@@ -103,7 +103,8 @@ type stream struct {
 	snapshot *snapshotView // to be sent first, if any
 	backlog  []event.Event // to be sent first otherwise
 	versions map[event.Stream]int64
-	calls    map[id.Call]bool // shown while they were the person's own: their leaving is shown too
+	sight    sight
+	calls    map[id.Call]bool // shown while an agent whose calls one sees had to do with them: their leaving is shown too
 	dirty    map[id.Queue]int64
 	release  func()
 }
@@ -123,6 +124,9 @@ func (s *stream) prepare(ctx context.Context, last string) error {
 		return unavailable("follow events", err)
 	}
 	s.live, s.stop, s.after = live, stop, from
+	if s.sight, err = s.api.sightOf(ctx, s.person); err != nil {
+		return err
+	}
 	if after, err := strconv.ParseInt(last, 10, 64); err == nil && after >= 0 {
 		if after >= from {
 			s.after = after
@@ -177,6 +181,7 @@ func (s *stream) ofAgent(ctx context.Context, e event.Event, r *rendering) []mes
 		}
 		m = append(m, message{id: e.Seq, event: "session", data: data})
 	}
+	s.sight.note(r.agent.Agent, r.agent.Agent == s.person.Agent || r.agent.Team != "" && slices.Contains(s.person.Teams, r.agent.Team))
 	if s.person.watches(r.agent.Team) {
 		m = append(m, message{id: e.Seq, event: "presence", data: r.presence})
 	}
@@ -188,21 +193,16 @@ func (s *stream) ofAgent(ctx context.Context, e event.Event, r *rendering) []mes
 
 func (s *stream) ofCall(e event.Event, r *rendering) []message {
 	s.touch(r.call.Queue, e.Seq)
-	own := has(*r.call, s.person.Agent)
-	known := s.calls[r.call.ID]
-	if own && r.call.Phase != call.Ended {
+	sees, known := s.sight.sees(*r.call), s.calls[r.call.ID]
+	if sees && !s.sight.all && r.call.Phase != call.Ended {
 		s.calls[r.call.ID] = true
 	} else {
 		delete(s.calls, r.call.ID)
 	}
-	if !own && !known && !s.seesAllCalls() {
+	if !sees && !known {
 		return nil
 	}
 	return []message{{id: e.Seq, event: "call", data: r.view}}
-}
-
-func (s *stream) seesAllCalls() bool {
-	return s.person.May(account.CallsRead.At(account.Tenant)) && s.person.May(account.QueuesWatch)
 }
 
 // touch notes that a queue must be shown anew.

@@ -39,10 +39,10 @@ type Reader interface {
 	Devices(ctx context.Context, ref agent.Ref) ([]record.DeviceStatus, error)
 	// Choice lists what an agent may choose at its sign-in; fault.NotFound.
 	Choice(ctx context.Context, ref agent.Ref) (record.Choice, error)
-	// Calls lists calls, newest first.
-	Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]call.View, string, error)
-	// Call reads one call; fault.NotFound.
-	Call(ctx context.Context, ref call.Ref) (call.View, error)
+	// Calls lists calls, without what only Call tells.
+	Calls(ctx context.Context, t id.Tenant, q record.CallQuery) ([]record.Call, string, error)
+	// Call reads one call with all that is kept of it; fault.NotFound.
+	Call(ctx context.Context, ref call.Ref) (record.Call, error)
 	// Timeline lists everything that happened to a call, in order.
 	Timeline(ctx context.Context, ref call.Ref) ([]record.TimelineEntry, error)
 	// record.QueueLive is a queue's situation now.
@@ -87,6 +87,8 @@ type Clerk interface {
 	Bookings(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.Booking, error)
 	// BookingDays sums them up per account, day and kind.
 	BookingDays(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.BookingDay, error)
+	// AgentsOf lists the agents of teams.
+	AgentsOf(ctx context.Context, t id.Tenant, teams []id.Team) ([]id.Agent, error)
 	// DeviceStatuses lists devices with their live registrations.
 	DeviceStatuses(ctx context.Context, t id.Tenant, by record.DeviceQuery) ([]record.DeviceStatus, error)
 	// RegistrationHistory lists what happened to a device's registrations, the latest first.

@@ -30,8 +30,8 @@ func (s *stream) read(ctx context.Context) (*snapshotView, error) {
 	}
 	queues := map[id.Queue]bool{}
 	for _, c := range live {
-		v.Calls = append(v.Calls, callOf(c))
-		s.rememberCall(c.ID, c.Version, has(c, s.person.Agent))
+		v.Calls = append(v.Calls, listedOf(c))
+		s.rememberCall(c.ID, c.Version, !s.sight.all)
 		queues[c.Queue] = true
 	}
 	for _, p := range v.Presence {
@@ -108,15 +108,15 @@ func (s *stream) seesAgent(v agent.View) bool {
 }
 
 // readCalls lists the live calls that the person may see.
-func (s *stream) readCalls(ctx context.Context) ([]call.View, error) {
+func (s *stream) readCalls(ctx context.Context) ([]record.Call, error) {
 	q := record.CallQuery{Live: ptr(true), Limit: 200}
-	if !s.seesAllCalls() {
-		if s.person.Agent == "" {
+	if !s.sight.all {
+		if len(s.sight.agents) == 0 {
 			return nil, nil
 		}
-		q.Agent = s.person.Agent
+		q.Of = s.sight.agents
 	}
-	var all []call.View
+	var all []record.Call
 	for {
 		page, next, err := s.api.config.Reader.Calls(ctx, s.person.Tenant, q)
 		if err != nil {

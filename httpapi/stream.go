@@ -137,6 +137,11 @@ func (s *stream) sameRights(ctx context.Context) bool {
 	if err != nil {
 		return problemOf(err).Status == http.StatusServiceUnavailable
 	}
+	if s.sight.team { // agents may have moved who are not signed in
+		if now, err := s.api.sightOf(ctx, s.person); err == nil {
+			s.sight = now
+		}
+	}
 	return slices.Equal(u.Permissions, s.person.Permissions) && slices.Equal(u.Teams, s.person.Teams) && u.Agent == s.person.Agent
 }
 

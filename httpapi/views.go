@@ -1,11 +1,9 @@
 package httpapi
 
 import (
-	"slices"
 	"time"
 
 	"holdfast/domain/agent"
-	"holdfast/domain/call"
 	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/record"
@@ -92,40 +90,6 @@ type presenceView struct {
 	Team id.Team `json:"team,omitempty"`
 }
 
-// callView is a call as clients see it.
-type callView struct {
-	ID          id.Call           `json:"id"`
-	Class       leg.CallClass     `json:"class" enum:"inbound_queue,inbound_direct,internal,outbound_manual,outbound_campaign,consult"`
-	Direction   call.Direction    `json:"direction" enum:"inbound,outbound,internal"`
-	Phase       call.Phase        `json:"phase" enum:"Arriving,InFlow,Queued,Offering,Talking,Ended"`
-	Queue       id.Queue          `json:"queue,omitempty"`
-	From        string            `json:"from"`
-	To          string            `json:"to"`
-	Agent       id.Agent          `json:"agent,omitempty" doc:"To whom it is offered, or who talks."`
-	Legs        []legView         `json:"legs"`
-	Data        map[string]string `json:"attached_data"`
-	Recording   string            `json:"recording"`
-	Since       time.Time         `json:"since" doc:"When the phase began."`
-	QueuedAt    *time.Time        `json:"queued_at,omitempty"`
-	Cause       leg.Cause         `json:"cause,omitempty" doc:"Why it ended."`
-	Version     int64             `json:"version" doc:"Counts the accepted events: a higher version is newer."`
-	TemporalURL string            `json:"temporal_url,omitempty" doc:"The call's workflow, for those with ops:temporal."`
-	ContactID   id.Contact        `json:"contact_id,omitempty" doc:"The customer's contact, if the tenant knows the number."`
-}
-
-type legView struct {
-	ID         id.Leg     `json:"id"`
-	Role       leg.Role   `json:"role" enum:"customer,agent,external,supervisor"`
-	Party      string     `json:"party"`
-	State      leg.State  `json:"state" enum:"ringing,up,ended"`
-	Held       bool       `json:"held"`
-	Muted      bool       `json:"muted"`
-	Device     id.Device  `json:"device"`
-	AnsweredAt *time.Time `json:"answered_at,omitempty"`
-	EndedAt    *time.Time `json:"ended_at,omitempty"`
-	Cause      leg.Cause  `json:"cause,omitempty"`
-}
-
 // queueView is a queue now.
 type queueView struct {
 	Queue   id.Queue       `json:"queue"`
@@ -178,24 +142,6 @@ func presenceOf(v agent.View) presenceView {
 	return presenceView{sessionView: sessionOf(v), User: v.User, Name: v.Name, Team: v.Team}
 }
 
-func callOf(v call.View) callView {
-	c := callView{
-		ID: v.ID, Class: v.Class, Direction: v.Direction, Phase: v.Phase, Queue: v.Queue, From: v.From, To: v.To,
-		Agent: v.Agent, Legs: []legView{}, Data: v.Data, Recording: v.Recording, Since: v.Since.UTC(),
-		QueuedAt: moment(v.QueuedAt), Cause: v.Cause, Version: v.Version, ContactID: v.Contact,
-	}
-	if c.Data == nil {
-		c.Data = map[string]string{}
-	}
-	for _, l := range v.Legs {
-		c.Legs = append(c.Legs, legView{
-			ID: l.ID, Role: l.Role, Party: l.Party, State: l.State, Held: l.Held, Muted: l.Muted, Device: l.Device,
-			AnsweredAt: moment(l.AnsweredAt), EndedAt: moment(l.EndedAt), Cause: l.Cause,
-		})
-	}
-	return c
-}
-
 func queueOf(q record.QueueLive, now time.Time, visible func(agent.View) bool) queueView {
 	v := queueView{Queue: q.Queue, Waiting: []waitingView{}, Agents: []presenceView{}}
 	for _, w := range q.Waiting {
@@ -210,11 +156,6 @@ func queueOf(q record.QueueLive, now time.Time, visible func(agent.View) bool) q
 		}
 	}
 	return v
-}
-
-// has reports whether a took part in the call.
-func has(v call.View, a id.Agent) bool {
-	return a != "" && (v.Agent == a || slices.ContainsFunc(v.Legs, func(l leg.Leg) bool { return l.Agent == a }))
 }
 
 // moment is t, or nothing if t is zero.

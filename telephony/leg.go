@@ -237,7 +237,11 @@ func (a *actor) ended(l *sipLeg, e evidence) {
 			a.endedBy = string(l.id)
 		}
 	}
-	a.report(call.LegEnded{Leg: l.id, Cause: e.cause, Remote: e.remote})
+	ended := call.LegEnded{Leg: l.id, Cause: e.cause, Remote: e.remote}
+	if a.ring != nil {
+		ended.RangAt = a.ring.rangAt
+	}
+	a.report(ended)
 }
 
 // invite rings one contact of the ring.
@@ -259,9 +263,9 @@ func (a *actor) invite(r *ring, to *address, c contact) {
 		a.silence(l)
 		a.node.uncount(l)
 		r.legs--
-		r.note(call.RingUnreachable, 0)
+		r.note(call.RingUnreachable, 0, to.Device)
 		if errors.Is(err, media.ErrNoPorts) {
-			r.note(call.RingFailed, sip.StatusServiceUnavailable)
+			r.note(call.RingFailed, sip.StatusServiceUnavailable, to.Device)
 		}
 		return
 	}

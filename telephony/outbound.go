@@ -140,7 +140,7 @@ func (a *actor) awaitServer(l *sipLeg) {
 	a.alarms.arm(&l.timer, a.node.now().Add(serverTime*a.node.t1()), func() {
 		if l.phase == calling && l.ring == a.ring {
 			a.tryNext(l)
-			l.ring.note(call.RingUnreachable, 0)
+			l.ring.note(call.RingUnreachable, 0, l.device)
 			a.giveUp(l, leg.Unreachable)
 		}
 	})
@@ -182,7 +182,7 @@ func (a *actor) foundNext(r *ring, to *address, c contact, err error) {
 	switch {
 	case err != nil:
 		a.log.Info("no other way to a party can be reached", "device", string(to.Device), "err", err)
-		r.note(call.RingUnreachable, 0)
+		r.note(call.RingUnreachable, 0, to.Device)
 	case !to.over:
 		a.invite(r, to, c)
 	}

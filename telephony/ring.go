@@ -80,6 +80,7 @@ type ring struct {
 	legs      int  // our INVITEs without final outcome
 	outcome   call.Outcome
 	code      int
+	device    id.Device // whose outcome that is
 	rangAt    time.Time
 	startedAt time.Time
 	timeout   alarm
@@ -120,9 +121,9 @@ func (r *ring) finish(result call.RingEnded, err error, now time.Time) {
 }
 
 // worse keeps the outcome that says most (see rank).
-func (r *ring) note(o call.Outcome, code int) {
+func (r *ring) note(o call.Outcome, code int, by id.Device) {
 	if rank(o) > rank(r.outcome) {
-		r.outcome, r.code = o, code
+		r.outcome, r.code, r.device = o, code, by
 	}
 }
 
@@ -202,15 +203,15 @@ func (a *actor) advance(r *ring) {
 			if ad.looking {
 				return
 			}
-			r.note(call.RingUnreachable, 0)
+			r.note(call.RingUnreachable, 0, ad.Device)
 			r.at++
 			continue
 		}
 		a.turn(r, ad)
 	}
 	if a.ring == r && r.legs == 0 && !r.looking() {
-		r.note(call.RingUnreachable, 0)
-		a.endRing(call.RingEnded{Outcome: r.outcome, SIPCode: r.code}, causeOf(r.outcome))
+		r.note(call.RingUnreachable, 0, "")
+		a.endRing(call.RingEnded{Outcome: r.outcome, SIPCode: r.code, Device: r.device}, causeOf(r.outcome))
 	}
 }
 
@@ -239,7 +240,7 @@ func (a *actor) turnOver(r *ring) {
 	r.addresses[r.at].over = true
 	for _, l := range a.ringing(r) {
 		a.giveUp(l, leg.NoAnswer)
-		r.note(unanswered(l), l.code)
+		r.note(unanswered(l), l.code, l.device)
 	}
 	a.advance(r)
 }
@@ -272,10 +273,10 @@ func (a *actor) giveUp(l *sipLeg, c leg.Cause) {
 func (a *actor) ringTimedOut() {
 	r := a.ring
 	for _, l := range a.ringing(r) {
-		r.note(unanswered(l), l.code)
+		r.note(unanswered(l), l.code, l.device)
 	}
-	r.note(call.RingUnreachable, 0)
-	a.endRing(call.RingEnded{Outcome: r.outcome, SIPCode: r.code}, leg.NoAnswer)
+	r.note(call.RingUnreachable, 0, "")
+	a.endRing(call.RingEnded{Outcome: r.outcome, SIPCode: r.code, Device: r.device}, leg.NoAnswer)
 }
 
 // endRing ends the ring in progress: every phone that still rings is told why, those who wait get the outcome.
@@ -321,9 +322,9 @@ func (a *actor) phoneEnded(l *sipLeg, o call.Outcome, code int) {
 	if a.ring != r {
 		return
 	}
-	r.note(o, code)
+	r.note(o, code, l.device)
 	if code >= 600 { // nobody else wants the call either (RFC 3261 §16.7 step 5)
-		a.endRing(call.RingEnded{Outcome: o, SIPCode: code}, causeOf(o))
+		a.endRing(call.RingEnded{Outcome: o, SIPCode: code, Device: l.device}, causeOf(o))
 		return
 	}
 	a.advance(r)

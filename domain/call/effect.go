@@ -159,6 +159,12 @@ type View struct {
 	Cause     leg.Cause         `json:"cause,omitempty"`
 	Version   int64             `json:"version"`
 
+	ArrivedAt  time.Time `json:"arrived_at,omitzero"`
+	AnsweredAt time.Time `json:"answered_at,omitzero"` // by an agent, or the called party
+	EndedAt    time.Time `json:"ended_at,omitzero"`
+	EndedBy    string    `json:"ended_by,omitempty"` // of an ended call: customer, agent:<number>, user:<name>, system
+	Outcome    string    `json:"outcome,omitempty"`  // of an ended call: answered, abandoned, diverted, failed
+
 	// Contact is who the customer is; set by the database only, when a view is read.
 	Contact id.Contact `json:"contact,omitempty"`
 }

@@ -82,7 +82,7 @@ type (
 		Offer      id.Offer  `json:"offer"`
 		Outcome    Outcome   `json:"outcome"`
 		Leg        id.Leg    `json:"leg,omitempty"`
-		Device     id.Device `json:"device,omitempty"` // the address that answered
+		Device     id.Device `json:"device,omitempty"` // the address that answered, or whose response decided
 		Agent      id.Agent  `json:"agent,omitempty"`  // whom the ring was for, as Ring has it
 		RangAt     time.Time `json:"rang_at,omitzero"`
 		AnsweredAt time.Time `json:"answered_at,omitzero"`
@@ -101,6 +101,8 @@ type (
 		Leg    id.Leg    `json:"leg"`
 		Cause  leg.Cause `json:"cause"`
 		Remote bool      `json:"remote"`
+		// RangAt is when the ring that was out began to ring a phone, if one was.
+		RangAt time.Time `json:"rang_at,omitzero"`
 	}
 	// LegHeld happens when a phone put the call on hold, or took it back.
 	LegHeld struct {

@@ -29,6 +29,9 @@ func (n *step) legEnded(e LegEnded) {
 		l.State, l.EndedAt, l.Cause = leg.Ended, n.at, cause
 		n.end(cause, by)
 	default:
+		if n.Offer != nil && !e.RangAt.IsZero() {
+			n.noteRing(n.Offer.ID, func(seg *Segment) { seg.RangAt = e.RangAt })
+		}
 		n.callerLeft(e.Cause)
 	}
 }

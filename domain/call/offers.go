@@ -80,7 +80,27 @@ func (n *step) ringing(e Ringing) {
 		return
 	}
 	n.Offer.RangAt = n.at
+	n.noteRing(e.Offer, func(seg *Segment) { seg.RangAt = n.at })
 	n.tellCalled()
+}
+
+// noteRing keeps with an offer's segment how its ring went.
+func (n *step) noteRing(o id.Offer, note func(*Segment)) {
+	for i := range n.Segments {
+		if n.Segments[i].Kind == segOffer && n.Segments[i].Offer == o {
+			note(&n.Segments[i])
+		}
+	}
+}
+
+// rang keeps the outcome of a ring.
+func (n *step) rang(e RingEnded) {
+	n.noteRing(e.Offer, func(seg *Segment) {
+		if !e.RangAt.IsZero() {
+			seg.RangAt = e.RangAt
+		}
+		seg.Outcome, seg.SIPCode, seg.Device = e.Outcome, e.SIPCode, e.Device
+	})
 }
 
 // ringEnded goes on by the ring's outcome.
@@ -90,6 +110,7 @@ func (n *step) ringEnded(e RingEnded) {
 	case e.Outcome == RingAnswered:
 		n.answered(e)
 	case n.offering(e.Offer):
+		n.rang(e)
 		n.offerFailed(e.Outcome.cause(), true)
 	default:
 		n.late()
@@ -115,6 +136,26 @@ func (o Outcome) cause() leg.Cause {
 	return leg.Failed
 }
 
+// OutcomeOf is the outcome of an offer that ended by c, as far as the cause tells it: no
+// cause is an answer.
+func OutcomeOf(c leg.Cause) Outcome {
+	switch c {
+	case "":
+		return RingAnswered
+	case leg.NoAnswer:
+		return RingNoAnswer
+	case leg.Rejected:
+		return RingRejected
+	case leg.Busy:
+		return RingBusy
+	case leg.Unreachable:
+		return RingUnreachable
+	case leg.Rescinded, leg.Abandoned, leg.Forced, leg.MaxWait, leg.Hangup:
+		return RingRescinded
+	}
+	return RingFailed
+}
+
 // answered is the truth on the wire: the node has bridged already. Even an offer
 // that had been given up counts while the caller is still waiting; once the call is
 // over, or somebody else has it, the leg is a ghost and is dropped.
@@ -133,6 +174,7 @@ func (n *step) answered(e RingEnded) {
 	if n.Offer != nil && n.Offer.ID != e.Offer {
 		n.takeBack(leg.Rescinded)
 	}
+	n.rang(e)
 	n.connect(l, e.Offer)
 }
 

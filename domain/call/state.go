@@ -155,4 +155,10 @@ type Segment struct {
 	From  time.Time `json:"from"`
 	To    time.Time `json:"to,omitzero"`
 	Cause leg.Cause `json:"cause,omitempty"` // why it ended
+
+	// Of an offer, how its ring went; empty as far as it is not known.
+	RangAt  time.Time `json:"rang_at,omitzero"` // the first phone said 180 or 183
+	Outcome Outcome   `json:"outcome,omitempty"`
+	SIPCode int       `json:"sip_code,omitempty"` // of the phone's last response
+	Device  id.Device `json:"device,omitempty"`   // the phone whose answer decided
 }

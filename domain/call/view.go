@@ -9,12 +9,17 @@ import (
 
 // View is what others may see now.
 func (s State) View() View {
-	return View{
+	v := View{
 		Tenant: s.Tenant, ID: s.ID, Class: s.Class, Direction: s.Direction, Phase: s.Phase,
 		Queue: s.Route.Queue.Name, From: s.From, To: s.To, Agent: s.agent(), Node: s.Node,
 		Legs: slices.Clone(s.Legs), Data: s.Data, Since: s.Since, QueuedAt: s.QueuedAt,
 		Cause: s.Cause, Version: s.Version,
+		ArrivedAt: s.ArrivedAt, AnsweredAt: s.AnsweredAt, EndedAt: s.EndedAt, EndedBy: s.EndedBy,
 	}
+	if s.Phase == Ended {
+		v.Outcome = s.outcome()
+	}
+	return v
 }
 
 // agent is whom the call is offered to, or who talks or talked.

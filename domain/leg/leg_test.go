@@ -10,8 +10,8 @@ import (
 )
 
 func ExampleMask() {
-	fmt.Println(leg.Mask("+41791234567"), leg.Mask("112"), leg.Mask(""), leg.Mask("anonymous"))
-	// Output: …567 112 unknown …ous
+	fmt.Println(leg.Mask("+41791234567"), leg.Mask("112"), leg.Mask("8000"), leg.Mask("030123"), leg.Mask("+4930"), leg.Mask(""), leg.Mask("anonymous"))
+	// Output: …567 112 8000 …123 …930 unknown …ous
 }
 
 // What a person hears of a call's end is never the code.

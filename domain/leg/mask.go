@@ -1,14 +1,21 @@
 package leg
 
+import "strings"
+
+// shortest is how many digits a number has at least that is masked: what is shorter is
+// an extension, a queue's number or an emergency number, and nobody's telephone.
+const shortest = 6
+
 // Mask hides a party's number but for its last three digits ("…567"), for places
-// that many may read: the Temporal Web UI, replays, time lines. What is no longer
-// than three characters, an extension, is shown; an empty number is "unknown".
+// that many may read: the Temporal Web UI, replays. What may be a number of the tenant's
+// own, up to five digits and nothing else, is shown, as is anything of three characters;
+// an empty number is "unknown".
 func Mask(number string) string {
 	r := []rune(number)
 	switch {
 	case len(r) == 0:
 		return "unknown"
-	case len(r) <= 3:
+	case len(r) <= 3 || len(r) < shortest && strings.Trim(number, "0123456789*#") == "":
 		return number
 	}
 	return "…" + string(r[len(r)-3:])

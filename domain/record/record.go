@@ -87,18 +87,6 @@ type DeviceQuery struct {
 	Limit  int       // 100 when 0, at most 1000
 }
 
-// CallQuery filters and pages a list of calls.
-type CallQuery struct {
-	Queue  id.Queue
-	Agent  id.Agent
-	Phase  call.Phase
-	Live   *bool
-	Since  time.Time
-	Until  time.Time
-	Limit  int
-	Cursor string
-}
-
 // TimelineEntry is one line of a call's time line.
 type TimelineEntry struct {
 	At       time.Time       `json:"at"`

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -164,4 +165,30 @@ func (l *ledger) close(c id.Call, r call.Record) {
 	l.leave(c)
 	l.closed[c] = true
 	l.records[c] = r
+	if why := untrue(r); why != "" {
+		l.broken = fmt.Sprintf("the record of call %s: %s", c, why)
+	}
+}
+
+// untrue says what in a record does not add up: its stretches must follow each other from
+// its arrival to its end, and its sums be its whole time.
+func untrue(r call.Record) string {
+	at := r.ArrivedAt.Truncate(time.Millisecond)
+	for _, s := range r.Stretches() {
+		if !s.From.Equal(at) || !s.To.After(at) {
+			return fmt.Sprintf("%s from %s to %s follows on %s", s.Kind, s.From, s.To, at)
+		}
+		at = s.To
+	}
+	if end := r.EndedAt.Truncate(time.Millisecond); !at.Equal(end) {
+		return fmt.Sprintf("its stretches end at %s, and it at %s", at, end)
+	}
+	sums := r.Sums()
+	if all := at.Sub(r.ArrivedAt.Truncate(time.Millisecond)); sums.Wait+sums.Talk+sums.Hold != all || sums.Ring > sums.Wait {
+		return fmt.Sprintf("%+v do not make %s", sums, all)
+	}
+	if (r.Outcome == call.OutcomeAnswered) != !r.AnsweredAt.IsZero() || r.AnsweredAt.IsZero() && sums.Talk > 0 {
+		return "somebody talked, and nobody answered"
+	}
+	return ""
 }

@@ -116,6 +116,20 @@ func (ten *Tenant) count(sql *pgx.Conn, query string) (n int) {
 	return n
 }
 
+// Until asks again and again until the answer is yes; it returns after Patience all the
+// same, for the caller to say what is missing.
+func (ten *Tenant) Until(what string, ask func() bool) {
+	ten.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	for !ask() && ctx.Err() == nil {
+		backoff(ctx)
+	}
+	if ctx.Err() != nil {
+		ten.t.Log("in vain: ", what)
+	}
+}
+
 // eventually asks again and again until the answer is yes, within Patience.
 func (ten *Tenant) eventually(what string, ask func(context.Context) (bool, error)) {
 	ten.t.Helper()

@@ -220,3 +220,11 @@ func (w *Watch) WaitCall(ctx context.Context, what string, fits func(CallView) b
 		}
 	}
 }
+
+// Knows reports whether the stream has shown the call.
+func (w *Watch) Knows(call string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, known := w.calls[call]
+	return known
+}
