@@ -254,7 +254,7 @@ func (a *actor) invite(r *ring, to *address, c contact) {
 	if c.trunk != "" && !a.node.index.enter(c.trunk, c.limit) {
 		a.log.Warn("a number can't be called: its trunk has as many calls as allowed", "device", string(to.Device), "trunk", c.trunk, "limit", c.limit)
 		r.legs--
-		r.note(call.RingUnreachable, sip.StatusServiceUnavailable)
+		r.note(call.RingUnreachable, sip.StatusServiceUnavailable, to.Device)
 		return
 	}
 	l.trunk = c.trunk
