@@ -112,7 +112,11 @@ func bookingsWhere(q *bun.SelectQuery, t id.Tenant, by record.BookingQuery) *bun
 			by.Self, keys(by.Teams, func(t id.Team) string { return string(t) }))
 	}
 	if !by.After.At.IsZero() {
-		q = q.Where("(answered_at, call, leg) < (?, ?, ?)", by.After.At, by.After.Call, by.After.Leg)
+		than := "<"
+		if by.OldestFirst {
+			than = ">"
+		}
+		q = q.Where("(answered_at, call, leg) "+than+" (?, ?, ?)", by.After.At, by.After.Call, by.After.Leg)
 	}
 	if by.Limit <= 0 {
 		by.Limit = 100
@@ -120,15 +124,22 @@ func bookingsWhere(q *bun.SelectQuery, t id.Tenant, by record.BookingQuery) *bun
 	return q.Limit(int64(min(by.Limit, mostBookings)))
 }
 
-// Bookings lists bookings, the newest first (SEED-47, SEED-50).
+// Bookings lists bookings, the newest first if not asked otherwise (SEED-47, SEED-50).
 func (d *DB) Bookings(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.Booking, error) {
 	list := []record.Booking{}
 	err := d.inTenant(ctx, "list bookings", t, func(ctx context.Context, tx bun.Tx) error {
 		return bookingsWhere(tx.NewSelect().Table("bookings"), t, by).
 			ColumnExpr("tenant_id AS tenant, call, leg, kind, account, device, trunk, number, answered_at, ended_at, price, currency, tariff").
-			OrderExpr("answered_at DESC, call DESC, leg DESC").Scan(ctx, &list)
+			OrderExpr(bookingOrder(by)).Scan(ctx, &list)
 	})
 	return list, err
+}
+
+func bookingOrder(by record.BookingQuery) string {
+	if by.OldestFirst {
+		return "answered_at, call, leg"
+	}
+	return "answered_at DESC, call DESC, leg DESC"
 }
 
 // BookingDays sums bookings up per account, day, kind and currency, the latest day first.

@@ -89,7 +89,7 @@ func withinQuota(ctx context.Context, tx bun.Tx, t id.Tenant, l record.ClientLog
 	return nil
 }
 
-// ClientLogs lists a tenant's client logs without their bodies, newest first. What is past
+// ClientLogs lists a tenant's client logs without their bodies, newest first if not asked otherwise. What is past
 // its time is not shown, even if nobody has reported since.
 func (d *DB) ClientLogs(ctx context.Context, t id.Tenant, q record.ClientLogQuery) ([]record.ClientLog, error) {
 	var list []record.ClientLog
@@ -99,9 +99,13 @@ func (d *DB) ClientLogs(ctx context.Context, t id.Tenant, q record.ClientLogQuer
 			return err
 		}
 		var rows []clientLogRow
+		than, direction := "<", "DESC"
+		if q.OldestFirst {
+			than, direction = ">", "ASC"
+		}
 		if err := tx.NewRaw(`SELECT `+clientLogColumns+` FROM client_logs WHERE tenant_id = ?0 AND at > ?1 AND (?2 = '' OR user_name = ?2)
-			AND (?3::timestamptz IS NULL OR at >= ?3) AND (?4::timestamptz IS NULL OR at < ?4) AND (?5 = '' OR id < ?5) ORDER BY id DESC LIMIT ?6`,
-			t, d.now().Add(-keep), q.User, stamp(q.From), stamp(q.To), q.Before, q.Limit).Scan(ctx, &rows); err != nil {
+			AND (?3::timestamptz IS NULL OR at >= ?3) AND (?4::timestamptz IS NULL OR at < ?4) AND (?5 = '' OR id `+than+` ?5) ORDER BY id `+direction+` LIMIT ?6`,
+			t, d.now().Add(-keep), q.User, stamp(q.From), stamp(q.To), q.After, q.Limit).Scan(ctx, &rows); err != nil {
 			return err
 		}
 		for _, r := range rows {

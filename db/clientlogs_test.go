@@ -34,7 +34,7 @@ func TestClientLogs_AreDeletedInTime_AndBounded(t *testing.T) {
 	require.Equal(t, second.ID, list[0].ID)
 	require.Equal(t, -time.Second, list[0].Skew)
 	require.Empty(t, list[0].Body)
-	list, err = d.ClientLogs(t.Context(), acme, record.ClientLogQuery{Before: second.ID, Limit: 10})
+	list, err = d.ClientLogs(t.Context(), acme, record.ClientLogQuery{After: second.ID, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	list, err = d.ClientLogs(t.Context(), acme, record.ClientLogQuery{User: "bob", Limit: 10})

@@ -29,7 +29,7 @@ func (r noteRow) note() contact.Note {
 	return r.Note
 }
 
-const noteColumns = `id, contact, author, home, at, edited_at, text`
+const noteColumns = `id, contact, author, home, at, edited_at, text, version`
 
 // Notes lists the notes of a contact that come before one (empty: all), newest first.
 // fault.NotFound: no contact that the author may see.
@@ -51,7 +51,8 @@ func (d *DB) Notes(ctx context.Context, by directory.Author, c id.Contact, befor
 
 // WriteNote adds a note to a contact, or changes the text of one's own; an empty text
 // deletes it. The trail tells of it without the text. fault.NotFound: no contact that the
-// author may see, or no such note; fault.Forbidden: somebody else's note.
+// author may see, or no such note; fault.Forbidden: somebody else's note; fault.Conflict,
+// with the note as it is: it has another version than n by now.
 func (d *DB) WriteNote(ctx context.Context, by directory.Author, n contact.Note) (contact.Note, error) {
 	var written noteRow
 	err := d.inTenant(ctx, "write a note", by.Tenant, func(ctx context.Context, tx bun.Tx) error {
@@ -68,7 +69,9 @@ func (d *DB) WriteNote(ctx context.Context, by directory.Author, n contact.Note)
 			}
 			return auditNote(ctx, tx, by, n, verb)
 		}
-		if err := ownNote(ctx, tx, by, n); err != nil {
+		now, err := ownNote(ctx, tx, by, n)
+		if err != nil {
+			written = now
 			return err
 		}
 		if n.Text == "" {
@@ -77,7 +80,7 @@ func (d *DB) WriteNote(ctx context.Context, by directory.Author, n contact.Note)
 			}
 			return auditNote(ctx, tx, by, n, "delete")
 		}
-		if err := tx.NewRaw(`UPDATE contact_notes SET text = ?, edited_at = ? WHERE tenant_id = ? AND contact = ? AND id = ? RETURNING `+noteColumns,
+		if err := tx.NewRaw(`UPDATE contact_notes SET text = ?, edited_at = ?, version = version + 1 WHERE tenant_id = ? AND contact = ? AND id = ? RETURNING `+noteColumns,
 			n.Text, d.now().UTC(), by.Tenant, n.Contact, n.ID).Scan(ctx, &written); err != nil {
 			return err
 		}
@@ -88,23 +91,21 @@ func (d *DB) WriteNote(ctx context.Context, by directory.Author, n contact.Note)
 
 // ownNote refuses to change what somebody else wrote; who may delete contacts may delete
 // their notes as well.
-func ownNote(ctx context.Context, tx bun.Tx, by directory.Author, n contact.Note) error {
-	var old []struct {
-		Author id.User   `bun:"author"`
-		Home   id.Tenant `bun:"home"`
+func ownNote(ctx context.Context, tx bun.Tx, by directory.Author, n contact.Note) (now noteRow, err error) {
+	var old []noteRow
+	if err := tx.NewRaw(`SELECT `+noteColumns+` FROM contact_notes WHERE tenant_id = ? AND contact = ? AND id = ? FOR UPDATE`, by.Tenant, n.Contact, n.ID).Scan(ctx, &old); err != nil {
+		return now, err
 	}
-	if err := tx.NewRaw(`SELECT author, home FROM contact_notes WHERE tenant_id = ? AND contact = ? AND id = ? FOR UPDATE`, by.Tenant, n.Contact, n.ID).Scan(ctx, &old); err != nil {
-		return err
-	}
+	own := len(old) > 0 && old[0].Author == by.Name && old[0].Home == by.Home
 	switch {
 	case len(old) == 0:
-		return &fault.Error{Kind: fault.NotFound, Code: "no_such_note", Sentence: "There is no such note."}
-	case old[0].Author == by.Name && old[0].Home == by.Home:
-		return nil
-	case n.Text == "" && by.May(account.ContactsDelete):
-		return nil
+		return now, &fault.Error{Kind: fault.NotFound, Code: "no_such_note", Sentence: "There is no such note."}
+	case !own && (n.Text != "" || !by.May(account.ContactsDelete)):
+		return now, &fault.Error{Kind: fault.Forbidden, Code: "not_the_author", Sentence: "Only its author may change a note; add one of your own."}
+	case n.Version != 0 && n.Version != old[0].Version:
+		return old[0], fault.Refuse("version_changed", "The note was changed meanwhile: it has version %d.", old[0].Version)
 	}
-	return &fault.Error{Kind: fault.Forbidden, Code: "not_the_author", Sentence: "Only its author may change a note; add one of your own."}
+	return old[0], nil
 }
 
 func auditNote(ctx context.Context, tx bun.Tx, by directory.Author, n contact.Note, verb string) error {

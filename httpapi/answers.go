@@ -34,7 +34,8 @@ const (
 // is over can't know the keys of what began or ended it, once there is another one, and
 // the directory knows no keys at all. Those of API keys are not: one of them stands nowhere
 // but with its owner.
-var shared = map[string]bool{"sign-in": true, "sign-out": true, "force-sign-out": true}
+var shared = map[string]bool{"sign-in": true, "sign-out": true, "force-sign-out": true,
+	"end-own-login": true, "end-own-logins": true, "end-login": true, "end-logins": true}
 
 func init() {
 	for _, group := range []string{tagPeople, tagService, tagWebhooks, tagTenants, tagCustomers} {

@@ -21,8 +21,9 @@ type bookingsInput struct {
 	From   line   `query:"from" maxLength:"40" doc:"A day in the tenant's time zone, or a time: bookings answered then or later." example:"2026-11-01"`
 	To     line   `query:"to" maxLength:"40" doc:"A day, which is included, or a time, which is not." example:"2026-11-30"`
 	Group  string `query:"group" enum:"day" doc:"day: sums per account, day of the tenant's time zone, kind and currency, the latest day first; at most 10,000 of them, and no pages."`
+	Sort   string `query:"sort" enum:"-answered_at,answered_at" default:"-answered_at" doc:"-answered_at: the newest first. Days are always the latest first."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Cursor line   `query:"cursor" maxLength:"1024" doc:"The next_cursor of the page before."`
+	Cursor line   `query:"cursor" maxLength:"1024" doc:"The next_cursor of the page before, with the same sort."`
 }
 
 type bookingView struct {
@@ -143,7 +144,7 @@ func (a *API) bookingDays(ctx context.Context, in *bookingsInput, q record.Booki
 // those of its teams, or all.
 func (a *API) bookingQuery(ctx context.Context, in *bookingsInput) (record.BookingQuery, error) {
 	p := personOf(ctx)
-	q := record.BookingQuery{Account: id.User(in.User.clean()), Device: id.Device(in.Device.clean()), Limit: in.Limit}
+	q := record.BookingQuery{Account: id.User(in.User.clean()), Device: id.Device(in.Device.clean()), Limit: in.Limit, OldestFirst: in.Sort == "answered_at"}
 	switch reach := p.Reach(account.BookingsRead); {
 	case reach.Covers(account.Tenant):
 	case reach == account.Team:

@@ -195,6 +195,11 @@ func TestPresence_ShowsOnesTeams(t *testing.T) {
 	require.Equal(t, []string{"1003"}, agents("admin", "?team=second"))
 	require.Len(t, agents("admin", ""), 4)
 	require.Equal(t, http.StatusForbidden, h.ask("1001", "GET", "/v1/presence", "").Code)
+	page := h.ask("admin", "GET", "/v1/presence?sort=-agent&limit=3", "")
+	require.Len(t, page.body["items"], 3)
+	require.Equal(t, "1002", page.body["next_cursor"])
+	require.Equal(t, []string{"1001"}, agents("admin", "?sort=-agent&limit=3&cursor=1002"))
+	require.Empty(t, agents("admin", "?queue=nowhere"))
 }
 
 func TestQueueLive_ShowsWhoWaitsAndOnesTeamsThatServe(t *testing.T) {

@@ -108,8 +108,9 @@ type listLogsInput struct {
 	User   line      `query:"user" maxLength:"64" doc:"Who reported."`
 	From   time.Time `query:"from" doc:"Reported at or after."`
 	To     time.Time `query:"to" doc:"Reported before."`
+	Sort   string    `query:"sort" enum:"-at,at" default:"-at" doc:"-at: newest first."`
 	Limit  int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor line      `query:"cursor" maxLength:"64" doc:"The next_cursor of the page before."`
+	Cursor line      `query:"cursor" maxLength:"64" doc:"The next_cursor of the page before, with the same sort."`
 }
 
 type listLogsOutput struct{ Body thingList[clientLogView] }
@@ -220,7 +221,7 @@ func (a *API) uploadLog(ctx context.Context, in *uploadLogInput) (*clientLogOutp
 
 func (a *API) listLogs(ctx context.Context, in *listLogsInput) (*listLogsOutput, error) {
 	list, err := a.config.Logs.ClientLogs(ctx, personOf(ctx).Tenant, record.ClientLogQuery{
-		User: id.User(in.User.clean()), From: in.From, To: in.To, Before: in.Cursor.clean(), Limit: in.Limit + 1})
+		User: id.User(in.User.clean()), From: in.From, To: in.To, After: in.Cursor.clean(), OldestFirst: in.Sort == "at", Limit: in.Limit + 1})
 	if err != nil {
 		return nil, unavailable("list client logs", err)
 	}

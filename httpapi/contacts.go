@@ -255,6 +255,7 @@ type newNoteInput struct {
 
 type changedNoteInput struct {
 	Keyed
+	Matched
 	ID   line `path:"id" minLength:"1" maxLength:"64"`
 	Note line `path:"note" minLength:"1" maxLength:"64"`
 	Body noteBody
@@ -262,6 +263,7 @@ type changedNoteInput struct {
 
 type deletedNoteInput struct {
 	Keyed
+	Matched
 	ID   line `path:"id" minLength:"1" maxLength:"64"`
 	Note line `path:"note" minLength:"1" maxLength:"64"`
 }
@@ -272,6 +274,7 @@ type noteView struct {
 	At       time.Time  `json:"at"`
 	EditedAt *time.Time `json:"edited_at,omitempty"`
 	Text     string     `json:"text"`
+	Version  int64      `json:"version" doc:"Counts the changes; send it as If-Match."`
 }
 
 type noteOutput struct{ Body noteView }
@@ -279,7 +282,7 @@ type noteOutput struct{ Body noteView }
 type notesOutput struct{ Body thingList[noteView] }
 
 func noteOf(n contact.Note) noteView {
-	return noteView{ID: n.ID, Author: n.Author, At: n.At.UTC(), EditedAt: moment(n.Edited), Text: n.Text}
+	return noteView{ID: n.ID, Author: n.Author, At: n.At.UTC(), EditedAt: moment(n.Edited), Text: n.Text, Version: n.Version}
 }
 
 func (a *API) listNotes(ctx context.Context, in *notesInput) (*notesOutput, error) {
@@ -301,12 +304,17 @@ func (a *API) listNotes(ctx context.Context, in *notesInput) (*notesOutput, erro
 // writeNote adds, changes or deletes a note, and tells the trail of a refusal; of what
 // was done it is told by the same transaction.
 func (a *API) writeNote(ctx context.Context, route string, n contact.Note) (contact.Note, error) {
-	n, err := a.config.Customers.WriteNote(ctx, a.author(ctx, route, nil), n)
+	now, err := a.config.Customers.WriteNote(ctx, a.author(ctx, route, nil), n)
 	if err != nil {
 		err = unavailable("write a note", err)
 		a.audit.add(personOf(ctx), "contact."+route, "contact:"+string(n.Contact), err)
 	}
-	return n, err
+	if fault.KindOf(err) == fault.Conflict && now.ID != "" {
+		refused := problemOf(err)
+		refused.View = noteOf(now)
+		return now, refused
+	}
+	return now, err
 }
 
 func (a *API) mergeContacts(ctx context.Context, in *mergeInput) (*thingOutput[contactView], error) {
@@ -372,11 +380,11 @@ func (a *API) registerContacts() {
 		return &noteOutput{noteOf(n)}, err
 	})
 	register(a, "update-note", func(ctx context.Context, in *changedNoteInput) (*noteOutput, error) {
-		n, err := a.writeNote(ctx, "update-note", contact.Note{Contact: id.Contact(in.ID.clean()), ID: in.Note.clean(), Text: string(in.Body.Text)})
+		n, err := a.writeNote(ctx, "update-note", contact.Note{Contact: id.Contact(in.ID.clean()), ID: in.Note.clean(), Text: string(in.Body.Text), Version: in.version()})
 		return &noteOutput{noteOf(n)}, err
 	})
 	register(a, "delete-note", func(ctx context.Context, in *deletedNoteInput) (*struct{}, error) {
-		_, err := a.writeNote(ctx, "delete-note", contact.Note{Contact: id.Contact(in.ID.clean()), ID: in.Note.clean()})
+		_, err := a.writeNote(ctx, "delete-note", contact.Note{Contact: id.Contact(in.ID.clean()), ID: in.Note.clean(), Version: in.version()})
 		return &struct{}{}, err
 	})
 }

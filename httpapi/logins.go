@@ -27,12 +27,19 @@ type loginsOutput struct {
 }
 
 type ownLoginInput struct {
+	Keyed
 	ID line `path:"id" minLength:"1" maxLength:"64"`
 }
 
 type userLoginInput struct {
+	Keyed
 	ID    line `path:"id" minLength:"1" maxLength:"64"`
 	Login line `path:"login" minLength:"1" maxLength:"64"`
+}
+
+type userLoginsInput struct {
+	Keyed
+	ID line `path:"id" minLength:"1" maxLength:"64" doc:"The user's name."`
 }
 
 func (a *API) registerLogins() {
@@ -44,7 +51,7 @@ func (a *API) registerLogins() {
 		by := ownAuthor(ctx)
 		return a.endLogins(ctx, by, by.Name, in.ID.clean())
 	})
-	register(a, "end-own-logins", func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	register(a, "end-own-logins", func(ctx context.Context, _ *keyedInput) (*struct{}, error) {
 		by := ownAuthor(ctx)
 		return a.endLogins(ctx, by, by.Name, "")
 	})
@@ -54,7 +61,7 @@ func (a *API) registerLogins() {
 	register(a, "end-login", func(ctx context.Context, in *userLoginInput) (*struct{}, error) {
 		return a.endLogins(ctx, a.author(ctx, "end-login", nil), id.User(in.ID.clean()), in.Login.clean())
 	})
-	register(a, "end-logins", func(ctx context.Context, in *thingInput) (*struct{}, error) {
+	register(a, "end-logins", func(ctx context.Context, in *userLoginsInput) (*struct{}, error) {
 		return a.endLogins(ctx, a.author(ctx, "end-logins", nil), id.User(in.ID.clean()), "")
 	})
 }

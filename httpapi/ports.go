@@ -83,7 +83,7 @@ type Clerk interface {
 	AuditLines(ctx context.Context, t id.Tenant, q record.AuditQuery) ([]record.AuditEntry, error)
 	// Zone is the tenant's time zone.
 	Zone(ctx context.Context, t id.Tenant) (*time.Location, error)
-	// Bookings lists what calls are booked to whom, newest first.
+	// Bookings lists what calls are booked to whom, newest first if not asked otherwise.
 	Bookings(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.Booking, error)
 	// BookingDays sums them up per account, day and kind.
 	BookingDays(ctx context.Context, t id.Tenant, by record.BookingQuery) ([]record.BookingDay, error)

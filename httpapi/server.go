@@ -249,6 +249,7 @@ func (a *API) build() error {
 	a.registerTenants()
 	a.registerEvents()
 	a.registerOperator()
+	describe(a.huma.OpenAPI())
 	return nil
 }
 

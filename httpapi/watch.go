@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"holdfast/domain/agent"
 	"holdfast/domain/fault"
@@ -15,12 +17,17 @@ type queueInput struct {
 type queueOutput struct{ Body queueView }
 
 type presenceInput struct {
-	State string `query:"state" enum:"LoggedOff,NotReady,Ready,Reserved,Busy,WorkingAfterCall"`
-	Team  line   `query:"team" maxLength:"128"`
+	State  string `query:"state" enum:"LoggedOff,NotReady,Ready,Reserved,Busy,WorkingAfterCall"`
+	Team   line   `query:"team" maxLength:"128"`
+	Queue  line   `query:"queue" maxLength:"128" doc:"Checked in to this queue."`
+	Sort   string `query:"sort" enum:"agent,-agent" default:"agent" doc:"By the agents' numbers."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
+	Cursor line   `query:"cursor" maxLength:"64" doc:"The next_cursor of the page before, with the same sort."`
 }
 
 type presenceList struct {
-	Items []presenceView `json:"items"`
+	Items      []presenceView `json:"items"`
+	NextCursor string         `json:"next_cursor,omitempty" doc:"Absent on the last page."`
 }
 
 type presenceOutput struct{ Body presenceList }
@@ -50,12 +57,33 @@ func (a *API) listPresence(ctx context.Context, in *presenceInput) (*presenceOut
 	if err != nil {
 		return nil, unavailable("list presence", err)
 	}
+	slices.SortFunc(all, func(x, y agent.View) int { return in.compare(x.Agent, y.Agent) })
 	out := &presenceOutput{Body: presenceList{Items: []presenceView{}}}
+	after := id.Agent(in.Cursor.clean())
 	for _, v := range all {
-		wanted := (in.State == "" || string(v.State) == in.State) && (in.Team == "" || string(v.Team) == in.Team.clean())
-		if wanted && p.watches(v.Team) {
-			out.Body.Items = append(out.Body.Items, presenceOf(v))
+		if !in.wants(v) || !p.watches(v.Team) || after != "" && in.compare(v.Agent, after) <= 0 {
+			continue
 		}
+		if n := len(out.Body.Items); n == in.Limit {
+			out.Body.NextCursor = string(out.Body.Items[n-1].Agent)
+			break
+		}
+		out.Body.Items = append(out.Body.Items, presenceOf(v))
 	}
 	return out, nil
+}
+
+// compare is the order in which agents are listed.
+func (in *presenceInput) compare(x, y id.Agent) int {
+	if in.Sort == "-agent" {
+		return cmp.Compare(y, x)
+	}
+	return cmp.Compare(x, y)
+}
+
+// wants reports whether a session passes the filters.
+func (in *presenceInput) wants(v agent.View) bool {
+	queue := id.Queue(in.Queue.clean())
+	return (in.State == "" || string(v.State) == in.State) && (in.Team == "" || string(v.Team) == in.Team.clean()) &&
+		(queue == "" || slices.ContainsFunc(v.Memberships, func(m agent.Membership) bool { return m.Queue == queue && m.CheckedIn }))
 }

@@ -53,3 +53,6 @@ UPDATE calls c SET waited_ms = s.all_ms - s.answered_ms, rang_ms = least(s.rang_
                coalesce((SELECT sum(greatest(extract(epoch FROM g.to_at - g.from_at) * 1000, 0)::bigint) FROM segments g WHERE g.tenant_id = x.tenant_id AND g.call = x.call AND g.kind = 'hold'), 0) AS held_ms
           FROM calls x WHERE NOT x.open AND x.ended_at IS NOT NULL) s
  WHERE c.tenant_id = s.tenant_id AND c.call = s.call;
+
+-- A note is changed by whom has seen it as it is (If-Match).
+ALTER TABLE contact_notes ADD COLUMN version bigint NOT NULL DEFAULT 1;

@@ -44,4 +44,5 @@ type Note struct {
 	At      time.Time  `bun:"at"`
 	Edited  time.Time  `bun:"edited_at"` // zero: never
 	Text    string     `bun:"text"`
+	Version int64      `bun:"version"` // counts the changes; of a change that is asked for, the version that was seen, 0: any
 }

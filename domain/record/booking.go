@@ -49,6 +49,8 @@ type BookingQuery struct {
 	// Teams, if not nil: only accounts that belong to one of them, and Self.
 	Teams []id.Team
 	Self  id.User
+
+	OldestFirst bool // of bookings
 }
 
 // BookingPlace is the place of a booking among all, the newest first.

@@ -27,11 +27,13 @@ type ClientLog struct {
 
 // ClientLogQuery filters and pages client logs, newest first.
 type ClientLogQuery struct {
-	User   id.User
-	From   time.Time
-	To     time.Time
-	Before string // those before this one; "": from the newest
-	Limit  int
+	User  id.User
+	From  time.Time
+	To    time.Time
+	After string // those that follow this one in the order; "": from the first
+
+	OldestFirst bool
+	Limit       int
 }
 
 // The bounds of client logs: of one, in bytes, and of what one user reports within a day.
