@@ -87,7 +87,7 @@ var ownWords = map[string]string{
 
 // propertyWords describe properties that mean the same wherever they stand.
 var propertyWords = map[string]string{
-	"action": "What is to be done.", "addresses": "The devices, in the order in which they are asked.", "agent": "An agent's number.", "answered_at": "When it was answered.",
+	"action": "What is to be done.", "address": "From where it signals: an address and a port.", "at": "When it happened.", "change": "What happened to it.", "contact": "Where it asked to be reached, as a SIP address.", "addresses": "The devices, in the order in which they are asked.", "agent": "An agent's number.", "answered_at": "When it was answered.",
 	"arrived_at": "When it began.", "attached_data": "What travels with the call.", "attempts": "How often it was tried.", "author": "Who wrote it: a user's name.",
 	"begun_at": "When it began.", "binding": "On which devices it rings.", "binding_mode": "Who chooses the devices of a session, and when.", "by": "Who did it.",
 	"call_groups": "The groups whose calls ring it.", "call_id": "The call's name.", "call_ids": "The calls in which the agent takes part; in wrap-up, the one that is worked on.",
