@@ -127,8 +127,8 @@ func TestImport_OfMany_LeavesTheDatabaseToOthers(t *testing.T) {
 	ended := make(chan time.Duration, 1)
 	begun := time.Now()
 	go func() {
-		did, err := w.Import(t.Context(), w.ada(), people(500, nil))
-		if err != nil || did.Created != 500 {
+		did, err := w.Import(t.Context(), w.ada(), people(200, nil))
+		if err != nil || did.Created != 200 {
 			t.Errorf("%+v %v", did, err)
 		}
 		ended <- time.Since(begun)
@@ -137,9 +137,9 @@ func TestImport_OfMany_LeavesTheDatabaseToOthers(t *testing.T) {
 	for n := 0; ; n++ {
 		select {
 		case took := <-ended:
-			t.Logf("500 users with agents in %s; meanwhile %d changes by others, the slowest in %s", took.Round(time.Millisecond), n, slowest.Round(time.Millisecond))
+			t.Logf("200 users with agents in %s; meanwhile %d changes by others, the slowest in %s", took.Round(time.Millisecond), n, slowest.Round(time.Millisecond))
 			require.Positive(t, n)
-			known, err := w.Known(t.Context(), w.ada(), directory.User, []string{"u00499"})
+			known, err := w.Known(t.Context(), w.ada(), directory.User, []string{"u00199"})
 			require.NoError(t, err)
 			require.Len(t, known, 1)
 			return

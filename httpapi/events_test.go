@@ -171,7 +171,9 @@ func TestEvents_ASupervisorSeesTheTeamAndTheQueues(t *testing.T) {
 	require.Equal(t, "Ready", got.data["state"])
 	require.Equal(t, "Agent 1001", got.data["name"])
 	h.feed.events <- callEvent(4, callFixture("new", "", call.Queued))
-	require.Equal(t, "call", l.next().event)
+	for got = l.next(); got.event == "queue"; got = l.next() { // on a busy machine, the board after the agent's event
+	}
+	require.Equal(t, "call", got.event)
 	board := l.next()
 	require.Equal(t, "queue", board.event)
 	require.Empty(t, board.id)

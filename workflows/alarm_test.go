@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
 
@@ -14,6 +15,8 @@ func alarms(t *testing.T, story func(ctx workflow.Context, a *alarm)) (started, 
 	t.Helper()
 	suite := testsuite.WorkflowTestSuite{}
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
+	env.SetTestTimeout(time.Minute)                                             // nor at rest
 	env.SetWorkflowRunTimeout(365 * 24 * time.Hour)
 	env.SetOnTimerScheduledListener(func(string, time.Duration) { started++ })
 	env.SetOnTimerCanceledListener(func(string) { cancelled++ })

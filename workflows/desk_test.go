@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"holdfast/activities"
 	"holdfast/domain/agent"
@@ -166,6 +167,8 @@ func stage(t *testing.T) (*testsuite.TestWorkflowEnvironment, *world) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
+	env.SetTestTimeout(time.Minute)                                             // nor at rest
 	env.SetStartTime(t0)
 	w := &world{ring: func(r call.Ring) (call.RingEnded, error) {
 		return call.RingEnded{Offer: r.Offer, Outcome: call.RingAnswered, Leg: r.Leg, Device: r.Targets[0].Device, AnsweredAt: t0}, nil

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"holdfast/activities"
 	"holdfast/domain/fault"
@@ -67,6 +68,8 @@ func newWatchtower(t *testing.T, ends []heard, sightings []activities.Sighting, 
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	w := &watchtower{t: t, TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	w.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
+	w.SetTestTimeout(time.Minute)                                             // nor at rest
 	var node *activities.Node
 	var records *activities.Records
 	w.RegisterActivity(&activities.Records{})

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/activities"
@@ -25,6 +26,8 @@ func TestRetention_GoesOnWhileThereIsMore_ThenRests(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
+	env.SetTestTimeout(time.Minute)                                             // nor at rest
 	var all *activities.Retention
 	env.RegisterActivity(&activities.Retention{})
 	start, rounds := env.Now(), []time.Duration{}

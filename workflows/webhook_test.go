@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/activities"
@@ -38,6 +39,8 @@ func newSender(t *testing.T, runs ...webhook.Drained) *sender {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	s := &sender{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, runs: runs}
+	s.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
+	s.SetTestTimeout(time.Minute)                                             // nor at rest
 	var all *activities.Webhooks
 	s.RegisterActivity(&activities.Webhooks{})
 	start := s.Now()
@@ -111,6 +114,8 @@ func TestWebhookCare_GoesItsRoundEachHour(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
+	env.SetTestTimeout(time.Minute)                                             // nor at rest
 	var all *activities.Webhooks
 	env.RegisterActivity(&activities.Webhooks{})
 	start, rounds := env.Now(), []time.Duration{}

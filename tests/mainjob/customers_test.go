@@ -40,6 +40,8 @@ func TestSEED63_KnownCustomerCalls_TheOfferShowsWhoItIs(t *testing.T) {
 	a := ten.ReadyAgent(1)
 	screen := a.API.Watch()
 	t.Cleanup(screen.Close)
+	_, err := screen.WaitSession(ten.Context(), a.Number, "be shown", func(stage.Session) bool { return true })
+	require.NoError(t, err)
 
 	customer := ten.Call("493012345601", "8000")
 	rung := a.Offered()
