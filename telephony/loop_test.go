@@ -203,3 +203,19 @@ func TestLimit_AFullTrunk_NothingGoesOutByIt(t *testing.T) {
 	s.w.waitFact(t, s.w.waitCall(t, 0).Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup, Remote: true})
 	require.Eventually(t, func() bool { return s.index.busy(trunkKey(demo, "loopback")) == 1 }, 5*time.Second, time.Millisecond)
 }
+
+// A number outside that the tenant does not let be dialled is not, whatever its address has been kept since.
+func TestOutbound_ABarredNumber_IsNotDialled(t *testing.T) {
+	t.Parallel()
+	carrier := beyond(t)
+	s := play(t, func(_ *Config, w *world) {
+		w.trunks[0].Host, w.barred = carrier.Addr(), map[string]string{mobile: "it is at premium rate"}
+	})
+	_, in := s.dial(s.customer("4930123"), softphone.Dial{})
+	require.Equal(t, call.RingUnreachable, s.wait(s.ring(in, outward(in))).Outcome)
+	s.w.change(func() { s.w.routes = map[string]string{mobile: "loopback"} })
+	r := outward(in)
+	r.Offer = order(in, 2).Offer
+	require.Equal(t, call.RingUnreachable, s.wait(s.ring(in, r)).Outcome)
+	require.Zero(t, carrier.Invites())
+}

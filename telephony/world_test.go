@@ -46,9 +46,9 @@ type world struct {
 	phoneLog   []device.Registration
 	rejections []device.Rejection
 
-	givenUp string            // the boot whose calls are closed
-	routes  map[string]string // which trunk a number goes out by
-
+	givenUp string                      // the boot whose calls are closed
+	routes  map[string]string           // which trunk a number goes out by
+	barred  map[string]string           // why a number may not be dialled
 	devices map[id.Device]device.Device // other than friends without settings
 	pulses  []device.Pulse
 
@@ -254,9 +254,9 @@ func (w *world) Route(_ context.Context, _ id.Tenant, number string) (call.Route
 		return call.Route{}, w.away
 	}
 	if !found {
-		return call.Route{Kind: call.ToNobody}, nil
+		return call.Route{Kind: call.ToNobody, Barred: w.barred[number]}, nil
 	}
-	return call.Route{Kind: call.ToTrunk, Targets: []leg.Address{{Device: id.Device(trunk), Kind: leg.PSTN, URI: number}}}, nil
+	return call.Route{Kind: call.ToTrunk, Barred: w.barred[number], Targets: []leg.Address{{Device: id.Device(trunk), Kind: leg.PSTN, URI: number}}}, nil
 }
 
 // Registrations implements Directory.
