@@ -12,6 +12,26 @@ import (
 	"holdfast/telephony/softphone"
 )
 
+// Registered implements Handler.
+func (w *world) Registered(_ context.Context, r device.Registration) error {
+	w.mu.Lock()
+	away := w.away
+	w.mu.Unlock()
+	if away != nil {
+		return away
+	}
+	w.change(func() {
+		w.phoneLog = append(w.phoneLog, r)
+		k := string(r.Device) + " " + r.Instance
+		if r.Expires.After(time.Now()) {
+			w.regs[k] = r
+		} else if !w.forgetful {
+			delete(w.regs, k)
+		}
+	})
+	return nil
+}
+
 // Rejected implements Handler.
 func (w *world) Rejected(_ context.Context, r device.Rejection) error {
 	w.change(func() { w.rejections = append(w.rejections, r) })

@@ -168,26 +168,6 @@ func (w *world) Report(ref call.Ref, e call.Event) {
 	w.change(func() { w.facts = append(w.facts, fact{ref, e}) })
 }
 
-// Registered implements Handler.
-func (w *world) Registered(_ context.Context, r device.Registration) error {
-	w.mu.Lock()
-	away := w.away
-	w.mu.Unlock()
-	if away != nil {
-		return away
-	}
-	w.change(func() {
-		w.phoneLog = append(w.phoneLog, r)
-		k := string(r.Device) + " " + r.Instance
-		if r.Expires.After(time.Now()) {
-			w.regs[k] = r
-		} else if !w.forgetful {
-			delete(w.regs, k)
-		}
-	})
-	return nil
-}
-
 // Tenants implements Directory.
 func (w *world) Tenants(context.Context) ([]id.Tenant, error) { return []id.Tenant{demo}, nil }
 
