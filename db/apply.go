@@ -20,6 +20,21 @@ import (
 // hashed, and applying the same document twice finds no difference. The document must
 // be valid; a broken one is fault.Invalid with every field.
 func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]tenancy.Change, error) {
+	return d.apply(ctx, nil, doc, dryRun)
+}
+
+// ApplyBy is Apply by a user of the tenant, whom the trail names. Refusals besides:
+// fault.NotFound, there is no such tenant yet; fault.Forbidden, it changes what stands
+// above the tenant, or users or roles who hold more than the author.
+func (d *DB) ApplyBy(ctx context.Context, by directory.Author, doc tenancy.Document, dryRun bool) ([]tenancy.Change, error) {
+	if doc.Tenant.Domain != by.Tenant {
+		return nil, fault.E(fault.NotFound, "apply a tenant", fmt.Errorf("%s is not the tenant of %s", doc.Tenant.Domain, by.Name))
+	}
+	return d.apply(ctx, &by, doc, dryRun)
+}
+
+// apply is Apply; by nobody: by the operator.
+func (d *DB) apply(ctx context.Context, by *directory.Author, doc tenancy.Document, dryRun bool) ([]tenancy.Change, error) {
 	const op = "apply a tenant"
 	if wrong := doc.Validate(); len(wrong) > 0 {
 		return nil, &fault.Error{Kind: fault.Invalid, Op: op, Code: "tenant_document", Sentence: wrong[0].Name + ": " + wrong[0].Sentence, Fields: wrong}
@@ -49,6 +64,11 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 			return err
 		}
 		changes = tenancy.Compare(current, unsaid(wanted, current))
+		if by != nil {
+			if err := doesNotExceed(*by, current, wanted); err != nil {
+				return err
+			}
+		}
 		if current.Administered() && !wanted.Administered() {
 			return lastAdministrator()
 		}
@@ -78,7 +98,7 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 		if err := directoryChanged(ctx, tx, doc.Tenant.Domain); err != nil {
 			return err
 		}
-		return auditApply(ctx, tx, doc.Tenant.Domain, changes)
+		return auditApply(ctx, tx, by, doc.Tenant.Domain, changes)
 	})
 	if err != nil {
 		return nil, failure(op, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"holdfast/domain/directory"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
 	"holdfast/domain/tenancy"
@@ -70,7 +71,7 @@ const (
 )
 
 // auditApply writes what an apply changed, as it is shown to who applies: one line.
-func auditApply(ctx context.Context, tx bun.Tx, t id.Tenant, changes []tenancy.Change) error {
+func auditApply(ctx context.Context, tx bun.Tx, by *directory.Author, t id.Tenant, changes []tenancy.Change) error {
 	var words []string
 	for _, c := range changes[:min(mostApplied, len(changes))] {
 		words = append(words, c.String())
@@ -79,8 +80,11 @@ func auditApply(ctx context.Context, tx bun.Tx, t id.Tenant, changes []tenancy.C
 	if err != nil {
 		return err
 	}
-	return appendAudit(ctx, tx, record.AuditEntry{Tenant: t, User: operator, Action: "tenant.apply", Object: "tenant:" + string(t),
-		Detail: detail, Source: "command line", Result: "ok"})
+	line := record.AuditEntry{Tenant: t, User: operator, Action: "tenant.apply", Object: "tenant:" + string(t), Detail: detail, Source: "command line", Result: "ok"}
+	if by != nil {
+		line.User, line.Home, line.Source = by.Name, by.Home, by.Source
+	}
+	return appendAudit(ctx, tx, line)
 }
 
 // AuditLines reads the trail of a tenant, newest first, at most q.Limit lines (50 when 0).

@@ -297,6 +297,7 @@ func newHouse(t *testing.T, change ...func(*Config)) *house {
 		Commands: h.commands, Reader: h.reader, Directory: h.things, Clerk: h.things, Customers: h.things, Vault: h.vault, Logins: h.logins, APIKeys: h.logins, Identities: h.logins, Feed: h.feed, Webhooks: h.things, Keys: []ed25519.PrivateKey{key},
 		Logs:       h.things,
 		Sounds:     h.things,
+		Documents:  paper{},
 		TemporalUI: "http://127.0.0.1:8233", Heartbeat: time.Hour,
 		Lookup: func(_ context.Context, host string) ([]netip.Addr, error) { return h.names[host], nil },
 	}

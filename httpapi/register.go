@@ -22,7 +22,7 @@ import (
 const maxBody = 64 << 10
 
 // largeBodies are the bounds of routes that need more, in bytes.
-var largeBodies = map[string]int64{"upload-client-log": record.MaxClientLog, "create-music": mostMusicBody, "update-music": mostMusicBody}
+var largeBodies = map[string]int64{"upload-client-log": record.MaxClientLog, "apply-tenant": maxDocument, "create-music": mostMusicBody, "update-music": mostMusicBody}
 
 // register serves the route of that name by h. Validation, authorization and the
 // form of refusals are the same for all.
@@ -78,6 +78,9 @@ func (a *API) operation(name string, input reflect.Type) huma.Operation {
 	}
 	if strings.HasPrefix(r.name, "export-") {
 		op.Responses = fileResponse()
+	}
+	if r.name == "export-tenant" {
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/yaml": {Schema: &huma.Schema{Type: huma.TypeString}}}}}
 	}
 	if actions := within[r.name]; len(actions) > 0 {
 		op.Extensions["x-actions"] = actions

@@ -183,6 +183,10 @@ var routes = map[string][]route{
 		crud(organizations, account.TenantsRead, account.OrganizationsWrite, account.OrganizationsWrite, account.OrganizationsWrite),
 		crud(divisions, account.TenantsRead, account.DivisionsWrite, account.DivisionsWrite, account.DivisionsWrite),
 		crud(tenants, account.TenantsRead, account.TenantsCreate, account.TenantsUpdate, account.TenantsDelete),
+		[]route{
+			{"apply-tenant", http.MethodPost, "/v1/tenants/{id}/apply", may(account.TenantsApply), "Make the tenant what a document says, or tell how it differs", 0},
+			{"export-tenant", http.MethodGet, "/v1/tenants/{id}/export", may(account.TenantsExport), "The tenant as a document, with the hashes of its passwords", 0},
+		},
 		[]route{{"list-audit", http.MethodGet, "/v1/audit", may(account.AuditRead), "Who did what, newest first", 0}},
 	),
 	tagOperator: {

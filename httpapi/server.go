@@ -45,6 +45,7 @@ type Config struct {
 	Customers  Customers
 	Logs       ClientLogs
 	Sounds     Sounds
+	Documents  Documents
 	Vault      Vault
 	Logins     Logins
 	APIKeys    Keys
@@ -86,6 +87,8 @@ type Config struct {
 // Validate reports what is wrong with the configuration, as fault.Invalid.
 func (c Config) Validate() error {
 	switch {
+	case c.Documents == nil:
+		return fault.E(fault.Invalid, "start the API", errors.New("nobody reads tenants' documents"))
 	case c.Logs == nil:
 		return fault.E(fault.Invalid, "start the API", errors.New("nobody keeps client logs"))
 	case c.Commands == nil || c.Reader == nil || c.Directory == nil || c.Clerk == nil || c.Customers == nil || c.Vault == nil || c.Logins == nil || c.APIKeys == nil || c.Identities == nil || c.Feed == nil || c.Webhooks == nil:
@@ -247,6 +250,7 @@ func (a *API) build() error {
 	a.registerClientLogs()
 	a.registerLevels()
 	a.registerTenants()
+	a.registerDocuments()
 	a.registerEvents()
 	a.registerOperator()
 	describe(a.huma.OpenAPI())

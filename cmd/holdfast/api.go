@@ -48,6 +48,7 @@ func newAPI(g *ground, d *dispatch.Dispatcher, metrics *prometheus.Registry) (*a
 		Commands: d, Reader: g.db, Directory: g.db, Clerk: g.db, Customers: g.db, Vault: g.db, Logins: g.db, APIKeys: g.db, Identities: g.db, Feed: f, Webhooks: g.db, Fence: g.env.receivers(), Keys: g.env.TokenKeys, Metrics: metrics, Log: g.log,
 		Logs:       g.db,
 		Sounds:     g.db,
+		Documents:  documents{g.db},
 		Checks:     append(g.checks(), httpapi.Check{Name: "events", Run: f.Check}),
 		TemporalUI: g.env.TemporalUI, Namespace: g.namespace, Version: version(),
 		PublicURL: g.env.PublicURL, Providers: fence.Fence{Allowed: g.env.OIDCNetworks},

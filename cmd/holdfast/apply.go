@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/cmd/tenantfile"
+	"holdfast/db"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/tenancy"
@@ -86,6 +87,12 @@ func withDatabase(c *cobra.Command, do func(context.Context, *ground) error) err
 	defer g.close()
 	return do(c.Context(), g)
 }
+
+// documents lets the API read and write tenants as the commands do.
+type documents struct{ *db.DB }
+
+func (documents) Read(data []byte) (tenancy.Document, error) { return tenantfile.Read(data) }
+func (documents) Write(d tenancy.Document) ([]byte, error)   { return tenantfile.Write(d) }
 
 // apply brings a tenant to what is wanted, and prints the difference.
 func apply(ctx context.Context, g *ground, wanted tenancy.Document, dry bool, out io.Writer) error {

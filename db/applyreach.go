@@ -1,0 +1,57 @@
+package db
+
+import (
+	"reflect"
+	"slices"
+
+	"holdfast/domain/account"
+	"holdfast/domain/directory"
+	"holdfast/domain/fault"
+	"holdfast/domain/id"
+	"holdfast/domain/tenancy"
+)
+
+// doesNotExceed refuses a document by which its author would reach further than it does: one
+// that moves the tenant, or that makes, changes or removes users or roles who hold what
+// the author doesn't.
+func doesNotExceed(by directory.Author, current, wanted tenancy.Document) error {
+	if current.Tenant.Domain == "" {
+		return &fault.Error{Kind: fault.NotFound, Code: "no_such_tenant", Sentence: "There is no such tenant."}
+	}
+	if current.Organization != wanted.Organization || current.Division != wanted.Division {
+		return &fault.Error{Kind: fault.Forbidden, Code: "out_of_reach", Sentence: "A tenant's organization and division stand above it: the document must leave them as they are."}
+	}
+	was, is := current.OwnRoles(), wanted.OwnRoles()
+	for _, roles := range []account.Roles{was, is} {
+		for name := range roles {
+			if !reflect.DeepEqual(was[name], is[name]) && exceeds(by, slices.Concat(was[name], is[name])) {
+				return &fault.Error{Kind: fault.Forbidden, Code: "more_powerful", Sentence: "Role " + string(name) + " permits, or is to permit, what you don't hold."}
+			}
+		}
+	}
+	before, after := usersOf(current), usersOf(wanted)
+	for _, users := range []map[id.User]tenancy.User{before, after} {
+		for name := range users {
+			if reflect.DeepEqual(before[name], after[name]) {
+				continue
+			}
+			if exceeds(by, slices.Concat(was.Permissions(before[name].Roles), is.Permissions(after[name].Roles))) {
+				return &fault.Error{Kind: fault.Forbidden, Code: "more_powerful", Sentence: "User " + string(name) + " holds, or is to hold, what you don't."}
+			}
+		}
+	}
+	return nil
+}
+
+// exceeds reports whether permissions are more than the author may give.
+func exceeds(by directory.Author, permissions []account.Permission) bool {
+	return len(account.Ungrantable(by.Permissions, permissions)) > 0
+}
+
+func usersOf(d tenancy.Document) map[id.User]tenancy.User {
+	users := map[id.User]tenancy.User{}
+	for _, u := range d.Users {
+		users[u.Name] = u
+	}
+	return users
+}
