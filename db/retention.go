@@ -58,7 +58,8 @@ func keptUntil(ctx context.Context, tx bun.Tx, r record.Removal, now time.Time) 
 	if err := tx.NewRaw(`SELECT policies FROM tenants WHERE tenant_id = ?`, r.Tenant).Scan(ctx, &found); err != nil || len(found) == 0 {
 		return time.Time{}, err
 	}
-	p, days := found[0].Policies, 0
+	p := found[0].Policies
+	var days int
 	switch r.Of {
 	case record.KeptEvents:
 		days = p.KeepEvents()

@@ -33,55 +33,55 @@ func (s *stage) stream() *stream {
 	return &stream{t: s.t, conn: conn, in: bufio.NewReader(conn)}
 }
 
-func (s *stream) read() sip.Message {
-	s.t.Helper()
-	require.NoError(s.t, s.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+func (p *stream) read() sip.Message {
+	p.t.Helper()
+	require.NoError(p.t, p.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 	var head strings.Builder
 	length := 0
 	for {
-		line, err := s.in.ReadString('\n')
-		require.NoError(s.t, err)
+		line, err := p.in.ReadString('\n')
+		require.NoError(p.t, err)
 		head.WriteString(line)
 		if v, ok := strings.CutPrefix(line, "Content-Length:"); ok {
 			length, err = strconv.Atoi(strings.TrimSpace(v))
-			require.NoError(s.t, err)
+			require.NoError(p.t, err)
 		}
 		if line == "\r\n" {
 			break
 		}
 	}
 	body := make([]byte, length)
-	_, err := io.ReadFull(s.in, body)
-	require.NoError(s.t, err)
+	_, err := io.ReadFull(p.in, body)
+	require.NoError(p.t, err)
 	m, err := sip.ParseMessage([]byte(head.String() + string(body)))
-	require.NoError(s.t, err)
+	require.NoError(p.t, err)
 	return m
 }
 
-func (s *stream) write(text string) {
-	s.t.Helper()
-	_, err := io.WriteString(s.conn, text)
-	require.NoError(s.t, err)
+func (p *stream) write(text string) {
+	p.t.Helper()
+	_, err := io.WriteString(p.conn, text)
+	require.NoError(p.t, err)
 }
 
 // register registers device 1001 as one and the same phone.
-func (s *stream) register(cseq int) {
-	s.t.Helper()
+func (p *stream) register(cseq int) {
+	p.t.Helper()
 	text := func(cseq int, more string) string {
 		return fmt.Sprintf("REGISTER sip:demo.localhost SIP/2.0\r\nVia: SIP/2.0/TCP %s;branch=z9hG4bKreg%d\r\nMax-Forwards: 70\r\n"+
 			"From: <sip:1001@demo.localhost>;tag=s\r\nTo: <sip:1001@demo.localhost>\r\nCall-ID: stream\r\nCSeq: %d REGISTER\r\n"+
-			"Contact: <sip:1001@phone.invalid;transport=tcp>\r\nExpires: 3600\r\n%sContent-Length: 0\r\n\r\n", s.conn.LocalAddr(), cseq, cseq, more)
+			"Contact: <sip:1001@phone.invalid;transport=tcp>\r\nExpires: 3600\r\n%sContent-Length: 0\r\n\r\n", p.conn.LocalAddr(), cseq, cseq, more)
 	}
-	s.write(text(cseq, ""))
-	res := s.read().(*sip.Response)
-	require.Equal(s.t, 401, res.StatusCode)
-	s.write(text(cseq+1, (&raw{t: s.t}).authorization(res, "REGISTER", "sip:demo.localhost", "1001", password, 1)+"\r\n"))
-	require.Equal(s.t, 200, s.read().(*sip.Response).StatusCode)
+	p.write(text(cseq, ""))
+	res := p.read().(*sip.Response)
+	require.Equal(p.t, 401, res.StatusCode)
+	p.write(text(cseq+1, (&raw{t: p.t}).authorization(res, "REGISTER", "sip:demo.localhost", "1001", password, 1)+"\r\n"))
+	require.Equal(p.t, 200, p.read().(*sip.Response).StatusCode)
 }
 
 // answer responds to a request.
-func (s *stream) answer(req *sip.Request, code int, body string) {
-	s.t.Helper()
+func (p *stream) answer(req *sip.Request, code int, body string) {
+	p.t.Helper()
 	to, kind := req.To().Value(), ""
 	if !strings.Contains(to, "tag=") {
 		to += ";tag=stream"
@@ -95,7 +95,7 @@ func (s *stream) answer(req *sip.Request, code int, body string) {
 			way.WriteString(name + ": " + h.Value() + "\r\n")
 		}
 	}
-	s.write(fmt.Sprintf("SIP/2.0 %d X\r\n%sFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:1001@phone.invalid;transport=tcp>\r\n%sContent-Length: %d\r\n\r\n%s",
+	p.write(fmt.Sprintf("SIP/2.0 %d X\r\n%sFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: <sip:1001@phone.invalid;transport=tcp>\r\n%sContent-Length: %d\r\n\r\n%s",
 		code, way.String(), req.From().Value(), to, *req.CallID(), req.CSeq().Value(), kind, len(body), body))
 }
 

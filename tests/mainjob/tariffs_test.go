@@ -115,6 +115,6 @@ func TestSEED44_TariffsAreWrittenByAdministrators_AlsoAsAFile(t *testing.T) {
 		{"prefix": "+41", "per_minute": "1000000.1"}, {"prefix": "+41", "per_minute": "1", "step_ms": 0}} {
 		asked(t, admin, http.StatusUnprocessableEntity, http.MethodPost, "/v1/tariffs", bad)
 	}
-	asked(t, admin, http.StatusUnprocessableEntity, http.MethodPatch, "/v1/tenants/"+string(ten.Domain), map[string]any{"currency": "XXX"})
-	require.Equal(t, "CHF", asked(t, admin, http.StatusOK, http.MethodPatch, "/v1/tenants/"+string(ten.Domain), map[string]any{"currency": "CHF"})["currency"])
+	asked(t, admin, http.StatusUnprocessableEntity, http.MethodPatch, "/v1/tenants/"+ten.Domain, map[string]any{"currency": "XXX"})
+	require.Equal(t, "CHF", asked(t, admin, http.StatusOK, http.MethodPatch, "/v1/tenants/"+ten.Domain, map[string]any{"currency": "CHF"})["currency"])
 }
