@@ -65,6 +65,8 @@ func complete(ctx context.Context, tx bun.Tx, c *changing) error {
 		return completeOIDC(ctx, tx, c)
 	case directory.Tariff:
 		return completeTariff(c)
+	case directory.Reason:
+		return completeReason(ctx, tx, c)
 	}
 	return nil
 }

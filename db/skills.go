@@ -91,7 +91,7 @@ func writeSkills(ctx context.Context, tx bun.Tx, c *changing, table, column stri
 	return nil
 }
 
-// reasonRules checks names in other languages, and gives a new reason the last place.
+// reasonRules checks names in other languages, and that what follows has a limit.
 func reasonRules(ctx context.Context, tx bun.Tx, c *changing) error {
 	if err := translated(c); err != nil {
 		return err
@@ -110,11 +110,24 @@ func reasonRules(ctx context.Context, tx bun.Tx, c *changing) error {
 	if is.Then != "" && is.Limit == 0 {
 		return wrongField("then", "needs a limit")
 	}
-	if _, given := c.Set["place"]; c.action == "create" && !given {
-		_, err = tx.ExecContext(ctx, `UPDATE reasons SET place = (SELECT coalesce(max(place), 0) + 1 FROM reasons WHERE tenant_id = ?0 AND code <> ?1)
- WHERE tenant_id = ?0 AND code = ?1`, c.by.Tenant, c.Name)
+	return nil
+}
+
+// completeReason gives a new reason the last place, before it is written: a thing begins
+// with version 1.
+func completeReason(ctx context.Context, tx bun.Tx, c *changing) error {
+	if _, given := c.Set["place"]; given || c.action != "create" {
+		return nil
 	}
-	return err
+	var last int
+	if err := tx.NewRaw(`SELECT coalesce(max(place), 0) FROM reasons WHERE tenant_id = ?`, c.by.Tenant).Scan(ctx, &last); err != nil {
+		return err
+	}
+	if c.Set == nil {
+		c.Set = map[string]any{}
+	}
+	c.Set["place"] = last + 1
+	return nil
 }
 
 // translated checks names in other languages.

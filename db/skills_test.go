@@ -23,6 +23,7 @@ func TestReasons_AreInEveryProfile_AndStayWhileUsed(t *testing.T) {
 	w.make(directory.Reason, "LUNCH", map[string]any{"display_name": "Lunch", "limit_ms": 3600000, "then_do": "ready", "names": map[string]string{"de": "Mittag"}})
 	require.Equal(t, []string{"1001"}, told(t, w.DB))
 	brk := w.make(directory.Reason, "BREAK", map[string]any{})
+	require.EqualValues(t, 1, brk.Version, "a new thing has version 1")
 	require.EqualValues(t, 2, fieldsOf(t, brk)["place"], "the last")
 	p, _, err := w.Profile(t.Context(), ref)
 	require.NoError(t, err)
