@@ -18,6 +18,7 @@ var musicKind = kind{
 	columns: []string{"display_name", "audio", "duration_ms", "sha256"},
 	search:  []string{"x.name", "x.display_name"},
 	sorts:   map[string]string{"display_name": "x.display_name", "updated_at": "x.updated_at", "duration_ms": "x.duration_ms"},
+	routes:  true, // nodes have it at hand
 	users:   `SELECT 'queue' AS kind, q.name FROM queues q WHERE q.tenant_id = x.tenant_id AND q.music = x.name`,
 }
 

@@ -29,6 +29,7 @@ type Watch struct {
 }
 
 type snapshot struct {
+	Session  *Session   `json:"session"` // one's own
 	Presence []Session  `json:"presence"`
 	Calls    []CallView `json:"calls"`
 }
@@ -107,6 +108,9 @@ func (w *Watch) take(kind string, data []byte) {
 	case "snapshot":
 		var s snapshot
 		if json.Unmarshal(data, &s) == nil {
+			if s.Session != nil {
+				w.session(*s.Session)
+			}
 			for _, p := range s.Presence {
 				w.session(p)
 			}
