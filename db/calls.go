@@ -18,12 +18,13 @@ const (
 
 	// sqlOpenCall writes a new call with its first event. An existing one is left
 	// as it is, and gets no event. Whose the customer's number ($22) is, it looks up
-	// itself, so that nothing on the way to the agent's phone waits for that.
+	// itself, so that nothing on the way to the agent's phone waits for that. A number that
+	// is longer than any is cut: no index takes what peers may send.
 	sqlOpenCall = `
 WITH opened AS (
   INSERT INTO calls (tenant_id, call, node, boot, class, direction, phase, queue, agent, from_number, to_number, data, ring_ms,
                      state, state_version, view, version, open, workflow_started, arrived_at, queued_at, offers, contact, customer, customer_line)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), nullif($9, ''), $10, $11, $12, $13,
+  VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), nullif($9, ''), left($10, 256), left($11, 256), $12, $13,
           $14, $15, $16, $15, true, false, $17, $18, $19,
           (SELECT contact FROM contact_numbers WHERE tenant_id = $1 AND number = $22), nullif($22, ''),
           CASE WHEN $22 <> '' THEN hashtextextended($1 || '/' || $22, 0) END)

@@ -34,7 +34,7 @@ UPDATE calls SET view = $3, version = $4, phase = $5, agent = nullif($6, ''), da
 INSERT INTO calls (tenant_id, call, node, boot, class, direction, phase, queue, agent, from_number, to_number, data,
                    view, version, open, workflow_started, arrived_at, queued_at, answered_at, ended_at, cause, ended_by, outcome, offers,
                    waited_ms, rang_ms, talked_ms, held_ms)
-VALUES ($1, $2, $3, '', $4, $5, $6, nullif($7, ''), nullif($8, ''), $9, $10, $11,
+VALUES ($1, $2, $3, '', $4, $5, $6, nullif($7, ''), nullif($8, ''), left($9, 256), left($10, 256), $11,
         $12, $13, false, true, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 ON CONFLICT (tenant_id, call) DO UPDATE SET
        class = excluded.class, direction = excluded.direction, phase = excluded.phase,
