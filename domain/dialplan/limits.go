@@ -41,33 +41,72 @@ func (l Limits) Refuse(dialled string) string {
 	}
 	n, ok := l.understand(dialled)
 	if !ok {
+		for _, part := range within(dialled) {
+			if n, ok := l.understand(part); ok {
+				if why := l.dear(n); why != "" {
+					return why
+				}
+			}
+		}
 		if len(l.Allowed) == 0 {
 			return ""
 		}
 		return fmt.Sprintf("%q can't be understood, and %s", dialled, l.sentence())
 	}
-	e164 := phonenumbers.Format(n, phonenumbers.E164)
-	country := len(fmt.Sprint(n.GetCountryCode())) + 1
-	named := func(length int) bool {
-		return slices.ContainsFunc(l.Allowed, func(p string) bool { return len(p) >= length && strings.HasPrefix(e164, p) })
+	if why := l.dear(n); why != "" {
+		return why
 	}
-	switch {
-	case slices.Contains(beyond, int(n.GetCountryCode())) && !named(country):
-		return fmt.Sprintf("%s is a number of a satellite, or of another network without a country: it has to be allowed by its own prefix, such as %s", e164, e164[:country])
-	case n.GetCountryCode() == 979 && !named(country), premium(n) && !named(country+longerThanCountry) && n.GetCountryCode() != 979:
-		return fmt.Sprintf("%s is a premium rate number: it has to be allowed by its own prefix, such as %s", e164, e164[:min(len(e164), country+longerThanCountry)])
-	case len(l.Allowed) > 0 && !named(1):
+	if e164 := phonenumbers.Format(n, phonenumbers.E164); len(l.Allowed) > 0 && !l.named(e164, 1) {
 		return e164 + " may not be dialled: " + l.sentence()
 	}
 	return ""
+}
+
+// dear says why a number may not be dialled that costs more than others.
+func (l Limits) dear(n *phonenumbers.PhoneNumber) string {
+	e164 := phonenumbers.Format(n, phonenumbers.E164)
+	country := len(fmt.Sprint(n.GetCountryCode())) + 1
+	switch {
+	case slices.Contains(beyond, int(n.GetCountryCode())) && !l.named(e164, country):
+		return fmt.Sprintf("%s is a number of a satellite, or of another network without a country: it has to be allowed by its own prefix, such as %s", e164, e164[:country])
+	case n.GetCountryCode() == 979 && !l.named(e164, country), premium(n) && !l.named(e164, country+longerThanCountry) && n.GetCountryCode() != 979:
+		return fmt.Sprintf("%s is a premium rate number: it has to be allowed by its own prefix, such as %s", e164, e164[:min(len(e164), country+longerThanCountry)])
+	}
+	return ""
+}
+
+// named reports an allowed beginning of a number, of that length at least.
+func (l Limits) named(e164 string, length int) bool {
+	return slices.ContainsFunc(l.Allowed, func(p string) bool { return len(p) >= length && strings.HasPrefix(e164, p) })
+}
+
+// serviceCode is how many digits a service code has that a number follows without a mark
+// between them: *67 in North America.
+const serviceCode = 2
+
+// within are the numbers that a network may find in what is no number as a whole: before #,
+// which many dial at the end, behind a service code (*31#, *67), or with all else left out.
+func within(dialled string) []string {
+	list := strings.FieldsFunc(dialled, func(r rune) bool { return !strings.ContainsRune("+0123456789 ()/.-", r) })
+	for _, part := range slices.Clone(list) {
+		if len(part) > serviceCode {
+			list = append(list, part[serviceCode:])
+		}
+	}
+	return append(list, strings.NewReplacer("*", "", "#", "").Replace(digits(dialled)))
 }
 
 func (l Limits) sentence() string {
 	return "only numbers that begin with " + strings.Join(l.Allowed, " or ") + " may be dialled"
 }
 
-// help reports a number by which help is called.
+// help reports a number by which help is called: its digits and nothing else, but for the #
+// that many dial at the end.
 func (l Limits) help(dialled string) bool {
+	dialled = strings.TrimSuffix(dialled, "#")
+	if dialled == "" || strings.Trim(dialled, "0123456789") != "" {
+		return false
+	}
 	return dialled == "112" || dialled == "911" && l.Country == "" || phonenumbers.IsEmergencyNumber(dialled, l.Country)
 }
 

@@ -48,6 +48,20 @@ func TestLimits_WhatMayBeDialled(t *testing.T) {
 		{[]string{"+", "+881"}, "+870773123456", "satellite"},
 		{[]string{"+43"}, "112", fine}, // who calls for help is never refused
 		{[]string{"+43"}, "110", fine},
+		{[]string{"+43"}, "112#", fine},
+		{[]string{"+43"}, "112/x09001234567", "premium rate"}, // more than a call for help
+		{[]string{"+43"}, "x112", "can't be understood"},
+		{nil, "09001234567#", "premium rate"}, // # is how many end a number; networks drop it
+		{nil, "+499001234567#", "premium rate"},
+		{nil, "*31#09001234567", "premium rate"}, // the number is not shown, and is called
+		{nil, "*21*09001234567#", "premium rate"},
+		{nil, "09001234567*1", "premium rate"},
+		{nil, "0900a1234567", "premium rate"},
+		{nil, "00881612345678#", "satellite"},
+		{nil, "*31#030 1234567", fine},
+		{nil, "0301234567#", fine},
+		{nil, "*100#", fine},
+		{[]string{"+", "+49900"}, "09001234567#", "can't be understood"},
 	} {
 		why := dialplan.Limits{Country: "DE", Allowed: c.allowed}.Refuse(c.dialled)
 		if c.why == fine {
@@ -56,6 +70,7 @@ func TestLimits_WhatMayBeDialled(t *testing.T) {
 			require.Contains(t, why, c.why, "%s with %v", c.dialled, c.allowed)
 		}
 	}
+	require.Contains(t, dialplan.Limits{Country: "US"}.Refuse("*6719005551234"), "premium rate", "*67 is a service code without a mark behind it")
 	for dialled, why := range map[string]string{"+493012345601": fine, "00493012345601": fine, "112": fine, "911": fine, "03012345601": "can't be understood", "+41446681800": "only numbers"} {
 		got := dialplan.Limits{Allowed: []string{"+49"}}.Refuse(dialled)
 		require.Equal(t, why == fine, got == "", "%s without a country: %s", dialled, got)
