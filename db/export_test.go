@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/domain/id"
+	"holdfast/domain/record"
 )
 
 // Keeps reports whether the route of a number is kept.
@@ -45,4 +46,16 @@ const (
 func LiveSettings(c *pgx.ConnConfig) {
 	serve(c, "test")
 	liveSettings(c)
+}
+
+// CallListSQL are the statements of a list of calls.
+func (d *DB) CallListSQL(t id.Tenant, q record.CallQuery) (list []string) {
+	q.Limit = defaultPage
+	for _, open := range []bool{true, false} {
+		if wants(q, open) {
+			var part []callRow
+			list = append(list, callsWhere(d.bun.NewSelect().Model(&part).ColumnExpr(callShown), t, q, open, nil).Limit(defaultPage+1).String())
+		}
+	}
+	return list
 }
