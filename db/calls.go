@@ -96,7 +96,7 @@ func (o *opening) open(f *flight) error {
 	}
 	s := o.state
 	run := place{tenant: s.Tenant, at: o.at, caller: callerOf(s.ID, *p)}
-	run.caller.from, run.caller.class, run.caller.data, run.caller.ring = s.From, s.Class, s.Data, s.Route.Queue.Ring
+	run.caller.from, run.caller.class, run.caller.data, run.caller.ring = s.ShownFrom(), s.Class, s.Data, s.Route.Queue.Ring
 	f.lockQueues(s.Tenant, p.Queue)
 	o.stepOut(f)
 	o.lookForRow(f)

@@ -23,9 +23,10 @@ const countedPlaces = 1000
 
 const (
 	// sqlCallForPlace locks the call's row, so that a call is placed or ended, one
-	// after the other, and no ended call gets into line.
+	// after the other, and no ended call gets into line. The state says what the machine's
+	// ShownFrom does.
 	sqlCallForPlace = `
-SELECT c.open, c.class, c.from_number, c.data, c.ring_ms, w.offer_n, w.agent, w.targets, w.ring_method
+SELECT c.open, c.class, CASE WHEN (c.state ->> 'private')::boolean THEN '` + call.Hidden + `' ELSE c.from_number END, c.data, c.ring_ms, w.offer_n, w.agent, w.targets, w.ring_method
   FROM calls c LEFT JOIN waiting w ON w.tenant_id = $1 AND w.call = $2
  WHERE c.tenant_id = $1 AND c.call = $2
    FOR NO KEY UPDATE OF c`

@@ -71,19 +71,24 @@ func (s State) offerCause(c leg.Cause) leg.Cause {
 	return leg.Rescinded
 }
 
-// hidden is a caller who is not to be shown.
-const hidden = "anonymous"
+// Hidden is how a caller is called who is not to be shown.
+const Hidden = "anonymous"
+
+// ShownFrom is who calls, as agents are told: Hidden, if the caller withholds its number.
+func (s State) ShownFrom() string {
+	if s.Private {
+		return Hidden
+	}
+	return s.From
+}
 
 // tell sends an agent's session a fact about this call.
 func (n *step) tell(a id.Agent, t Tell) {
 	if a == "" {
 		return
 	}
-	t.Agent, t.Call, t.At, t.Queue, t.From = a, n.ID, n.at, n.Route.Queue.Name, n.From
+	t.Agent, t.Call, t.At, t.Queue, t.From = a, n.ID, n.at, n.Route.Queue.Name, n.ShownFrom()
 	t.Class = n.Class
-	if n.Private {
-		t.From = hidden
-	}
 	if a == n.FromAgent {
 		t.From = n.To
 		if n.Class == leg.InboundQueue {
