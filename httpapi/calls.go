@@ -170,7 +170,7 @@ func (a *API) visibleCall(ctx context.Context, name line) (record.Call, sight, e
 	if failed != nil {
 		return c, s, failed
 	}
-	if err != nil || !s.sees(c.View) {
+	if err != nil || !s.seesKept(c) {
 		return c, s, notFound("no_such_call", "There is no call %s.", name)
 	}
 	return c, s, nil

@@ -135,6 +135,25 @@ func TestCalls_WithTheScopeTeam_AreThoseOfOnesTeams(t *testing.T) {
 	require.Empty(t, list.body["items"])
 }
 
+// Lists show an agent the calls that it was offered in vain; so it can look at them, once
+// they have ended, and so can who leads it.
+func TestCalls_OfferedInVain_AreSeenOnceTheyHaveEnded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.reader.calls = []call.View{callFixture("past", "1003", call.Ended), callFixture("live", "1003", call.Talking)}
+	h.reader.kept = []call.Segment{{Kind: "offer", Agent: "1001", From: noon, To: noon.Add(time.Second), Outcome: call.RingNoAnswer},
+		{Kind: "offer", Agent: "1003", From: noon.Add(time.Second), To: noon.Add(2 * time.Second), Outcome: call.RingAnswered}}
+	lead := h.reader.users["supervisor"]
+	lead.Name, lead.Agent, lead.Permissions, lead.Teams = "lead", "", []account.Permission{"calls:read:team"}, []id.Team{"first"}
+	h.reader.users["lead"] = lead
+	for _, path := range []string{"", "/timeline"} {
+		for who, status := range map[id.User]int{"1001": 200, "lead": 200, "supervisor": 200, "1002": 404} {
+			require.Equal(t, status, h.ask(who, "GET", "/v1/calls/past"+path, "").Code, string(who)+path)
+		}
+		require.Equal(t, http.StatusNotFound, h.ask("1001", "GET", "/v1/calls/live"+path, "").Code, "it is another's now")
+	}
+}
+
 // What has ended tells how long it was in what.
 func TestCalls_AnEndedCallTellsItsTimes(t *testing.T) {
 	t.Parallel()

@@ -55,6 +55,12 @@ func (s sight) sees(v call.View) bool {
 	return s.all || slices.ContainsFunc(agentsIn(v), func(a id.Agent) bool { return slices.Contains(s.agents, a) })
 }
 
+// seesKept is sees for what is kept of a call: of one that has ended also those to whom it
+// was offered in vain, as lists show it to them.
+func (s sight) seesKept(c record.Call) bool {
+	return s.sees(c.View) || c.Phase == call.Ended && slices.ContainsFunc(c.Offers(), func(o call.Segment) bool { return slices.Contains(s.agents, o.Agent) })
+}
+
 // limit limits a list of calls to those that p, whose sight it is, may see. Whoever sees
 // only its own is told so when it asks for another's.
 func (s sight) limit(q *record.CallQuery, p person) error {
