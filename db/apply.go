@@ -25,7 +25,8 @@ func (d *DB) Apply(ctx context.Context, doc tenancy.Document, dryRun bool) ([]te
 
 // ApplyBy is Apply by a user of the tenant, whom the trail names. Refusals besides:
 // fault.NotFound, there is no such tenant yet; fault.Forbidden, it changes what stands
-// above the tenant, or users or roles who hold more than the author.
+// above the tenant, or users or roles who hold more than the author, or what the author
+// may not change by single requests.
 func (d *DB) ApplyBy(ctx context.Context, by directory.Author, doc tenancy.Document, dryRun bool) ([]tenancy.Change, error) {
 	if doc.Tenant.Domain != by.Tenant {
 		return nil, fault.E(fault.NotFound, "apply a tenant", fmt.Errorf("%s is not the tenant of %s", doc.Tenant.Domain, by.Name))
@@ -65,7 +66,7 @@ func (d *DB) apply(ctx context.Context, by *directory.Author, doc tenancy.Docume
 		}
 		changes = tenancy.Compare(current, unsaid(wanted, current))
 		if by != nil {
-			if err := doesNotExceed(*by, current, wanted); err != nil {
+			if err := mayApply(ctx, tx, *by, current, wanted); err != nil {
 				return err
 			}
 		}

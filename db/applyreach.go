@@ -1,8 +1,11 @@
 package db
 
 import (
+	"context"
 	"reflect"
 	"slices"
+
+	"github.com/uptrace/bun"
 
 	"holdfast/domain/account"
 	"holdfast/domain/directory"
@@ -10,6 +13,18 @@ import (
 	"holdfast/domain/id"
 	"holdfast/domain/tenancy"
 )
+
+// mayApply refuses a document that its author may not apply. What it says nothing of stays.
+func mayApply(ctx context.Context, tx bun.Tx, by directory.Author, current, wanted tenancy.Document) error {
+	if err := doesNotExceed(by, current, wanted); err != nil {
+		return err
+	}
+	wanted = unsaid(wanted, current)
+	if err := mayAll(by, current, wanted); err != nil {
+		return err
+	}
+	return webhooksStay(ctx, tx, by, current, wanted)
+}
 
 // doesNotExceed refuses a document by which its author would reach further than it does: one
 // that moves the tenant, or that makes, changes or removes users or roles who hold what

@@ -91,10 +91,19 @@ func (c *changing) maySendContacts(ctx context.Context, tx bun.Tx) error {
 	if err := json.Unmarshal(now, &is); err != nil {
 		return err
 	}
-	takes := slices.ContainsFunc(is.Events, func(e string) bool { return e == "*" || strings.HasPrefix(e, "contact.") })
-	if !takes || is.Queue != "" { // of a queue's webhook contacts are no matter
+	if !takesContacts(is.Events, is.Queue) {
 		return nil
 	}
+	return contactsForbidden()
+}
+
+// takesContacts reports whether a webhook with these events is sent contacts; one of a
+// queue is not.
+func takesContacts(events []string, queue string) bool {
+	return queue == "" && slices.ContainsFunc(events, func(e string) bool { return e == "*" || strings.HasPrefix(e, "contact.") })
+}
+
+func contactsForbidden() error {
 	return &fault.Error{Kind: fault.Forbidden, Code: "contacts_forbidden", Sentence: "This webhook would be sent contacts, which you may not see: name its events without contact.* and *, such as call.* and agent.*."}
 }
 

@@ -18,7 +18,7 @@ const operator id.User = "operator"
 // Bringing is a CSV file that is brought into a tenant by its operator.
 type Bringing struct {
 	Tenant id.Tenant
-	What   string // users, agents, devices, contacts
+	What   string // users, agents, devices, contacts, tariffs
 	File   []byte
 	DryRun bool
 }
@@ -36,6 +36,7 @@ var bringers = map[string]func(ctx context.Context, a *API, in *importInput) (im
 	"agents":   bringer[newAgent, AgentFields](agents),
 	"devices":  bringer[newDevice, DeviceFields](devices),
 	"contacts": bringer[newContact, ContactSettable](contacts),
+	"tariffs":  bringer[newTariff, changedTariff](tariffs),
 }
 
 func bringer[N, U any](r resource) func(context.Context, *API, *importInput) (importBody, error) {

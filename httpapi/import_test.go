@@ -218,3 +218,18 @@ func TestExport_OfTooMany_IsRefused(t *testing.T) {
 	require.Equal(t, "too_many", a.body["code"])
 	require.Contains(t, a.body["detail"], "100000")
 }
+
+// What a request imports, the command does too.
+func TestBring_BringsWhateverARequestImports(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, group := range routes {
+		for _, r := range group {
+			if what, imports := strings.CutPrefix(r.name, "import-"); imports {
+				require.Contains(t, bringers, what)
+				n++
+			}
+		}
+	}
+	require.Len(t, bringers, n)
+}

@@ -19,13 +19,13 @@ func importCommand() *cobra.Command {
 	var tenant, file string
 	var dry bool
 	c := &cobra.Command{
-		Use: "import WHAT --tenant DOMAIN -f FILE", Short: "Make and change users, agents, devices or contacts from a CSV file", GroupID: "data",
-		Long: "Makes and changes what a CSV file says, all or none, as POST /v1/<what>/import does: WHAT is users, agents, devices or contacts.\n" +
+		Use: "import WHAT --tenant DOMAIN -f FILE", Short: "Make and change users, agents, devices, contacts or tariffs from a CSV file", GroupID: "data",
+		Long: "Makes and changes what a CSV file says, all or none, as POST /v1/<what>/import does: WHAT is users, agents, devices, contacts or tariffs.\n" +
 			"Each cell that is wrong is named, and the exit code is 2 then.",
 		Example: "  holdfast import users --tenant demo.localhost -f people.csv --dry-run",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usage("import needs one thing to import: users, agents, devices or contacts")
+				return usage("import needs one thing to import: users, agents, devices, contacts or tariffs")
 			}
 			return nil
 		},

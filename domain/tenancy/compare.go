@@ -3,7 +3,9 @@ package tenancy
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // Change is one difference between two documents, in words.
@@ -30,24 +32,70 @@ type entry struct {
 // Compare lists what changes when old becomes wanted; both must be complete (see
 // Complete), with secrets as what is kept of them.
 func Compare(old, wanted Document) []Change {
-	before, after := old.entries(), wanted.entries()
 	var changes []Change
-	for _, a := range after {
-		i := slices.IndexFunc(before, func(b entry) bool { return b.object == a.object })
-		if i < 0 {
-			changes = append(changes, Change{Sign: "+", Object: a.object})
-			continue
-		}
-		if names := differing(before[i].fields, a.fields); len(names) > 0 {
-			changes = append(changes, Change{Sign: "~", Object: a.object, Detail: words(names, before[i].fields, a.fields)})
-		}
-	}
-	for _, b := range before {
-		if !slices.ContainsFunc(after, func(a entry) bool { return a.object == b.object }) {
-			changes = append(changes, Change{Sign: "-", Object: b.object})
+	for _, p := range pairs(old, wanted) {
+		switch {
+		case p.was == nil:
+			changes = append(changes, Change{Sign: "+", Object: p.is.object})
+		case p.is == nil:
+			changes = append(changes, Change{Sign: "-", Object: p.was.object})
+		default:
+			changes = append(changes, Change{Sign: "~", Object: p.is.object, Detail: words(p.names, p.was.fields, p.is.fields)})
 		}
 	}
 	return changes
+}
+
+// Difference is one thing in which two documents differ, for programs.
+type Difference struct {
+	Sign   string // as of a Change
+	Kind   string // "agent"
+	Name   string
+	Fields []string // that differ, or that it has if it is created or removed, by their JSON names
+}
+
+// Differences lists what Compare does, for programs.
+func Differences(old, wanted Document) []Difference {
+	var list []Difference
+	for _, p := range pairs(old, wanted) {
+		d, e := Difference{Sign: "~", Fields: p.names}, p.is
+		switch {
+		case p.was == nil:
+			d.Sign, d.Fields = "+", slices.Sorted(maps.Keys(p.is.fields))
+		case p.is == nil:
+			d.Sign, d.Fields, e = "-", slices.Sorted(maps.Keys(p.was.fields)), p.was
+		}
+		d.Kind, d.Name, _ = strings.Cut(e.object, " ")
+		list = append(list, d)
+	}
+	return list
+}
+
+// pair is a thing that differs, as it was and is to be; nil: there is none.
+type pair struct {
+	was, is *entry
+	names   []string // of the fields that differ, if there are both
+}
+
+func pairs(old, wanted Document) []pair {
+	before, after := old.entries(), wanted.entries()
+	var list []pair
+	for i := range after {
+		at := slices.IndexFunc(before, func(b entry) bool { return b.object == after[i].object })
+		if at < 0 {
+			list = append(list, pair{is: &after[i]})
+			continue
+		}
+		if names := differing(before[at].fields, after[i].fields); len(names) > 0 {
+			list = append(list, pair{was: &before[at], is: &after[i], names: names})
+		}
+	}
+	for i := range before {
+		if !slices.ContainsFunc(after, func(a entry) bool { return a.object == before[i].object }) {
+			list = append(list, pair{was: &before[i]})
+		}
+	}
+	return list
 }
 
 // entries lists a document's things; a document without a domain has none.
