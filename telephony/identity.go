@@ -22,22 +22,23 @@ const (
 func hides(req *sip.Request) bool { return headers.Caller(req, false).Anonymous }
 
 // claimed is who a caller says that it is: From or, if that says nothing, P-Preferred-Identity (RFC 3325 §9.2), or its
-// Contact in the domain that it calls. It proves nothing.
-func claimed(req *sip.Request) sip.Uri {
+// Contact in the domain that it calls: that is a guess, for a carrier's Contact may have the name of a device of ours. It
+// proves nothing.
+func claimed(req *sip.Request) (who sip.Uri, guessed bool) {
 	from := req.From().Address
 	if !strings.EqualFold(from.Host, nowhere) && !strings.EqualFold(from.User, anonymous) {
-		return from
+		return from, false
 	}
 	var uri sip.Uri
 	for _, v := range headers.List(req, "P-Preferred-Identity") {
 		if _, err := sip.ParseAddressValue(v, &uri, nil); err == nil && uri.User != "" {
-			return uri
+			return uri, false
 		}
 	}
 	if c := req.Contact(); c != nil && c.Address.User != "" {
-		return sip.Uri{Scheme: "sip", User: c.Address.User, Host: req.Recipient.Host}
+		return sip.Uri{Scheme: "sip", User: c.Address.User, Host: req.Recipient.Host}, true
 	}
-	return from
+	return from, false
 }
 
 // shows is what of a caller a carrier is shown.

@@ -112,3 +112,15 @@ func TestIdentity_AnAnonymousDeviceAtAFixedAddress_IsKnown(t *testing.T) {
 	require.Equal(t, id.Device("door"), in.Device)
 	require.Eventually(t, func() bool { return w.calls() == 2 }, 5*time.Second, time.Millisecond)
 }
+
+// A carrier's caller who does not want to be shown is a carrier's caller, also where the carrier's Contact has the name of a
+// phone of ours: nobody there could show its password.
+func TestIdentity_AnAnonymousCallOfACarrier_ItsContactIsCalledAsAPhoneIs_ItIsTaken(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	s.phone("1001", "UDP")
+	_, in := s.dial(s.customer("1001"), softphone.Dial{From: nobody, To: "sip:8000@" + string(demo)})
+	require.Equal(t, "loopback", in.Trunk)
+	require.Equal(t, anonymous, in.From)
+	require.Empty(t, in.Device)
+}

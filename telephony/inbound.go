@@ -210,7 +210,8 @@ func (n *Node) identify(ctx context.Context, tx *transaction.Server) (caller, *r
 // atFixedAddress recognises a device without a password by the address at which it is (SEED-121), if it calls itself
 // by its name and our domain.
 func (n *Node) atFixedAddress(ctx context.Context, req *sip.Request, from transaction.Flow) (caller, *refusal, bool) {
-	name, host, _ := strings.Cut(registrar.AOR(claimed(req)), "@")
+	claim, _ := claimed(req)
+	name, host, _ := strings.Cut(registrar.AOR(claim), "@")
 	realm, known := n.carriers.realm(host)
 	if name == "" || !known || !strings.EqualFold(string(realm), host) || n.settings.nobody(realm, id.Device(name)) {
 		return caller{}, nil, false

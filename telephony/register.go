@@ -193,7 +193,8 @@ func registrationOf(b registrar.Binding) device.Registration {
 // isPhone reports that a request without credentials comes from a registered device, so that it has to show them, also
 // behind the address of a trunk.
 func (n *Node) isPhone(req *sip.Request, from transaction.Flow) bool {
-	aor := registrar.AOR(claimed(req))
+	claim, guessed := claimed(req)
+	aor := registrar.AOR(claim)
 	user, host, _ := strings.Cut(aor, "@")
 	realm, known := n.carriers.realm(host)
 	if aor == "" || !known {
@@ -204,7 +205,7 @@ func (n *Node) isPhone(req *sip.Request, from transaction.Flow) bool {
 			return true
 		}
 	}
-	if !strings.EqualFold(string(realm), host) {
+	if guessed || !strings.EqualFold(string(realm), host) {
 		return false
 	}
 	cred, err := n.secrets.of(n.life, realm, user)
