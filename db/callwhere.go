@@ -184,7 +184,7 @@ func readListCursor(q record.CallQuery) (*listCursor, error) {
 }
 
 func noCursor() error {
-	return &fault.Error{Kind: fault.Invalid, Op: "list calls", Code: "cursor", Sentence: "the cursor is none that a list of this order returned",
+	return &fault.Error{Kind: fault.Invalid, Op: "list calls", Code: "cursor", Sentence: "This cursor is of another list, or of none; begin again without it.",
 		Fields: []fault.Field{{Name: "cursor", Sentence: "is none that a list of this order returned"}}}
 }
 

@@ -106,6 +106,9 @@ func (a *API) listCalls(ctx context.Context, in *listCallsInput) (*callListOutpu
 		return nil, err
 	}
 	calls, next, err := a.config.Reader.Calls(ctx, p.Tenant, q)
+	if fault.KindOf(err) == fault.Invalid {
+		return nil, inQuery(err)
+	}
 	if err != nil {
 		return nil, unavailable("list calls", err)
 	}

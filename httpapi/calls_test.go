@@ -103,6 +103,17 @@ func TestCalls_FiltersReachTheDatabase(t *testing.T) {
 	}
 }
 
+// A refusal says in its sentence what is wrong, and numbers as people write them.
+func TestRefusals_NameTheFieldInTheirSentence(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	require.Equal(t, "The request is not valid: number: has fewer than three digits.", h.ask("supervisor", "GET", "/v1/calls?number=0012", "").body["detail"])
+	require.Equal(t, "The request is not valid: step_ms: expected number <= 3600000.",
+		h.ask("admin", "POST", "/v1/tariffs", `{"prefix":"+49","per_minute":"1","step_ms":99999999}`).body["detail"])
+	h.reader.away = fault.E(fault.Invalid, "list calls", &fault.Error{Kind: fault.Invalid, Code: "cursor", Fields: []fault.Field{{Name: "cursor", Sentence: "is of another list"}}})
+	require.Contains(t, h.ask("supervisor", "GET", "/v1/calls?cursor=x", "").fields(), "query:cursor")
+}
+
 // calls:read:team shows the calls of one's teams' agents, and one's own: in lists, one by
 // one, in the time line, and nobody else's anywhere.
 func TestCalls_WithTheScopeTeam_AreThoseOfOnesTeams(t *testing.T) {

@@ -131,9 +131,7 @@ func problemOf(err error) *problem {
 
 // tell takes code, sentence and fields from the failure's chain, the outermost first.
 func (p *problem) tell(err error) {
-	if s := fault.Sentence(err); s != "" {
-		p.Detail = s
-	}
+	said := fault.Sentence(err)
 	coded := false
 	for e := (*fault.Error)(nil); errors.As(err, &e); err = e.Err {
 		if e.Code != "" && !coded {
@@ -142,6 +140,12 @@ func (p *problem) tell(err error) {
 		for _, f := range e.Fields {
 			p.Errors = append(p.Errors, problemField{Name: f.Name, In: "body", Detail: f.Sentence})
 		}
+	}
+	switch {
+	case said != "":
+		p.Detail = said
+	case len(p.Errors) > 0:
+		p.Detail = "The request is not valid: " + p.Errors[0].sentence() + "."
 	}
 }
 
@@ -238,6 +242,10 @@ func readable(message string) string {
 		return "is required"
 	case message == "unexpected property":
 		return "is not known here"
+	}
+	at := strings.LastIndexByte(message, ' ') + 1
+	if n, err := strconv.ParseFloat(message[at:], 64); err == nil && strings.Contains(message[at:], "e+") {
+		return message[:at] + strconv.FormatFloat(n, 'f', -1, 64) // 3600000, not 3.6e+06
 	}
 	return message
 }

@@ -130,10 +130,29 @@ func invalid(sentence string) error {
 func sentence(err error) string {
 	var syntax yaml.Error
 	if errors.As(err, &syntax) && syntax.GetToken() != nil {
-		return fmt.Sprintf("line %d: %s", syntax.GetToken().Position.Line, syntax.GetMessage())
+		return fmt.Sprintf("line %d: %s", syntax.GetToken().Position.Line, inWords(syntax))
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	return first
+}
+
+// wrongType is what the YAML library says of a value of the wrong type, in Go's terms.
+var wrongType = regexp.MustCompile(`^cannot unmarshal .* of type (\S+)$`)
+
+// inWords is the message of the YAML library for who does not know Go.
+func inWords(err yaml.Error) string {
+	m := wrongType.FindStringSubmatch(err.GetMessage())
+	if m == nil {
+		return err.GetMessage()
+	}
+	must := "something else"
+	switch {
+	case strings.HasPrefix(m[1], "int"):
+		must = "a whole number"
+	case m[1] == "bool":
+		must = "true or false"
+	}
+	return fmt.Sprintf("%q must be %s here", err.GetToken().Value, must)
 }
 
 // located is sentence, and finds the line of a value that a type of ours refused: the
@@ -154,11 +173,14 @@ func located(root ast.Node, err error) string {
 func refusal(err error) (text string, words error) {
 	var span *tenancy.NotADuration
 	var amount *tariff.NotAnAmount
+	var sound *tenancy.NotBase64
 	switch {
 	case errors.As(err, &span):
 		return span.Text, span
 	case errors.As(err, &amount):
 		return amount.Text, amount
+	case errors.As(err, &sound):
+		return sound.Text, sound
 	}
 	return "", nil
 }

@@ -70,6 +70,9 @@ func TestRead_NamesLineAndFieldOfWhatIsWrong(t *testing.T) {
 		"no currency":     {"display_name: Demo}", "display_name: Demo, currency: euro}", "tenant.currency: \"euro\" is not a currency"},
 		"plus is lost":    {`number: "8000"`, `number: +4930123456`, "put +4930123456 in quotes"},
 		"zeros are lost":  {`number: "8000"`, `number: 0047`, "put 0047 in quotes"},
+		"no base64":       {"numbers:\n", "music: [{name: a, audio: xx}]\nnumbers:\n", "audio: the sound is not base64"},
+		"no number":       {"display_name: Demo}", "display_name: Demo, policies: {event_days: x}}", `"x" must be a whole number here`},
+		"no truth":        {"display_name: Demo}", "display_name: Demo, policies: {wrapup_early_exit: 3}}", `"3" must be true or false here`},
 		"field twice":     {"teams:\n", "teams:\n  - {name: a}\nteams:\n", "teams"},
 		"line break name": {"display_name: Demo}", "display_name: \"a\\nb\"}", "must be one line"},
 	} {

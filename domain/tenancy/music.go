@@ -32,11 +32,23 @@ func (a Audio) MarshalText() ([]byte, error) {
 	return base64.StdEncoding.AppendEncode(nil, a), nil
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler.
+// NotBase64 says that a text is no sound as a document has it. It is always a pointer.
+type NotBase64 struct {
+	Text string
+	Err  error
+}
+
+// Error implements error, without the text: it may be long.
+func (e *NotBase64) Error() string { return "the sound is not base64: " + e.Err.Error() }
+
+// Unwrap returns what is wrong with it.
+func (e *NotBase64) Unwrap() error { return e.Err }
+
+// UnmarshalText implements encoding.TextUnmarshaler. The error is a *NotBase64.
 func (a *Audio) UnmarshalText(text []byte) (err error) {
 	*a, err = base64.StdEncoding.AppendDecode(nil, bytes.Join(bytes.Fields(text), nil))
 	if err != nil {
-		return fmt.Errorf("the sound is not base64: %w", err)
+		return &NotBase64{string(text), err}
 	}
 	return nil
 }
