@@ -76,12 +76,17 @@ func (n *Node) invite(tx *transaction.Server) {
 	}
 }
 
+// leastHops is the Max-Forwards that an INVITE needs to lead to a phone: by us, another node, proxies, and a carrier's
+// exchanges. With fewer, somebody further on would answer 483, which says of an agent's device that it can't be reached, and
+// whoever calls so would make one agent after the other Not Ready.
+const leastHops = 10
+
 // unfit refuses what can be refused without looking anything up.
 func (n *Node) unfit(req *sip.Request) *refusal {
 	switch {
 	case n.draining.Load():
 		return refuse(sip.StatusServiceUnavailable, nil)
-	case req.MaxForwards() != nil && *req.MaxForwards() == 0:
+	case req.MaxForwards() != nil && *req.MaxForwards() < leastHops:
 		return refuse(sip.StatusTooManyHops, nil)
 	}
 	if r := required(req); r != nil {
