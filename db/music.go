@@ -17,9 +17,10 @@ var musicKind = kind{
 	// audio is given as hexadecimal, as Postgres reads a bytea.
 	columns: []string{"display_name", "audio", "duration_ms", "sha256"},
 	search:  []string{"x.name", "x.display_name"},
-	sorts:   map[string]string{"display_name": "x.display_name", "updated_at": "x.updated_at", "duration_ms": "x.duration_ms"},
-	routes:  true, // nodes have it at hand
-	users:   `SELECT 'queue' AS kind, q.name FROM queues q WHERE q.tenant_id = x.tenant_id AND q.music = x.name`,
+	// Orders are of texts: a number has its zeros in front.
+	sorts:  map[string]string{"display_name": "x.display_name", "updated_at": "x.updated_at", "duration_ms": "lpad(x.duration_ms::text, 12, '0')"},
+	routes: true, // nodes have it at hand
+	users:  `SELECT 'queue' AS kind, q.name FROM queues q WHERE q.tenant_id = x.tenant_id AND q.music = x.name`,
 }
 
 // The kinds are in a map that their own functions look into.

@@ -27,6 +27,27 @@ func soundFields(a tenancy.Audio) map[string]any {
 	return map[string]any{"audio": `\x` + hex.EncodeToString(a), "duration_ms": 2000, "sha256": a.Sum()}
 }
 
+// Music is listed by how long it lasts, in pages.
+func TestMusic_IsListedByItsDuration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, long := range map[string]int{"a": 20_000, "b": 3_000, "c": 100_000} {
+		set := soundFields(sound(3))
+		set["duration_ms"] = long
+		w.make(directory.Music, name, set)
+	}
+	for sort, want := range map[string][]string{"duration_ms": {"b", "a", "c"}, "-duration_ms": {"c", "a", "b"}} {
+		var names []string
+		for cursor := ""; len(names) < 3; {
+			list, next, err := w.Things(t.Context(), w.ada(), directory.Query{Kind: directory.Music, Sort: sort, Limit: 1, Cursor: cursor})
+			require.NoError(t, err)
+			require.Len(t, list, 1)
+			names, cursor = append(names, list[0].Name), next
+		}
+		require.Equal(t, want, names, sort)
+	}
+}
+
 // Queues choose among the tenant's music; what one of them plays stays, and what is deleted
 // comes back whole.
 func TestMusic_IsChosenByQueues_StaysWhileUsed_AndComesBack(t *testing.T) {
