@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -98,7 +99,6 @@ func (o *opening) open(f *flight) error {
 	run := place{tenant: s.Tenant, at: o.at, caller: callerOf(s.ID, *p)}
 	run.caller.from, run.caller.class, run.caller.data, run.caller.ring = s.ShownFrom(), s.Class, s.Data, s.Route.Queue.Ring
 	f.lockQueues(s.Tenant, p.Queue)
-	o.stepOut(f)
 	o.lookForRow(f)
 	o.locked = true
 	run.look(f)
@@ -108,6 +108,8 @@ func (o *opening) open(f *flight) error {
 	if o.exists {
 		return o.refusal()
 	}
+	out := o.stepsOut()
+	run.candidates = slices.DeleteFunc(run.candidates, func(c candidate) bool { return out != "" && c.Agent == out })
 	if err := run.choose(f); err != nil {
 		return err
 	}
@@ -122,7 +124,15 @@ func (o *opening) open(f *flight) error {
 	if o.state, o.effects, err = s.Step(o.at, answer); err != nil {
 		return fmt.Errorf("apply %s: %w", answer.Kind(), err)
 	}
-	run.write(f)
+	// Two agents who dial at one moment, and are found for each other's call, would wait for
+	// each other else.
+	if out < run.decision.Agent {
+		o.stepOut(f)
+		run.write(f)
+	} else {
+		run.write(f)
+		o.stepOut(f)
+	}
 	return o.write(f)
 }
 
@@ -186,15 +196,22 @@ const sqlStepOut = `
 WITH gone AS (DELETE FROM candidates WHERE tenant_id = $1 AND agent = $2)
 UPDATE presence SET available = false WHERE tenant_id = $1 AND agent = $2 AND available`
 
-// stepOut takes an agent who dials out of its queues (SEED-80), before its session hears of
-// the call. The session is told both that the call began and that it ended, and puts itself
-// back; a call that is turned away is not told, and takes nobody out.
-func (o *opening) stepOut(f *flight) {
+// stepsOut is the agent who dials, and leaves its queues (SEED-80) before its session hears
+// of the call; "" is nobody. The session is told both that the call began and that it ended,
+// and puts itself back; a call that is turned away is not told, and takes nobody out.
+func (o *opening) stepsOut() id.Agent {
 	for _, e := range o.state.Owed {
 		if e.Tell != nil && e.Tell.What == call.TellStarted && e.Tell.Agent == o.state.FromAgent {
-			f.queue(sqlStepOut, string(o.state.Tenant), string(o.state.FromAgent))
-			return
+			return o.state.FromAgent
 		}
+	}
+	return ""
+}
+
+// stepOut takes who dials out of its queues.
+func (o *opening) stepOut(f *flight) {
+	if a := o.stepsOut(); a != "" {
+		f.queue(sqlStepOut, string(o.state.Tenant), string(a))
 	}
 }
 

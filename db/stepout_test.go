@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -77,4 +78,43 @@ func TestSeat_SEED80_WhoIsReadyMayNotDialOut_IfTheTenantWantsThat(t *testing.T) 
 			require.Equal(t, may, !seat.MayNotDialOut, "%s with %s", state, wanted)
 		}
 	}
+}
+
+// SEED-80: agents who dial each other's queues at one moment are not made to wait for each
+// other, which the database would notice after a second only: their queues stand still as long.
+func TestOpen_SEED80_TwoAgentsDialEachOthersQueues_NeitherWaitsForTheOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "blue", "red")
+	anna, ben := w.session("1001", "blue", "red"), w.session("1002", "blue", "red")
+	deadlocks := func() (n int) {
+		w.one(&n, `SELECT pg_stat_get_db_deadlocks(oid) FROM pg_database WHERE datname = current_database()`)
+		return n
+	}
+	for i := range 30 {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		anna.ready(at)
+		ben.ready(at)
+		var both sync.WaitGroup
+		calls, errs := make([]call.State, 2), make([]error, 2)
+		for k, from := range []id.Agent{"1001", "1002"} {
+			s := w.arriving([]id.Queue{"blue", "red"}[k], at)
+			s = call.New(call.Incoming{Tenant: w.tenant, Call: s.ID, Node: "node-1", Boot: "b1", From: string(from), Agent: from, To: "8000", At: at})
+			s, _, err := s.Step(at, call.Arrived{Route: call.Route{Kind: call.ToQueue, Queue: call.Queue{Name: []id.Queue{"blue", "red"}[k], Ring: 15 * time.Second}}})
+			require.NoError(t, err)
+			both.Go(func() { calls[k], _, errs[k] = w.Open(t.Context(), at, s) })
+		}
+		both.Wait()
+		for k, s := range calls {
+			require.NoError(t, errs[k])
+			if s.Offer != nil {
+				require.Equal(t, []id.Agent{"1002", "1001"}[k], s.Offer.Agent)
+				[]*session{ben, anna}[k].over(s.Offer.ID)
+			}
+		}
+		anna.save(agent.Busy, at.Add(time.Second))
+		ben.save(agent.Busy, at.Add(time.Second))
+		w.exec(`DELETE FROM waiting`)
+	}
+	w.exec(`SELECT pg_stat_force_next_flush()`)
+	require.Zero(t, deadlocks())
 }
