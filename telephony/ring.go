@@ -120,7 +120,7 @@ func (r *ring) finish(result call.RingEnded, err error, now time.Time) {
 	close(r.done)
 }
 
-// worse keeps the outcome that says most (see rank).
+// note keeps the outcome that says most (see rank).
 func (r *ring) note(o call.Outcome, code int, by id.Device) {
 	if rank(o) > rank(r.outcome) {
 		r.outcome, r.code, r.device = o, code, by

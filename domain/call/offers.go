@@ -152,6 +152,8 @@ func OutcomeOf(c leg.Cause) Outcome {
 		return RingUnreachable
 	case leg.Rescinded, leg.Abandoned, leg.Forced, leg.MaxWait, leg.Hangup:
 		return RingRescinded
+	case leg.Looped:
+		return RingLooped
 	}
 	return RingFailed
 }

@@ -32,3 +32,12 @@ func TestPrivate_TheCalledAgentIsNotToldWhoCalls(t *testing.T) {
 	}
 	require.Equal(t, "1002", s.View().From)
 }
+
+// A record of before knows only why an offer ended, and tells its outcome all the same.
+func TestOutcomeOf_EachCauseThatARingEndsBy_IsItsOutcome(t *testing.T) {
+	t.Parallel()
+	for c, o := range map[leg.Cause]call.Outcome{"": call.RingAnswered, leg.NoAnswer: call.RingNoAnswer, leg.Rejected: call.RingRejected, leg.Busy: call.RingBusy,
+		leg.Unreachable: call.RingUnreachable, leg.Rescinded: call.RingRescinded, leg.Looped: call.RingLooped, leg.Failed: call.RingFailed} {
+		require.Equal(t, o, call.OutcomeOf(c), c)
+	}
+}
