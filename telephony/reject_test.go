@@ -76,6 +76,13 @@ func TestRegister_Rejected_IsToldOnceInAWhile(t *testing.T) {
 	banned := told(2)
 	require.Equal(t, device.Banned, banned.Reason, "another reason is told at once")
 	wrong("1001")
+	require.Eventually(t, func() bool { // the phone has its answer a moment before it is counted
+		r := &s.phones.rejections
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		k := r.known[rejected{demo, "1001", device.Banned}]
+		return k != nil && k.times == 1
+	}, 10*time.Second, time.Millisecond)
 	clock.offset.Add(int64(rejectEvery))
 	wrong("1001")
 	again := told(3)

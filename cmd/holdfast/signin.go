@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -53,21 +54,44 @@ func (s *signedIn) signOut(ctx context.Context, tell *narrator) {
 	tell.say("signed out")
 }
 
-// do sends a request; a refusal comes back with its sentence.
+// do sends a request; a refusal comes back with its sentence. An API that is partly away
+// for a moment is asked again, with the same Idempotency-Key.
 func (s *signedIn) do(ctx context.Context, method, path string, body, into any) error {
+	soon, cancel := context.WithTimeout(ctx, busyWithin)
+	defer cancel()
+	key := rand.Text()
+	for {
+		busy, err := s.once(ctx, method, path, key, body, into)
+		if !busy || !sleep(soon, busyPause) {
+			return err
+		}
+	}
+}
+
+const (
+	// busyWithin is for how long an API that is partly away is asked again, and busyPause
+	// how often.
+	busyWithin = 30 * time.Second
+	busyPause  = time.Second
+)
+
+// once asks once; busy is whether it may work in a moment.
+func (s *signedIn) once(ctx context.Context, method, path, key string, body, into any) (busy bool, err error) {
 	var b []byte
 	if body != nil {
-		var err error
 		if b, err = json.Marshal(body); err != nil {
-			return err
+			return false, err
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, s.api+path, bytes.NewReader(b))
 	if err != nil {
-		return usage("--api: %w", err)
+		return false, usage("--api: %w", err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if method != http.MethodGet {
+		req.Header.Set("Idempotency-Key", key)
 	}
 	if s.token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.token)
@@ -75,9 +99,9 @@ func (s *signedIn) do(ctx context.Context, method, path string, body, into any) 
 	res, err := s.client.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
-		return usage("the HTTP API at %s can't be reached; is Holdfast running there? Else choose by --api", s.api)
+		return false, usage("the HTTP API at %s can't be reached; is Holdfast running there? Else choose by --api", s.api)
 	}
 	defer func() { _ = res.Body.Close() }() // read to the end below
 	if res.StatusCode >= http.StatusBadRequest {
@@ -87,10 +111,10 @@ func (s *signedIn) do(ctx context.Context, method, path string, body, into any) 
 		if json.NewDecoder(res.Body).Decode(&problem) != nil || problem.Detail == "" {
 			problem.Detail = fmt.Sprintf("the API answered %s", res.Status)
 		}
-		return usage("%s", problem.Detail)
+		return res.StatusCode == http.StatusServiceUnavailable, usage("%s", problem.Detail)
 	}
 	if into == nil {
-		return nil
+		return false, nil
 	}
-	return json.NewDecoder(res.Body).Decode(into)
+	return false, json.NewDecoder(res.Body).Decode(into)
 }

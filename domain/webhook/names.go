@@ -49,7 +49,7 @@ var catalogue = []Entry{
 	{"contact.erased", "A person asked to be forgotten: forget it, too."},
 	{"device.registered", "A phone registered."},
 	{"device.moved", "A registered phone is at another address, or comes by another transport."},
-	{"device.unregistered", "A phone's registration ended: it left, ran out, made room for another one, or can't be reached any more."},
+	{"device.unregistered", "A phone's registration ended: it left, ran out, made room for another one, or can't be reached any more (`change` says how: [devices.md](devices.md))."},
 	{"webhook.disabled", "Another webhook of the tenant was disabled, because it failed for too long or its receiver is gone."},
 }
 
