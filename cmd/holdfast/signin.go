@@ -59,9 +59,15 @@ func (s *signedIn) signOut(ctx context.Context, tell *narrator) {
 func (s *signedIn) do(ctx context.Context, method, path string, body, into any) error {
 	soon, cancel := context.WithTimeout(ctx, busyWithin)
 	defer cancel()
-	key := rand.Text()
+	r := request{method: method, path: path, key: rand.Text()}
+	if body != nil {
+		var err error
+		if r.body, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
 	for {
-		busy, err := s.once(ctx, method, path, key, body, into)
+		busy, err := s.once(ctx, r, into)
 		if !busy || !sleep(soon, busyPause) {
 			return err
 		}
@@ -75,23 +81,23 @@ const (
 	busyPause  = time.Second
 )
 
-// once asks once; busy is whether it may work in a moment.
-func (s *signedIn) once(ctx context.Context, method, path, key string, body, into any) (busy bool, err error) {
-	var b []byte
-	if body != nil {
-		if b, err = json.Marshal(body); err != nil {
-			return false, err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.api+path, bytes.NewReader(b))
+// request is one that may be sent again; key is its Idempotency-Key.
+type request struct {
+	method, path, key string
+	body              []byte
+}
+
+// once sends it once; busy is whether it may work in a moment.
+func (s *signedIn) once(ctx context.Context, r request, into any) (busy bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, s.api+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return false, usage("--api: %w", err)
 	}
-	if body != nil {
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if method != http.MethodGet {
-		req.Header.Set("Idempotency-Key", key)
+	if r.method != http.MethodGet {
+		req.Header.Set("Idempotency-Key", r.key)
 	}
 	if s.token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.token)
