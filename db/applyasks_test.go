@@ -77,3 +77,35 @@ func TestApplyBy_ChangesOnlyWhatItsAuthorMayChangeAnyway(t *testing.T) {
 	_, err = d.ApplyBy(t.Context(), by(account.ITAdmin), doc, true)
 	requireRefused(t, err, fault.Forbidden, "action_forbidden")
 }
+
+// Who may not set somebody's password does not get its hash to try passwords on; the
+// document can be applied all the same, and every password stays.
+func TestExportBy_HashesOfThoseWhoHoldMore_StayWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	apply(t, d)
+	whole, err := d.Export(t.Context(), "demo.localhost")
+	require.NoError(t, err)
+	it := directory.Author{User: account.User{Tenant: "demo.localhost", Name: "somebody", Permissions: account.PermissionsOf(account.ITAdmin)}}
+	doc, err := d.ExportBy(t.Context(), it)
+	require.NoError(t, err)
+	hidden := 0
+	for i, u := range doc.Users {
+		require.NotEmpty(t, whole.Users[i].PasswordHash)
+		if len(account.Ungrantable(it.Permissions, whole.OwnRoles().Permissions(u.Roles))) > 0 {
+			require.Equal(t, tenancy.KeptPassword, u.PasswordHash)
+			hidden++
+		}
+	}
+	require.Positive(t, hidden, "an administrator holds more")
+	changes, err := d.Apply(t.Context(), doc, false)
+	require.NoError(t, err)
+	require.Empty(t, changes)
+	after, err := d.Export(t.Context(), "demo.localhost")
+	require.NoError(t, err)
+	require.Equal(t, whole, after)
+
+	doc.Users = append(doc.Users, tenancy.User{Name: "newcomer", Roles: []account.Role{account.Regular}, PasswordHash: tenancy.KeptPassword})
+	_, err = d.Apply(t.Context(), doc, false)
+	require.ErrorContains(t, err, "there is no user newcomer yet whose password could be kept")
+}

@@ -58,6 +58,19 @@ func doesNotExceed(by directory.Author, current, wanted tenancy.Document) error 
 	return nil
 }
 
+// ExportBy reads the author's tenant as a document. Of users who hold what the author doesn't,
+// and whose password it therefore may not set, it doesn't get the hash to try passwords on.
+func (d *DB) ExportBy(ctx context.Context, by directory.Author) (tenancy.Document, error) {
+	doc, err := d.Export(ctx, by.Tenant)
+	roles := doc.OwnRoles()
+	for i, u := range doc.Users {
+		if u.PasswordHash != "" && exceeds(by, roles.Permissions(u.Roles)) {
+			doc.Users[i].PasswordHash = tenancy.KeptPassword
+		}
+	}
+	return doc, err
+}
+
 // exceeds reports whether permissions are more than the author may give.
 func exceeds(by directory.Author, permissions []account.Permission) bool {
 	return len(account.Ungrantable(by.Permissions, permissions)) > 0

@@ -11,6 +11,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"holdfast/domain/account"
+	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/tenancy"
 )
@@ -76,6 +77,13 @@ func (d *DB) hashed(wanted, current tenancy.Document, made map[id.User]newHash) 
 	}
 	for i := range wanted.Users {
 		u := &wanted.Users[i]
+		if u.PasswordHash == tenancy.KeptPassword {
+			had, there := kept[u.Name]
+			if !there {
+				return wanted, noPasswordToKeep(i, u.Name)
+			}
+			u.PasswordHash = had
+		}
 		if u.Password == "" {
 			continue
 		}
@@ -91,6 +99,11 @@ func (d *DB) hashed(wanted, current tenancy.Document, made map[id.User]newHash) 
 	}
 	digested(wanted)
 	return wanted, nil
+}
+
+func noPasswordToKeep(i int, name id.User) error {
+	field := fault.Field{Name: fmt.Sprintf("users[%d].password_hash", i), Sentence: fmt.Sprintf("there is no user %s yet whose password could be kept: give a password", name)}
+	return &fault.Error{Kind: fault.Invalid, Op: "apply a tenant", Code: "tenant_document", Sentence: field.Name + ": " + field.Sentence, Fields: []fault.Field{field}}
 }
 
 // digested replaces the passwords of a document's devices and trunks by those of digest

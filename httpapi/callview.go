@@ -74,7 +74,7 @@ type offerRecord struct {
 	Outcome   call.Outcome `json:"outcome,omitempty" enum:"answered,no_answer,rejected,busy,unreachable,rescinded,failed" doc:"What became of it."`
 	Cause     leg.Cause    `json:"cause,omitempty" doc:"Why nothing became of it."`
 	Device    id.Device    `json:"device,omitempty" doc:"The device that answered, or whose response decided."`
-	SIPCode   int          `json:"sip_code,omitempty" doc:"The status of that device's response." example:"486"`
+	SIPCode   int          `json:"sip_code,omitempty" doc:"The last status that the device gave; 180: it rang, and nobody answered." example:"486"`
 }
 
 // segmentView is a stretch of a call's time.

@@ -31,8 +31,8 @@ func (paper) ApplyBy(_ context.Context, by directory.Author, d tenancy.Document,
 	return []tenancy.Change{{Sign: "+", Object: "user " + string(by.Name)}}, nil
 }
 
-func (paper) Export(_ context.Context, t id.Tenant) (d tenancy.Document, err error) {
-	d.Tenant.Domain = t
+func (paper) ExportBy(_ context.Context, by directory.Author) (d tenancy.Document, err error) {
+	d.Tenant.Domain = by.Tenant
 	return d, nil
 }
 

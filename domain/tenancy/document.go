@@ -154,6 +154,10 @@ type Team struct {
 	DisplayName string  `yaml:"display_name,omitempty" json:"display_name,omitempty"`
 }
 
+// KeptPassword stands in place of a hash that the reader of a document may not see: the user
+// keeps the password.
+const KeptPassword = "kept"
+
 // User is a person's account, the only thing that signs in (SEED-1).
 type User struct {
 	Name         id.User        `yaml:"name" json:"name"`

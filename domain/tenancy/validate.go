@@ -162,7 +162,7 @@ func (c *check) password(path, password, kept string) {
 func (c *check) user(path string, u User) {
 	c.text(path+".display_name", u.DisplayName, 0, maxText)
 	c.password(path, u.Password, u.PasswordHash)
-	c.that(path+".password_hash", u.PasswordHash == "" || strings.HasPrefix(u.PasswordHash, "$argon2id$"), "must be an argon2id hash in PHC form")
+	c.that(path+".password_hash", u.PasswordHash == "" || u.PasswordHash == KeptPassword || strings.HasPrefix(u.PasswordHash, "$argon2id$"), "must be an argon2id hash in PHC form, or the word "+KeptPassword)
 	c.that(path+".roles", len(u.Roles) > 0, "is missing: a user has at least one role")
 	for i, r := range u.Roles {
 		known := slices.Contains(account.Given(), r) || c.known["role"][string(r)]
