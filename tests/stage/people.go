@@ -251,11 +251,7 @@ func (a *Agent) Wait(state string) Session {
 // them, are these: also when they followed each other so fast that no look caught one.
 func (a *Agent) WentThrough(states ...string) {
 	a.ten.t.Helper()
-	_, err := a.ten.Watch.WaitSession(a.ten.Context(), a.Number, fmt.Sprint("go through ", states), func(Session) bool {
-		all := a.ten.Watch.States(a.Number)
-		return slices.Equal(states, all[max(0, len(all)-len(states)):])
-	})
-	require.NoError(a.ten.t, err)
+	require.NoError(a.ten.t, a.ten.Watch.WaitStates(a.ten.Context(), a.Number, states))
 }
 
 // Offered returns the call that rings the agent's phone, ringing.

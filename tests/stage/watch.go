@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -169,7 +170,7 @@ func (w *Watch) Session(agent string) Session {
 	return w.sessions[agent]
 }
 
-// WaitSession returns the agent's view as soon as it fits. A wrap-up that is over already is found as well, if nothing
+// WaitSession returns the agent's view as soon as it fits; fits must not ask the Watch. A wrap-up that is over already is found as well, if nothing
 // later was waited for: on a busy machine it may have been short.
 func (w *Watch) WaitSession(ctx context.Context, agent, what string, fits func(Session) bool) (Session, error) {
 	for {
@@ -184,6 +185,23 @@ func (w *Watch) WaitSession(ctx context.Context, agent, what string, fits func(S
 		case <-changed:
 		case <-ctx.Done():
 			return s, errors.Join(fmt.Errorf("agent %s should %s, but is %s %s (went through %v)", agent, what, s.State, s.Reason, history), err)
+		}
+	}
+}
+
+// WaitStates returns when the latest states that the agent went through are these.
+func (w *Watch) WaitStates(ctx context.Context, agent string, states []string) error {
+	for {
+		w.mu.Lock()
+		history, changed, err := w.history[agent], w.changed, w.err
+		w.mu.Unlock()
+		if slices.Equal(states, history[max(0, len(history)-len(states)):]) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("agent %s should go through %v, but went through %v", agent, states, history), err)
 		}
 	}
 }
@@ -204,7 +222,7 @@ func (w *Watch) fitting(agent string, fits func(Session) bool) (Session, bool) {
 	return newest, false
 }
 
-// WaitCall returns the newest view of the first call that fits.
+// WaitCall returns the newest view of the first call that fits; fits must not ask the Watch.
 func (w *Watch) WaitCall(ctx context.Context, what string, fits func(CallView) bool) (CallView, error) {
 	for {
 		w.mu.Lock()
