@@ -221,7 +221,7 @@ func TestTimeline_Abandoned(t *testing.T) {
 	ringing.In(t)
 	a := ringing.ReadyAgent(1)
 	customer = ringing.Call("4930500", "8000")
-	require.NoError(t, a.Offered().Wait(ringing.Context(), softphone.Ringing))
+	require.NoError(t, a.Offered().CaughtUp(ringing.Context()), "the node knows that the phone rings")
 	require.NoError(t, customer.Wait(ringing.Context(), softphone.Ringing))
 	require.NoError(t, customer.HangUp())
 	c = closed(t, ringing)
