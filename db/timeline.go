@@ -130,7 +130,7 @@ func (l *timeline) tellOffers() {
 			l.add(end, "Established", detail{Offer: s.Offer, Leg: talks.ID, Agent: s.Agent, Queue: s.Queue, Device: talks.Device, Party: talks.Party})
 		case s.Outcome == call.RingNoAnswer:
 			l.add(s.To, "OfferExpired", of)
-		case s.Outcome == call.RingRescinded:
+		case s.Outcome == call.RingRescinded, s.Outcome == call.RingTrunkBusy, s.Outcome == call.RingOverload:
 			l.add(s.To, "OfferRescinded", of)
 		default:
 			l.add(s.To, "OfferRejected", of)

@@ -71,7 +71,7 @@ type offerRecord struct {
 	At        time.Time    `json:"at" doc:"When it was made."`
 	RingingAt *time.Time   `json:"ringing_at,omitempty" doc:"When the first phone rang."`
 	EndedAt   *time.Time   `json:"ended_at,omitempty" doc:"When it was over; absent: it is out."`
-	Outcome   call.Outcome `json:"outcome,omitempty" enum:"answered,no_answer,rejected,busy,unreachable,rescinded,failed" doc:"What became of it."`
+	Outcome   call.Outcome `json:"outcome,omitempty" enum:"answered,no_answer,rejected,busy,unreachable,rescinded,looped,trunk_busy,overload,failed" doc:"What became of it."`
 	Cause     leg.Cause    `json:"cause,omitempty" doc:"Why nothing became of it."`
 	Device    id.Device    `json:"device,omitempty" doc:"The device that answered, or whose response decided."`
 	SIPCode   int          `json:"sip_code,omitempty" doc:"The last status that the device gave; 180: it rang, and nobody answered." example:"486"`

@@ -29,6 +29,7 @@ type sessionView struct {
 	LimitAt     *time.Time       `json:"limit_at,omitempty" doc:"Until when the reason allows NotReady."`
 	OverSince   *time.Time       `json:"over_since,omitempty" doc:"When that time was past."`
 	ShiftEnd    *time.Time       `json:"shift_end,omitempty" doc:"When the agent is signed out, after its call."`
+	Delay       *delayView       `json:"delay,omitempty" doc:"Until when a Ready agent is not offered a call: one could not reach it, and neither the agent nor its device was the cause."`
 	Version     int64            `json:"version" doc:"Counts the accepted events: a higher version is newer."`
 }
 
@@ -37,6 +38,11 @@ type orderView struct {
 	By      string     `json:"by" doc:"The supervisor's user name."`
 	Reason  string     `json:"reason"`
 	At      time.Time  `json:"at"`
+}
+
+type delayView struct {
+	Until time.Time `json:"until" doc:"When calls are offered again."`
+	Cause leg.Cause `json:"cause" enum:"trunk_busy,overload" doc:"No line was free; the node had no capacity."`
 }
 
 type takenView struct {
@@ -125,6 +131,9 @@ func sessionOf(v agent.View) sessionView {
 	}
 	if o := v.Order; o != nil {
 		s.Order = &orderView{Command: o.Command, By: o.By, Reason: o.Why, At: o.At.UTC()}
+	}
+	if d := v.Delay; d != nil {
+		s.Delay = &delayView{Until: d.Until.UTC(), Cause: d.Cause}
 	}
 	if p := v.Pending; p != nil {
 		s.Pending = &pendingView{State: p.Status, Reason: p.Reason, By: p.By}

@@ -1,6 +1,9 @@
 package telephony
 
 import (
+	"slices"
+	"strings"
+
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
 	"holdfast/domain/leg"
@@ -42,6 +45,7 @@ var whys = map[leg.Cause]why{
 	leg.AgentReady:    {403, headers.Reason{Protocol: byQ850, Cause: 21, Text: "Go Not Ready before you dial"}},
 	leg.Looped:        {483, headers.Reason{Protocol: byQ850, Cause: 25, Text: "Too many hops"}},
 	leg.Barred:        {403, headers.Reason{Protocol: byQ850, Cause: 21, Text: "This number may not be dialled"}},
+	leg.TrunkBusy:     {480, headers.Reason{Protocol: byQ850, Cause: 34, Text: "No line is free"}}, // 503 would be of us as a whole (RFC 3261 §16.7)
 	leg.Overload:      {503, headers.Reason{Protocol: byQ850, Cause: 42, Text: "Congestion"}},
 	leg.Failed:        {500, headers.Reason{Protocol: byQ850, Cause: 41, Text: "Temporary failure"}},
 }
@@ -55,8 +59,12 @@ func whyOf(c leg.Cause) why {
 }
 
 // outcomeOf says how a rung phone's final response counts. rang tells that it had rung before; person, that a
-// person's device was rung and not a carrier: then 480 means "do not disturb" or "decline".
-func outcomeOf(code int, rang, person bool) call.Outcome {
+// person's device was rung and not a carrier: then 480 means "do not disturb" or "decline". A carrier that gives the
+// call no line says so by 503 (RFC 3398 §8.2.6.1), or by any code with a cause of the class "resource unavailable"; some have said 180 before.
+func outcomeOf(code int, rang, person bool, reasons ...headers.Reason) call.Outcome {
+	if !person && (code == 503 || slices.ContainsFunc(reasons, noLine)) {
+		return call.RingTrunkBusy
+	}
 	switch code {
 	case 486, 600:
 		return call.RingBusy
@@ -75,6 +83,12 @@ func outcomeOf(code int, rang, person bool) call.Outcome {
 	return call.RingFailed
 }
 
+// noLine reports a cause of the class "resource unavailable" (ITU-T Q.850 table 1: 32 to 47, among them 34, no circuit,
+// and 42, congestion): the network had no way to the phone, which was not asked.
+func noLine(r headers.Reason) bool {
+	return strings.EqualFold(r.Protocol, byQ850) && r.Cause >= 32 && r.Cause <= 47
+}
+
 // causeOf is the cause of a leg whose ring ended with o.
 func causeOf(o call.Outcome) leg.Cause {
 	switch o {
@@ -90,6 +104,10 @@ func causeOf(o call.Outcome) leg.Cause {
 		return leg.Rescinded
 	case call.RingLooped:
 		return leg.Looped
+	case call.RingTrunkBusy:
+		return leg.TrunkBusy
+	case call.RingOverload:
+		return leg.Overload
 	}
 	return leg.Failed
 }
@@ -99,14 +117,16 @@ func causeOf(o call.Outcome) leg.Cause {
 func rank(o call.Outcome) int {
 	switch o {
 	case call.RingAnswered:
-		return 7
+		return 8
 	case call.RingRescinded:
-		return 6
+		return 7
 	case call.RingRejected:
-		return 5
+		return 6
 	case call.RingBusy:
-		return 4
+		return 5
 	case call.RingNoAnswer:
+		return 4
+	case call.RingTrunkBusy, call.RingOverload: // whoever was not asked is not to blame
 		return 3
 	case call.RingFailed, call.RingLooped:
 		return 2

@@ -135,7 +135,11 @@ func (a *actor) outcome(l *sipLeg, e evidence) call.Outcome {
 	if e.code == 0 {
 		return call.RingUnreachable
 	}
-	return outcomeOf(e.code, !l.rangAt.IsZero(), l.person)
+	var reasons []headers.Reason
+	if e.res != nil {
+		reasons = headers.Reasons(e.res)
+	}
+	return outcomeOf(e.code, !l.rangAt.IsZero(), l.person, reasons...)
 }
 
 func (a *actor) sendBye(l *sipLeg, e evidence) {
@@ -254,7 +258,7 @@ func (a *actor) invite(r *ring, to *address, c contact) {
 	if c.trunk != "" && !a.node.index.enter(c.trunk, c.limit) {
 		a.log.Warn("a number can't be called: its trunk has as many calls as allowed", "device", string(to.Device), "trunk", c.trunk, "limit", c.limit)
 		r.legs--
-		r.note(call.RingUnreachable, sip.StatusServiceUnavailable, to.Device)
+		r.note(call.RingTrunkBusy, sip.StatusServiceUnavailable, to.Device)
 		return
 	}
 	l.trunk = c.trunk
@@ -265,7 +269,7 @@ func (a *actor) invite(r *ring, to *address, c contact) {
 		r.legs--
 		r.note(call.RingUnreachable, 0, to.Device)
 		if errors.Is(err, media.ErrNoPorts) {
-			r.note(call.RingFailed, sip.StatusServiceUnavailable, to.Device)
+			r.note(call.RingOverload, sip.StatusServiceUnavailable, to.Device)
 		}
 		return
 	}
@@ -377,7 +381,7 @@ func (a *actor) answered(l *sipLeg, res *sip.Response, err error) {
 		if res.StatusCode == sip.StatusServiceUnavailable {
 			a.tryNext(l) // RFC 3263 §4.3
 		}
-		a.step(l, sawFailure, evidence{code: res.StatusCode})
+		a.step(l, sawFailure, evidence{res: res, code: res.StatusCode})
 	}
 }
 

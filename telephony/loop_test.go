@@ -196,7 +196,7 @@ func TestLimit_AFullTrunk_NothingGoesOutByIt(t *testing.T) {
 
 	_, in = s.dial(s.customer("4930124"), softphone.Dial{})
 	e := s.wait(s.ring(in, outward(in)))
-	require.Equal(t, call.RingUnreachable, e.Outcome)
+	require.Equal(t, call.RingTrunkBusy, e.Outcome)
 	require.Equal(t, 503, e.SIPCode)
 	require.Equal(t, 1, carrier.Invites())
 

@@ -14,6 +14,7 @@ import (
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
 	"holdfast/domain/leg"
+	"holdfast/telephony/headers"
 )
 
 // update rewrites the golden files; understand the difference before you commit it.
@@ -120,7 +121,7 @@ func TestCauses_EachHasAResponseAndAReason(t *testing.T) {
 	t.Parallel()
 	causes := []leg.Cause{leg.Hangup, leg.Abandoned, leg.NoAnswer, leg.Rejected, leg.Busy, leg.Unreachable, leg.ElsewhereWon,
 		leg.Rescinded, leg.NoCommonCodec, leg.MediaTimeout, leg.NodeLost, leg.SessionExpiry, leg.AckMissing, leg.Forced,
-		leg.MaxWait, leg.MaxDuration, leg.NoRoute, leg.NotReady, leg.AgentReady, leg.Looped, leg.Barred, leg.Overload, leg.Failed}
+		leg.MaxWait, leg.MaxDuration, leg.NoRoute, leg.NotReady, leg.AgentReady, leg.Looped, leg.Barred, leg.TrunkBusy, leg.Overload, leg.Failed}
 	require.Len(t, whys, len(causes))
 	for _, c := range causes {
 		require.True(t, c.Valid())
@@ -143,16 +144,32 @@ func TestOutcomes_FollowThePhonesResponse(t *testing.T) {
 		{603, true, true, call.RingRejected}, {403, false, true, call.RingRejected}, {608, true, true, call.RingRejected},
 		{480, true, true, call.RingRejected}, {480, false, true, call.RingRejected},
 		{480, true, false, call.RingRejected}, {480, false, false, call.RingUnreachable},
-		{404, false, true, call.RingUnreachable}, {408, true, true, call.RingUnreachable}, {503, false, false, call.RingUnreachable},
+		{404, false, true, call.RingUnreachable}, {408, true, true, call.RingUnreachable}, {503, false, true, call.RingUnreachable},
+		{503, false, false, call.RingTrunkBusy}, {503, true, false, call.RingTrunkBusy},
 		{488, false, true, call.RingFailed}, {500, false, true, call.RingFailed}, {302, false, true, call.RingFailed},
 	} {
 		require.Equal(t, c.want, outcomeOf(c.code, c.rang, c.person), "%+v", c)
 	}
 }
 
+// A busy line in the network is not a busy phone: the cause tells them apart, whatever the code (Q.850 table 1).
+func TestOutcomes_ACarrierThatHasNoLine_SaysSoByItsReason(t *testing.T) {
+	t.Parallel()
+	q850 := func(cause int) headers.Reason { return headers.Reason{Protocol: "q.850", Cause: cause} }
+	for _, code := range []int{480, 486, 500, 503, 603} {
+		require.Equal(t, call.RingTrunkBusy, outcomeOf(code, false, false, q850(34)), code)
+		require.Equal(t, call.RingTrunkBusy, outcomeOf(code, false, false, headers.Reason{Protocol: "SIP", Cause: code}, q850(42)), code)
+		require.Equal(t, call.RingTrunkBusy, outcomeOf(code, true, false, q850(34)), "180 came too early: %d", code)
+		require.NotEqual(t, call.RingTrunkBusy, outcomeOf(code, false, true, q850(34)), "a phone says much: %d", code)
+	}
+	require.Equal(t, call.RingBusy, outcomeOf(486, false, false, q850(17)))
+	require.Equal(t, call.RingBusy, outcomeOf(486, false, false, headers.Reason{Protocol: "SIP", Cause: 42}))
+	require.Equal(t, call.RingUnreachable, outcomeOf(480, false, false, q850(20)))
+}
+
 func TestOutcomes_APersonsDecisionOutranksTheNetworks(t *testing.T) {
 	t.Parallel()
-	order := []call.Outcome{call.RingAnswered, call.RingRescinded, call.RingRejected, call.RingBusy, call.RingNoAnswer, call.RingFailed, call.RingUnreachable}
+	order := []call.Outcome{call.RingAnswered, call.RingRescinded, call.RingRejected, call.RingBusy, call.RingNoAnswer, call.RingTrunkBusy, call.RingFailed, call.RingUnreachable}
 	for i := 1; i < len(order); i++ {
 		require.Greater(t, rank(order[i-1]), rank(order[i]))
 	}

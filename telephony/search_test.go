@@ -200,7 +200,7 @@ func TestSearch_TheCarriersFirstServerServes_NobodyWaitsForTheOthers(t *testing.
 	invite := c.read().(*sip.Request)
 	require.Less(t, time.Since(began), shortDial)
 	c.answer(invite, 503, "") // now the other one is dialled, in vain
-	require.Equal(t, call.RingUnreachable, s.wait(done).Outcome)
+	require.Equal(t, call.RingTrunkBusy, s.wait(done).Outcome)
 	require.Less(t, time.Since(began), 3*shortDial)
 }
 

@@ -8,6 +8,7 @@ import (
 	"holdfast/domain/call"
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
+	"holdfast/domain/leg"
 )
 
 // AgentSession is one agent session from sign-in to sign-out. It is started by
@@ -22,6 +23,7 @@ func AgentSession(ctx workflow.Context, s agent.State) (agent.View, error) {
 		fresh: func(s agent.State) bool { return s.Status == agent.LoggedOff },
 		// What a session asks besides its Saves may take long.
 		lingers: func(agent.State) bool { return false },
+		takes:   understands,
 		show: func(ctx workflow.Context, s agent.State) {
 			workflow.SetCurrentDetails(ctx, agentDetails(s))
 			upsertAttributes(ctx, agentWords(s))
@@ -32,6 +34,18 @@ func AgentSession(ctx workflow.Context, s agent.State) (agent.View, error) {
 		},
 	}
 	return l.run(ctx)
+}
+
+// understands takes an offer that no line was free for as one taken back, if this run
+// heard of one before it knew of delays.
+func understands(ctx workflow.Context, _ agent.State, e agent.Event) (agent.Event, bool) {
+	ended, ok := e.(agent.OfferEnded)
+	if !ok || ended.Cause != leg.TrunkBusy && ended.Cause != leg.Overload ||
+		workflow.GetVersion(ctx, changeDelay, workflow.DefaultVersion, 1) >= 1 {
+		return e, true
+	}
+	ended.Cause = leg.Rescinded
+	return ended, true
 }
 
 // agentStory carries out the effects of a session.
@@ -85,6 +99,8 @@ func (agentStory) Wake(s agent.State) wake {
 		w.summary = "the reason for not ready allows it until " + clock(at)
 	case agent.KindShiftEnded:
 		w.summary = "the shift ends at " + clock(at)
+	case agent.KindDelayElapsed:
+		w.summary = "may be offered calls again at " + clock(at)
 	case agent.KindStuck:
 		w.summary = "tries again what failed"
 	}

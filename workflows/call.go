@@ -72,9 +72,9 @@ func (callStory) Decode(kind string, data []byte) (call.Event, error) {
 
 // hears passes over a refusal that came before its match, if this run began when that
 // was not known to happen.
-func hears(ctx workflow.Context, s call.State, e call.Event) bool {
+func hears(ctx workflow.Context, s call.State, e call.Event) (call.Event, bool) {
 	refused, ok := e.(call.OfferRefused)
-	return !ok || !s.Overtakes(refused) || workflow.GetVersion(ctx, changeEarlyRefusal, workflow.DefaultVersion, 1) >= 1
+	return e, !ok || !s.Overtakes(refused) || workflow.GetVersion(ctx, changeEarlyRefusal, workflow.DefaultVersion, 1) >= 1
 }
 
 // Together lets a ring write the Save that comes with it: the ring would otherwise

@@ -27,6 +27,10 @@ const changeWitness = "2026-11-21-node-is-lost-by-two-witnesses"
 // it: the match is late then, and nothing rings.
 const changeEarlyRefusal = "2026-11-21-refusal-before-its-match"
 
+// changeDelay lets a session keep out of the match for a short time when no line to it
+// was free. Before, it took such an end of an offer as an offer taken back.
+const changeDelay = "2026-11-21-delay-when-no-line-is-free"
+
 // changeOfferToNobody lets a call go on to the next agent when the session that it would
 // tell of its offer is gone. Before, it rang the phone until the offer ran out.
 const changeOfferToNobody = "2026-11-21-offer-to-a-session-that-is-gone"

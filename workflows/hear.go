@@ -30,7 +30,11 @@ func (l *loop[S, E, F, V]) hear() {
 			workflow.GetLogger(l.ctx).Error("A signal could not be read.", "kind", m.Kind, "err", err)
 			continue
 		}
-		if l.takes == nil || l.takes(l.ctx, l.state, event) {
+		taken := true
+		if l.takes != nil {
+			event, taken = l.takes(l.ctx, l.state, event)
+		}
+		if taken {
 			_, _ = l.happen(m.At, m.From, event) // a fact is never refused
 		}
 	}

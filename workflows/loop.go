@@ -54,9 +54,10 @@ type loop[S machine[S, E, F, V], E, F, V any] struct {
 	// lingers says whether a story that is over waits for the answers that are still
 	// on their way: ending just before one comes would do the last task once more.
 	lingers func(s S) bool
-	// takes reports whether this run takes fact e: one that began before a change may
-	// have to pass over it, as it did then. Nil: it takes every one.
-	takes func(ctx workflow.Context, s S, e E) bool
+	// takes is what this run makes of fact e, and whether it takes it: one that began
+	// before a change may have to understand it, or pass over it, as it did then. Nil:
+	// it takes every one as it is.
+	takes func(ctx workflow.Context, s S, e E) (E, bool)
 	// show tells the Web UI and the search attributes what the state is now.
 	show func(ctx workflow.Context, s S)
 	// heard is where the state keeps what was heard of whom.

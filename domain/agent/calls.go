@@ -43,7 +43,7 @@ func (n *step) established(e Established) {
 	}
 	if e.Class == leg.InboundQueue {
 		n.Prior, n.PriorReason = Ready, ""
-		n.Misses = 0
+		n.Misses, n.Delays = 0, 0
 		n.Taken++
 	}
 	n.Seen = n.at

@@ -12,6 +12,7 @@ import (
 func (n *step) become(st Status, r Reason) {
 	n.Status, n.Reason, n.Since = st, r, n.at
 	n.limit()
+	n.Delay = nil
 	if st != Reserved {
 		n.Offer = nil
 	}
@@ -101,7 +102,7 @@ func (n *step) signIn(e SignIn) {
 // follows the agent over several sessions never sees them go back.
 func (n *step) begin(e SignIn) {
 	n.Version = max(n.Version, n.at.UnixMilli())
-	n.Left, n.SignedIn, n.Misses, n.Taken = false, n.at, 0, 0
+	n.Left, n.SignedIn, n.Misses, n.Taken, n.Delays = false, n.at, 0, 0, 0
 	n.Order, n.ShiftDone = nil, time.Time{}
 	n.Members = slices.Clone(n.Profile.Queues)
 	for i := range n.Members {
@@ -256,7 +257,7 @@ func (n *step) bind(e Bind) {
 	if e.Mode != "" {
 		n.Binding.Mode = e.Mode
 	}
-	n.Standard = false
+	n.Standard, n.Delay = false, nil // it may be reached by another way now
 	n.bindTo(e.Addresses, e.Reachable)
 	n.claim(e.Claim)
 	n.loseDevice()

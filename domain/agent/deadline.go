@@ -17,6 +17,9 @@ func (s State) Deadline() (time.Time, Event) {
 	first.add(s.orphanedUntil(), TerminalsGone{})
 	first.add(s.LimitAt, LimitElapsed{Reason: s.Reason})
 	first.add(s.shiftAt(), ShiftEnded{})
+	if s.Delay != nil {
+		first.add(s.Delay.Until, DelayElapsed{})
+	}
 	first.add(s.RetryAt, Stuck{})
 	return first.at, first.event
 }

@@ -5,7 +5,7 @@ import "holdfast/domain/decode"
 var events = decode.Of[Kind, Event]("agent event",
 	SignIn{}, GoReady{}, GoNotReady{}, CheckIn{}, CheckOut{}, Bind{}, WrapUp{}, SignOut{}, Touch{},
 	Offered{}, OfferEnded{}, Established{}, CallStarted{}, CallEnded{}, DeviceChanged{}, ProfileChanged{}, LeaseExpired{},
-	WrapUpElapsed{}, CheckDue{}, IdleElapsed{}, TerminalsGone{}, LimitElapsed{}, ShiftEnded{}, DeviceTaken{},
+	WrapUpElapsed{}, CheckDue{}, IdleElapsed{}, TerminalsGone{}, LimitElapsed{}, ShiftEnded{}, DeviceTaken{}, DelayElapsed{},
 	Stuck{}, Done{}, Failed{})
 
 // Decode reads the event of the given kind from JSON; no data is the event without

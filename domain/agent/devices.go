@@ -18,6 +18,7 @@ func (n *step) deviceChanged(e DeviceChanged) {
 	switch {
 	case e.Reachable && !was:
 		n.Binding.Reachable = append(n.Binding.Reachable, e.Device)
+		n.Delay = nil
 	case !e.Reachable && was:
 		n.Binding.Reachable = slices.DeleteFunc(n.Binding.Reachable, func(d id.Device) bool { return d == e.Device })
 	}

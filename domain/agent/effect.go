@@ -85,5 +85,6 @@ type View struct {
 	LimitAt     time.Time     `json:"limit_at,omitzero"`   // until when the reason allows NotReady
 	OverSince   time.Time     `json:"over_since,omitzero"` // when that was past
 	ShiftEnd    time.Time     `json:"shift_end,omitzero"`  // when the agent is signed out
+	Delay       *Delay        `json:"delay,omitempty"`     // why a Ready agent is not offered a call, and until when
 	Version     int64         `json:"version"`
 }

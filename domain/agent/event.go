@@ -47,6 +47,7 @@ const (
 	KindTerminalsGone  Kind = "terminals_gone"  // policy terminal_grace
 	KindLimitElapsed   Kind = "limit_elapsed"   // time limit of a reason for NotReady
 	KindShiftEnded     Kind = "shift_ended"     // the scheduled end of the shift
+	KindDelayElapsed   Kind = "delay_elapsed"   // end of a Delay
 	KindStuck          Kind = "stuck"           // deadline of a failed effect: issue it again
 	KindDone           Kind = "done"            // an effect was carried out
 	KindFailed         Kind = "failed"          // an effect failed for good
@@ -189,6 +190,8 @@ type (
 	}
 	// ShiftEnded happens at the scheduled end of the agent's shift.
 	ShiftEnded struct{}
+	// DelayElapsed happens when a Delay is over.
+	DelayElapsed struct{}
 	// Stuck happens when an effect that failed is due to be issued again.
 	Stuck struct{}
 	// Done happens when effect Seq was carried out.
@@ -233,6 +236,7 @@ func (TerminalsGone) Kind() Kind  { return KindTerminalsGone }
 func (LimitElapsed) Kind() Kind   { return KindLimitElapsed }
 func (ShiftEnded) Kind() Kind     { return KindShiftEnded }
 func (DeviceTaken) Kind() Kind    { return KindDeviceTaken }
+func (DelayElapsed) Kind() Kind   { return KindDelayElapsed }
 func (Stuck) Kind() Kind          { return KindStuck }
 func (Done) Kind() Kind           { return KindDone }
 func (Failed) Kind() Kind         { return KindFailed }

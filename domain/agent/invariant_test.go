@@ -51,6 +51,7 @@ func sound(t *testing.T, before, s agent.State, effects []agent.Effect) {
 		require.Empty(t, s.Also)
 		require.Nil(t, s.Wrap)
 	}
+	require.True(t, s.Delay == nil || s.Status == agent.Ready, "only who is Ready is delayed, not %s", s.Status)
 	switch s.Status {
 	case agent.Reserved, agent.Busy, agent.WorkingAfterCall:
 		_, due := s.Deadline()
@@ -63,7 +64,7 @@ func sound(t *testing.T, before, s agent.State, effects []agent.Effect) {
 		if o.Save != nil {
 			saves++
 			require.LessOrEqual(t, o.Save.Presence.Version, s.Version)
-			require.Equal(t, o.Save.Presence.Available, o.Save.View.State == agent.Ready && len(o.Save.Presence.Addresses) > 0)
+			require.Equal(t, o.Save.Presence.Available, o.Save.View.State == agent.Ready && o.Save.View.Delay == nil && len(o.Save.Presence.Addresses) > 0)
 		}
 	}
 	require.LessOrEqual(t, saves, 1, "a Save supersedes those before it")

@@ -114,6 +114,8 @@ func (n *step) apply(e Event) {
 		n.limitElapsed(e)
 	case ShiftEnded:
 		n.shiftEnded()
+	case DelayElapsed:
+		n.delayElapsed()
 	case Stuck:
 		n.reissue()
 	case Done:
@@ -203,6 +205,7 @@ func (s State) clone() State {
 	s.Pending = clonePtr(s.Pending)
 	s.Offer = clonePtr(s.Offer)
 	s.Wrap = clonePtr(s.Wrap)
+	s.Delay = clonePtr(s.Delay)
 	return s
 }
 

@@ -33,6 +33,7 @@ func variants() []golden.Variant {
 		{Name: "Ready, two devices", Acts: "09:00:00 profile addresses=desk,mobile\n09:00:00 sign_in interface=phone reachable=desk,mobile\n09:00:01 done what=save\n09:00:10 ready\n09:00:11 done what=save\n"},
 		{Name: "Ready, a watched terminal has the phone", Acts: "09:00:00 profile idle_logout=8h\n" + toReady + "09:01:00 terminal terminal_id=tab-1 leased=yes phone=hold\n09:01:01 done what=save\n"},
 		{Name: "Ready, by order", Acts: toLunch + "09:01:00 ready by=supervisor forced=yes why=RUSH\n09:01:01 done what=save\n"},
+		{Name: "Ready, delayed", Acts: toOffer + "09:10:02 offer_ended offer=c1/1 cause=trunk_busy\n09:10:03 done what=save\n"},
 		{Name: "Ready, shift ends", Acts: "09:00:00 profile shift_end=17h\n" + toReady},
 		{Name: "Ready, after the shift", Acts: "09:00:00 profile shift_end=9h12m\n" + toTalk + "09:12:00 deadline\n09:12:01 sign_in interface=phone\n09:13:00 call_ended call=c1 class=inbound_queue cause=hangup spoke=yes\n09:13:10 deadline\n09:13:11 done what=save\n"},
 		{Name: "NotReady, with a time limit", Acts: "09:00:00 profile reasons=LUNCH:30m\n" + toLunch},
@@ -98,7 +99,7 @@ func columns() []column {
 		{Name: "offered, new", Make: always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c9/1"}})})},
 		{Name: "offered, known", Make: always(agent.Offered{Offer: offerOf(golden.Act{At: golden.Day.Add(9*time.Hour + 10*time.Minute), Args: map[string]string{"offer": "c1/1"}})})},
 	}
-	for _, c := range []leg.Cause{leg.NoAnswer, leg.Rejected, leg.Busy, leg.Unreachable, leg.Rescinded, leg.Abandoned, leg.NodeLost, leg.Failed} {
+	for _, c := range []leg.Cause{leg.NoAnswer, leg.Rejected, leg.Busy, leg.Unreachable, leg.TrunkBusy, leg.Overload, leg.Rescinded, leg.Abandoned, leg.NodeLost, leg.Failed} {
 		cols = append(cols, column{Name: "offer_ended " + string(c), Make: always(agent.OfferEnded{Offer: "c1/1", Cause: c})})
 	}
 	cols = append(cols,
@@ -129,6 +130,7 @@ func deadlineColumns() []column {
 		{Name: "terminals_gone, too early", Make: always(agent.TerminalsGone{})},
 		{Name: "limit_elapsed, too early", Make: always(agent.LimitElapsed{Reason: "LUNCH"})},
 		{Name: "shift_ended, too early", Make: always(agent.ShiftEnded{})},
+		{Name: "delay_elapsed, too early", Make: always(agent.DelayElapsed{})},
 		{Name: "stuck, nothing failed", Make: always(agent.Stuck{})},
 		{Name: "done, nothing owed", Make: always(agent.Done{Seq: 999})},
 		{Name: "done, reserved", Make: always(agent.Done{Seq: 999, Reserved: &agent.Offer{ID: "c9/1", Call: "c9", Deadline: golden.Day.Add(10 * time.Hour)}})},
@@ -148,6 +150,9 @@ func label(s agent.State) string {
 	}
 	if s.Offer != nil {
 		l += "[" + string(s.Offer.ID) + "]"
+	}
+	if s.Delay != nil {
+		l += " delayed(" + string(s.Delay.Cause) + ")"
 	}
 	if p := s.Pending; p != nil {
 		l += " then " + string(p.Status)

@@ -21,6 +21,13 @@ const defaultLease = time.Minute
 // otherwise be asked many times a second.
 const maxMisses = 5
 
+// The delays of an agent for whom no line is free: long enough that a call of the
+// trunk may end meanwhile, short enough that nobody waits long beside a free line.
+const (
+	shortestDelay = 5 * time.Second
+	longestDelay  = time.Minute
+)
+
 // offered takes an offer when the agent can: Ready, or NotReady when the match
 // reserved it before it heard of that.
 func (n *step) offered(o Offer) {
@@ -71,6 +78,11 @@ func (n *step) offerEnded(e OfferEnded) {
 		return
 	}
 	n.endOffer(e.Offer)
+	if e.Cause == leg.TrunkBusy || e.Cause == leg.Overload {
+		n.delay(e.Cause)
+		return
+	}
+	n.Delays = 0
 	switch e.Cause {
 	case leg.NoAnswer:
 		n.missed(ReasonRONA, n.Profile.OnNoAnswer)
@@ -81,6 +93,26 @@ func (n *step) offerEnded(e OfferEnded) {
 	default: // the caller left, or we took it back: not the agent's doing
 		n.rest(Ready, "", keepIdle)
 	}
+}
+
+// delay keeps the agent Ready, and in its place among the idle, but out of the match
+// for a short time: nobody has been asked, and the next call would not get through
+// either. In a row, each is twice as long as the one before.
+func (n *step) delay(c leg.Cause) {
+	n.rest(Ready, "", keepIdle)
+	if n.Status == Ready {
+		n.Delay = &Delay{Until: n.at.Add(min(shortestDelay<<min(n.Delays, 8), longestDelay)), Cause: c}
+		n.Delays++
+	}
+}
+
+// delayElapsed lets the agent be matched again.
+func (n *step) delayElapsed() {
+	if n.Delay == nil || n.at.Before(n.Delay.Until) {
+		n.late()
+		return
+	}
+	n.Delay = nil
 }
 
 // missed applies the policy for an offer that the agent did not take. Who stays

@@ -18,7 +18,7 @@ func (s State) View() View {
 		Devices: notNil(s.Binding.Reachable), Terminals: []id.Terminal{}, Version: s.Version,
 	}
 	v.Order, v.LimitAt, v.OverSince = s.Order, s.LimitAt, s.OverSince
-	v.ShiftEnd = s.shiftAt()
+	v.ShiftEnd, v.Delay = s.shiftAt(), s.Delay
 	for _, t := range s.Terminals {
 		v.Terminals = append(v.Terminals, t.ID)
 		if t.Phone {
@@ -35,7 +35,7 @@ func (s State) View() View {
 // its workflow was terminated, or died.
 func (v View) Buried(at time.Time) View {
 	v.State, v.Reason, v.Since, v.Version = LoggedOff, ReasonForced, at, v.Version+1
-	v.Pending, v.Offer, v.WrapUpUntil = nil, nil, time.Time{}
+	v.Pending, v.Offer, v.Delay, v.WrapUpUntil = nil, nil, nil, time.Time{}
 	v.CallIDs, v.CallClass, v.Terminals, v.Phone = []id.Call{}, "", []id.Terminal{}, ""
 	v.LimitAt, v.OverSince, v.ShiftEnd = time.Time{}, time.Time{}, time.Time{}
 	v.Memberships = signedOut(v.Memberships)
@@ -78,7 +78,9 @@ func (s State) presence() Presence {
 }
 
 // available reports whether a match may choose the agent.
-func (s State) available() bool { return s.Status == Ready && s.Pending == nil && s.reachable() }
+func (s State) available() bool {
+	return s.Status == Ready && s.Pending == nil && s.Delay == nil && s.reachable()
+}
 
 // saveIfChanged emits a Save when others may see a difference to before.
 func (n *step) saveIfChanged(before State) {

@@ -91,6 +91,13 @@ type Offer struct {
 	Deadline time.Time         `json:"deadline"` // the lease; see State.Deadline
 }
 
+// Delay keeps a Ready agent out of the match for a short time: an offer could not reach
+// it, for a reason that is neither the agent's nor the device's.
+type Delay struct {
+	Until time.Time `json:"until"`
+	Cause leg.Cause `json:"cause"` // why the offer failed: trunk_busy or overload
+}
+
 // Pending is a state asked for while it cannot be taken yet (CSTA pendingAgentState, SEED-97).
 type Pending struct {
 	Status Status `json:"state"` // NotReady, LoggedOff or Ready
@@ -188,6 +195,9 @@ type State struct {
 	Standard    bool          `json:"standard,omitempty"`     // the binding follows the profile
 	Holding     bool          `json:"holding,omitempty"`      // the next Save must take hold of the devices
 	Claims      []id.Device   `json:"claims,omitempty"`       // of which it may take these from others
+
+	Delay  *Delay `json:"delay,omitempty"`  // while Ready: no call is offered before its end
+	Delays int    `json:"delays,omitempty"` // in a row
 
 	Heard map[string]int64 `json:"heard,omitempty"` // the executor's: number of the last fact of each reporter when its run ended
 }

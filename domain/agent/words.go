@@ -44,7 +44,11 @@ func (s State) describe() string {
 	case WorkingAfterCall:
 		return fmt.Sprintf("Wrap-up of call %s until %s", s.Call, clock(s.Until))
 	}
-	return Label(s.Status) + " since " + clock(s.Since) + inBrackets(s.Reason)
+	d := Label(s.Status) + " since " + clock(s.Since) + inBrackets(s.Reason)
+	if s.Delay != nil {
+		d += fmt.Sprintf(", not offered calls until %s: %s", clock(s.Delay.Until), s.Delay.Cause.Words())
+	}
+	return d
 }
 
 // Label is the state as people read it on screen (vocabulary.md).
@@ -76,6 +80,8 @@ func (e Effect) Words() string {
 	switch {
 	case e.Save != nil && e.Save.Presence.Available:
 		return "Save " + Label(e.Save.View.State) + " and look for a waiting call"
+	case e.Save != nil && e.Save.View.Delay != nil:
+		return "Save " + Label(e.Save.View.State) + ", not offered calls until " + clock(e.Save.View.Delay.Until)
 	case e.Save != nil:
 		return "Save " + Label(e.Save.View.State) + inBrackets(e.Save.View.Reason) + e.Save.View.Pending.words()
 	case e.Verify != nil:
@@ -186,6 +192,8 @@ func deadlineWords(e Event) string {
 		return "Not ready for longer than " + orElse(string(e.Reason), "its reason") + " allows"
 	case ShiftEnded:
 		return "The shift is over"
+	case DelayElapsed:
+		return "May be offered calls again"
 	case Stuck:
 		return "What failed is tried again"
 	}

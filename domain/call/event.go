@@ -48,6 +48,8 @@ const (
 	RingUnreachable Outcome = "unreachable" // no registration, no response
 	RingRescinded   Outcome = "rescinded"   // cancelled by us or because the caller left
 	RingLooped      Outcome = "looped"      // 483: sent on too often
+	RingTrunkBusy   Outcome = "trunk_busy"  // no line out was free: nobody's phone was asked
+	RingOverload    Outcome = "overload"    // the node has no RTP port left: nobody's phone was asked
 	RingFailed      Outcome = "failed"
 )
 

@@ -66,7 +66,7 @@ func columns(t *testing.T) []column {
 		{Name: "ring_ended, other offer", Make: always(call.RingEnded{Offer: "c1/9", Outcome: call.RingNoAnswer})},
 		{Name: "ring_ended answered, other offer", Make: always(call.RingEnded{Offer: "c1/9", Outcome: call.RingAnswered, Leg: "agent-9", Device: "1009", Agent: "1009"})},
 	}
-	for _, o := range []call.Outcome{call.RingAnswered, call.RingNoAnswer, call.RingRejected, call.RingBusy, call.RingUnreachable, call.RingRescinded, call.RingLooped, call.RingFailed} {
+	for _, o := range []call.Outcome{call.RingAnswered, call.RingNoAnswer, call.RingRejected, call.RingBusy, call.RingUnreachable, call.RingRescinded, call.RingLooped, call.RingTrunkBusy, call.RingOverload, call.RingFailed} {
 		cols = append(cols, column{Name: "ring_ended " + string(o), Make: func(s call.State) call.Event {
 			e := call.RingEnded{Offer: "c1/1", Outcome: o}
 			if o == call.RingAnswered {

@@ -132,6 +132,10 @@ func (o Outcome) cause() leg.Cause {
 		return leg.Rescinded
 	case RingLooped:
 		return leg.Looped
+	case RingTrunkBusy:
+		return leg.TrunkBusy
+	case RingOverload:
+		return leg.Overload
 	}
 	return leg.Failed
 }
@@ -154,6 +158,10 @@ func OutcomeOf(c leg.Cause) Outcome {
 		return RingRescinded
 	case leg.Looped:
 		return RingLooped
+	case leg.TrunkBusy:
+		return RingTrunkBusy
+	case leg.Overload:
+		return RingOverload
 	}
 	return RingFailed
 }
@@ -259,7 +267,7 @@ func failedEvent(c leg.Cause) string {
 	switch c {
 	case leg.NoAnswer:
 		return "OfferExpired"
-	case leg.Rescinded:
+	case leg.Rescinded, leg.TrunkBusy, leg.Overload: // nobody was asked
 		return "OfferRescinded"
 	}
 	return "OfferRejected"

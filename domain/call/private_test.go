@@ -37,7 +37,7 @@ func TestPrivate_TheCalledAgentIsNotToldWhoCalls(t *testing.T) {
 func TestOutcomeOf_EachCauseThatARingEndsBy_IsItsOutcome(t *testing.T) {
 	t.Parallel()
 	for c, o := range map[leg.Cause]call.Outcome{"": call.RingAnswered, leg.NoAnswer: call.RingNoAnswer, leg.Rejected: call.RingRejected, leg.Busy: call.RingBusy,
-		leg.Unreachable: call.RingUnreachable, leg.Rescinded: call.RingRescinded, leg.Looped: call.RingLooped, leg.Failed: call.RingFailed} {
+		leg.Unreachable: call.RingUnreachable, leg.Rescinded: call.RingRescinded, leg.Looped: call.RingLooped, leg.TrunkBusy: call.RingTrunkBusy, leg.Overload: call.RingOverload, leg.Failed: call.RingFailed} {
 		require.Equal(t, o, call.OutcomeOf(c), c)
 	}
 }

@@ -141,6 +141,10 @@ func (o Outcome) words() string {
 		return "reached no phone"
 	case RingRescinded:
 		return "was taken back"
+	case RingTrunkBusy:
+		return "found no line free"
+	case RingOverload:
+		return "found no capacity"
 	}
 	return "failed"
 }

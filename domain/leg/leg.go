@@ -56,6 +56,7 @@ const (
 	AgentReady    Cause = "agent_ready"    // the agent who dials out is Ready, and the tenant wants Not Ready for that (SEED-80)
 	Looped        Cause = "looped"         // sent on too often: its Max-Forwards was used up (483)
 	Barred        Cause = "barred"         // the tenant lets nobody dial this number (policy dial_allowed)
+	TrunkBusy     Cause = "trunk_busy"     // no line out was free: the trunk's limit, or the carrier's (CSTA trunksBusy, Q.850 34)
 	Overload      Cause = "overload"       // 503: no ports, no capacity, nothing to stand on
 	Failed        Cause = "failed"         // any other failure
 )
@@ -65,7 +66,7 @@ func (c Cause) Valid() bool {
 	switch c {
 	case Hangup, Abandoned, NoAnswer, Rejected, Busy, Unreachable, ElsewhereWon, Rescinded, NoCommonCodec,
 		MediaTimeout, NodeLost, SessionExpiry, AckMissing, Forced, MaxWait, MaxDuration, NoRoute, NotReady, AgentReady,
-		Looped, Barred, Overload, Failed:
+		Looped, Barred, TrunkBusy, Overload, Failed:
 		return true
 	}
 	return false

@@ -20,7 +20,7 @@ func TestCauses_AreValidAndHaveWords(t *testing.T) {
 	for _, c := range []leg.Cause{
 		leg.Hangup, leg.Abandoned, leg.NoAnswer, leg.Rejected, leg.Busy, leg.Unreachable, leg.ElsewhereWon, leg.Rescinded,
 		leg.NoCommonCodec, leg.MediaTimeout, leg.NodeLost, leg.SessionExpiry, leg.AckMissing, leg.Forced, leg.MaxWait,
-		leg.MaxDuration, leg.NoRoute, leg.Overload, leg.Failed,
+		leg.MaxDuration, leg.NoRoute, leg.TrunkBusy, leg.Overload, leg.Failed,
 	} {
 		require.True(t, c.Valid(), c)
 		require.NotEmpty(t, c.Words(), c)

@@ -36,7 +36,8 @@ var causeWords = map[Cause]string{
 	SessionExpiry: "the session was not refreshed", AckMissing: "the answer was never confirmed",
 	Forced: "ended by command", MaxWait: "waited too long", MaxDuration: "talked too long",
 	NoRoute: "the number leads nowhere", NotReady: "the agent is not Ready",
-	AgentReady: "a Ready agent may not dial out", Looped: "sent on too often", Barred: "the number may not be dialled", Overload: "no capacity", Failed: "failed",
+	AgentReady: "a Ready agent may not dial out", Looped: "sent on too often", Barred: "the number may not be dialled",
+	TrunkBusy: "no line was free", Overload: "no capacity", Failed: "failed",
 }
 
 // Words is the class as a sentence has it: "queue call".

@@ -42,6 +42,8 @@ func (c *conversation) startRing(f call.Effect) {
 		c.endRing(r, call.RingUnreachable)
 	case s.phone.talking != "" || s.phone.ringing != "":
 		c.endRing(r, call.RingBusy)
+	case c.w.faults.noLine > 0 && c.w.chance(c.w.faults.noLine):
+		c.endRing(r, call.RingTrunkBusy)
 	default:
 		s.phone.ringing = c.id
 		c.w.after(f.Ring.Timeout, func() { c.endRing(r, call.RingNoAnswer) })

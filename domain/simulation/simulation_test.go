@@ -48,6 +48,13 @@ func TestSimulation_RefusedInTheMomentOfTheMatch_NeverRings(t *testing.T) {
 	require.Positive(t, simulate(t, 4000, faults{hasty: 0.5, double: 0.2, fail: 0.05, slow: 2 * time.Second}), "or nothing was proven")
 }
 
+// Every third ring finds no line free: nobody waits beside a free agent, nobody is asked
+// again and again, and nobody is forgotten.
+func TestSimulation_LinesRunOut(t *testing.T) {
+	t.Parallel()
+	simulate(t, 5000, faults{noLine: 0.3, double: 0.2, fail: 0.05, slow: 2 * time.Second})
+}
+
 // simulate runs many seeds, and returns how many refusals overtook their match. A failure names its seed, and tells the part of its
 // history that has to do with it.
 func simulate(t *testing.T, first uint64, f faults) (early int) {

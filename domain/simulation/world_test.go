@@ -19,6 +19,7 @@ type faults struct {
 	fail   float64 // an effect fails and must be tried again
 	slow   time.Duration
 	hasty  float64 // an agent takes Ready back at once
+	noLine float64 // no line is free for a ring
 }
 
 // staff is how many agents there are. Where they are hasty they are few: somebody must

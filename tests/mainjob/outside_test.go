@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/domain/id"
 	"holdfast/domain/leg"
 	"holdfast/domain/tenancy"
 	"holdfast/telephony/softphone"
@@ -127,4 +128,64 @@ func TestSEED36_ThePhoneIsLost_TheNumberOutsideTakesOver(t *testing.T) {
 	ten.Talk(customer, other)
 	require.True(t, ten.WaitEnded(rung).Remote, "the number outside rings no longer")
 	require.NoError(t, customer.HangUp())
+}
+
+// SEED-23: all lines of the trunk are taken, or the carrier has none: nobody is to blame.
+// The caller goes to the next agent at once; who could not be called stays Ready, is told
+// why no call is offered, and takes the next one, without a word, when a line is free.
+func TestHistory_SEED23_NoLineIsFree_TheNextAgentIsCalledAndNobodyIsBlamed(t *testing.T) {
+	t.Parallel()
+	beyond, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: "exchange"})
+	require.NoError(t, err)
+	t.Cleanup(beyond.Close)
+	ten := hall.Tenant(t, stage.Plan{Agents: 3, Change: func(d *tenancy.Document) {
+		d.Trunks = append(d.Trunks, tenancy.Trunk{Name: "out", Host: beyond.Addr(), Limit: 1})
+		d.Numbers = append(d.Numbers, tenancy.Number{Number: "+*", Trunk: "out"})
+		d.Devices = append(d.Devices, tenancy.Device{Name: "mobile", Kind: leg.PSTN, Agent: "1001", Number: "+41441234567"})
+		d.Agents[0].Addresses = append(d.Agents[0].Addresses, "mobile")
+	}})
+	a, b, dialler := ten.Person(1), ten.Agent(2), ten.Agent(3)
+	dialler.SignIn()
+	b.SignIn()
+	taken := dials(t, ten, dialler, "+41449999999")
+	line := ten.Offered(beyond, "who takes the only line")
+	require.NoError(t, line.Answer())
+	ten.WaitUp(taken)
+
+	sat(t, a.Sit(map[string]any{"interface": "mobile"}), http.StatusCreated)
+	a.Ready()
+	b.Ready()
+	customer := ten.Call("4930250", "8000")
+	ten.Talk(customer, b.Answered())
+	require.NoError(t, customer.HangUp())
+	delayed := func(s stage.Session) bool { return s.State == "Ready" && s.Delay != nil }
+	s, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be delayed", delayed)
+	require.NoError(t, err)
+	require.Equal(t, "trunk_busy", s.Delay.Cause)
+	call := ten.WaitCall("end", func(c stage.CallView) bool { return c.From == "4930250" && c.Phase == "Ended" })
+	told := lineOf(t, ten, call.ID, "Initiated Queued Decision Offered OfferRescinded Decision Offered Delivered Established ConnectionCleared ConnectionCleared CallCleared")
+	require.Equal(t, "The offer to agent 1001 was taken back: no line was free.", ofKind(t, told, "OfferRescinded").Sentence)
+	b.Wait("Ready")
+	b.NotReady("LUNCH")
+
+	waiting := ten.Call("4930251", "8000")
+	ten.WaitUp(waiting)
+	hearsMusic(t, ten, waiting)
+	require.NoError(t, taken.HangUp())
+	rung := ten.Offered(beyond, "the number outside, when its delay is over")
+	require.Equal(t, "+41441234567", rung.To)
+	require.NoError(t, rung.Reject(503)) // now it is the carrier that has none
+	s, err = ten.Watch.WaitSession(ten.Context(), a.Number, "be delayed for longer", func(o stage.Session) bool {
+		return delayed(o) && o.Delay.Until.After(s.Delay.Until)
+	})
+	require.NoError(t, err)
+	require.Greater(t, s.Delay.Until.Sub(s.Since), 7*time.Second)
+	rung = ten.Offered(beyond, "the number outside, once more")
+	require.NoError(t, rung.Answer())
+	ten.Talk(waiting, rung)
+	require.Nil(t, a.Wait("Busy").Delay)
+	require.NoError(t, waiting.HangUp())
+	a.Wait("Ready")
+	a.SignOut()
+	hall.History(t, "no_line_is_free", id.AgentWorkflow(id.Tenant(ten.Domain), "1001"))
 }

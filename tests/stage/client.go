@@ -69,9 +69,16 @@ type Session struct {
 	LimitAt     *time.Time `json:"limit_at"`
 	OverSince   *time.Time `json:"over_since"`
 	ShiftEnd    *time.Time `json:"shift_end"`
+	Delay       *Delay     `json:"delay"`
 	Devices     []string   `json:"devices"`
 	WrapUpUntil *time.Time `json:"wrap_up_until"`
 	Version     int64      `json:"version"`
+}
+
+// Delay is why a Ready agent is not offered a call, and until when.
+type Delay struct {
+	Until time.Time `json:"until"`
+	Cause string    `json:"cause"`
 }
 
 // Customer is who calls, as an offer shows it.
