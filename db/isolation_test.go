@@ -205,6 +205,7 @@ func (w *world) furnish() {
 	require.NoError(t, err)
 	require.NoError(t, w.Delete(ctx, w.ada(), directory.Change{Kind: directory.Team, Name: "gone"}))
 	w.signIns()
+	w.exec(`INSERT INTO registration_held SELECT tenant_id, name, 1, now() FROM devices LIMIT 1`)
 	w.exec(`UPDATE events SET at = at - interval '1 year' WHERE seq = (SELECT min(seq) FROM events WHERE stream LIKE 'call:%')`)
 	_, err = w.RemoveOld(ctx, record.Removal{Tenant: acme, Of: record.KeptEvents})
 	require.NoError(t, err)
@@ -232,7 +233,7 @@ func TestIsolation_SystemRole_ReachesOnlyWhatItWasGranted(t *testing.T) {
 	granted := map[string]bool{"organizations": true, "divisions": true, "tenants": true, "trunks": true, "trunk_addresses": true,
 		"registrations": true, "nodes": true, "node_secret": true, "calls": true, "events": true,
 		"presence": true, "bindings": true, "terminals": true, "waiting": true, "profile_changes": true, "login_tallies": true, "audit": true, "removed_levels": true,
-		"api_keys": true, "webhooks": true, "deliveries": true}
+		"api_keys": true, "webhooks": true, "deliveries": true, "registration_held": true}
 	for _, table := range w.tables() {
 		var may bool
 		w.one(&may, `SELECT has_table_privilege('holdfast_system', $1, 'SELECT')`, table)

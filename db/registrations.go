@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
@@ -47,7 +48,7 @@ SELECT holdfast_keep_history(ROW(0, $1, $2, $3::timestamptz, 'rejected', $4, $5:
 
 	sqlHistory = `
 SELECT at, change, reason, times, contact, address, transport, user_agent, node
-  FROM registration_history WHERE tenant_id = ?0 AND device = ?1 ORDER BY id DESC LIMIT ?2`
+  FROM registration_history WHERE tenant_id = ?0 AND device = ?1 ORDER BY at DESC, id DESC LIMIT ?2`
 
 	// sqlReach tells, besides whose a device is and whether it is reachable, whether the
 	// session that is bound to it takes it for unreachable.
@@ -112,6 +113,35 @@ func (d *DB) RegistrationHistory(ctx context.Context, t id.Tenant, name id.Devic
 		return tx.NewRaw(sqlHistory, t, name, device.MostHistory).Scan(ctx, &list)
 	})
 	return list, err
+}
+
+// mostHeld is how many devices are told of at once; the rest comes next time.
+const mostHeld = 1000
+
+// TellHeld tells, as one event of each device, what was held back for age or longer
+// because there was too much of it (migration 0025).
+func (d *DB) TellHeld(ctx context.Context, age time.Duration) error {
+	const op = "tell what was held back"
+	var held []struct {
+		Tenant id.Tenant `bun:"tenant"`
+		Device id.Device `bun:"device"`
+	}
+	err := d.asSystem(ctx, op, func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewRaw(`SELECT tenant_id AS tenant, device FROM registration_held WHERE since <= ?0 ORDER BY since LIMIT ?1`,
+			d.now().Add(-age), mostHeld).Scan(ctx, &held)
+	})
+	for _, h := range held {
+		if err == nil {
+			err = d.fly(ctx, h.Tenant, func(f *flight) error {
+				f.queue(`SELECT holdfast_tell_held($1, $2)`, string(h.Tenant), string(h.Device))
+				return nil
+			})
+		}
+	}
+	if len(held) > 0 {
+		d.nudge()
+	}
+	return failure(op, err)
 }
 
 const sqlRegistrations = `

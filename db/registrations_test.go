@@ -41,7 +41,10 @@ func (w *world) history() (words []string) {
 	for _, l := range lines {
 		said := fmt.Sprint(l.Change, " ", l.Address)
 		if l.Reason != "" {
-			said = fmt.Sprint(said, " ", l.Reason, " ", l.Times)
+			said = fmt.Sprint(said, " ", l.Reason)
+		}
+		if l.Times > 1 {
+			said = fmt.Sprint(said, " ", l.Times)
 		}
 		words = append([]string{said}, words...)
 	}
@@ -62,11 +65,15 @@ func (w *world) deviceEvents() (words []string) {
 		last = e.Version
 		var v struct {
 			Device, Change, Address string
-			Registrations           int
+			Registrations, Times    int
 		}
 		require.NoError(w, json.Unmarshal(e.View, &v))
 		require.Equal(w, "1001", v.Device)
-		words = append(words, fmt.Sprint(e.Kind, " ", v.Change, " ", v.Address, " ", v.Registrations))
+		said := fmt.Sprint(e.Kind, " ", v.Change, " ", v.Address, " ", v.Registrations)
+		if v.Times > 0 {
+			said = fmt.Sprint(said, " of ", v.Times)
+		}
+		words = append(words, said)
 	}
 	return words
 }
@@ -126,35 +133,91 @@ func TestRegistrations_RunOut_TheirHistorySaysSo(t *testing.T) {
 	require.Equal(t, []string{"registered 192.0.2.7:5060", "registered 192.0.2.8:5060", "expired 192.0.2.7:5060", "expired 192.0.2.8:5060"}, w.history())
 }
 
-// Rejections for one reason in a row are one line, so that whoever guesses passwords can't
-// push everything else out of it; and it has 50 lines, whatever happens.
+// rejects notes a rejection of device d, which stands for two.
+func (w *world) rejects(d id.Device, from string, why device.Reason) {
+	w.Helper()
+	require.NoError(w, w.Rejected(w.Context(), device.Rejection{Tenant: acme, Device: d, At: time.Now(), Reason: why, Times: 2, Address: from, Transport: "udp", Node: "node-1"}))
+}
+
+// Whoever guesses passwords can't push everything else out of the history, not even by
+// being rejected for one reason and another in turn: of each, the first and the last stay,
+// with how many there were.
+func TestRegistrations_RejectionsInTurn_AreTwoLinesForEachReason(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.configure()
+	w.phone("desk", "192.0.2.7:5060").tells(device.Registered, time.Hour)
+	for n := range 100 {
+		w.rejects("1001", fmt.Sprintf("203.0.113.%d:5060", n), device.WrongPassword)
+		w.rejects("1001", fmt.Sprintf("203.0.113.%d:5061", n), device.Banned)
+	}
+	w.rejects("nobody", "203.0.113.2:5060", device.WrongPassword)
+	require.Equal(t, []string{"registered 192.0.2.7:5060", "rejected 203.0.113.0:5060 wrong_password 2", "rejected 203.0.113.0:5061 banned 2",
+		"rejected 203.0.113.99:5060 wrong_password 198", "rejected 203.0.113.99:5061 banned 198"}, w.history())
+	var rows int
+	w.one(&rows, `SELECT count(*) FROM registration_history`)
+	require.Equal(t, 5, rows)
+}
+
+// With one device's password, a REGISTER comes from another address each time: what is
+// written is bounded, and how it stands in the end is told all the same, with how many
+// there were.
+func TestRegistrations_FromEverChangingAddresses_AreBoundedAndTheLastIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.configure()
+	desk := w.phone("desk", "192.0.2.7:5060")
+	desk.tells(device.Registered, time.Hour)
+	moves := func(from, to int) {
+		for n := from; n < to; n++ {
+			desk.r.Flow = fmt.Sprintf("198.51.%d.%d:5060", n/200, n%200)
+			desk.tells(device.Moved, time.Hour)
+		}
+	}
+	moves(0, 300)
+	require.Equal(t, []string{"registered 192.0.2.7:5060", "moved 198.51.0.0:5060", "moved 198.51.0.1:5060", "moved 198.51.0.2:5060", "moved 198.51.0.3:5060",
+		"moved 198.51.1.99:5060 296"}, w.history())
+	told := w.deviceEvents()
+	require.Len(t, told, 100)
+	require.Equal(t, "Moved moved 198.51.0.98:5060 1", told[99])
+
+	require.NoError(t, w.TellHeld(t.Context(), time.Hour))
+	require.Len(t, w.deviceEvents(), 100, "it is not held back for so long yet")
+	for range 2 {
+		require.NoError(t, w.TellHeld(t.Context(), 0))
+		told = w.deviceEvents()
+		require.Len(t, told, 101, "once")
+		require.Equal(t, "Moved moved 198.51.1.99:5060 1 of 201", told[100])
+	}
+
+	moves(300, 303)
+	require.Len(t, w.deviceEvents(), 101)
+	w.exec(`UPDATE events SET at = at - interval '2 hours'`)
+	moves(303, 305)
+	require.Equal(t, []string{"Moved moved 198.51.1.103:5060 1 of 4", "Moved moved 198.51.1.104:5060 1"}, w.deviceEvents()[101:], "an hour later all is told again")
+	require.NoError(t, w.TellHeld(t.Context(), 0))
+	require.Len(t, w.deviceEvents(), 103)
+}
+
+// The history has 50 lines, whatever happens; the last of each kind is one of them.
 func TestRegistrations_HistoryIsBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.configure()
 	desk := w.phone("desk", "192.0.2.7:5060")
-	reject := func(d id.Device, from string, why device.Reason) {
-		require.NoError(t, w.Rejected(t.Context(), device.Rejection{Tenant: acme, Device: d, At: time.Now(), Reason: why, Times: 2, Address: from, Transport: "udp", Node: "node-1"}))
+	w.rejects("1001", "203.0.113.1:5060", device.WrongPassword)
+	w.rejects("1001", "203.0.113.2:5060", device.Banned)
+	for range 30 { // hours pass
+		w.exec(`UPDATE registration_history SET at = at - interval '2 hours'`)
+		desk.tells(device.Registered, time.Hour)
+		desk.tells(device.Unregistered, -time.Second)
 	}
-	desk.tells(device.Registered, time.Hour)
-	for range 100 {
-		reject("1001", "203.0.113.1:5060", device.WrongPassword)
-	}
-	reject("1001", "203.0.113.2:5060", device.WrongPassword)
-	reject("1001", "203.0.113.2:5060", device.Banned)
-	reject("nobody", "203.0.113.2:5060", device.WrongPassword)
-	require.Equal(t, []string{"registered 192.0.2.7:5060", "rejected 203.0.113.2:5060 wrong_password 202", "rejected 203.0.113.2:5060 banned 2"}, w.history())
+	lines := w.history()
+	require.Len(t, lines, device.MostHistory)
+	require.Equal(t, []string{"rejected 203.0.113.1:5060 wrong_password 2", "rejected 203.0.113.2:5060 banned 2", "registered 192.0.2.7:5060"}, lines[:3])
 	var rows int
 	w.one(&rows, `SELECT count(*) FROM registration_history`)
-	require.Equal(t, 3, rows)
-	for range 60 {
-		desk.tells(device.Unregistered, -time.Second)
-		desk.tells(device.Registered, time.Hour)
-	}
-	w.one(&rows, `SELECT count(*) FROM registration_history`)
 	require.Equal(t, device.MostHistory, rows)
-	require.Len(t, w.history(), device.MostHistory)
-	require.Len(t, w.deviceEvents(), 121)
 }
 
 // Phones of one device that come, refresh and go at once, at several nodes, don't get into

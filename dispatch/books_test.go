@@ -191,6 +191,8 @@ func (b *books) SaveRegistration(_ context.Context, r device.Registration) (id.A
 
 func (b *books) Rejected(context.Context, device.Rejection) error { return nil }
 
+func (b *books) TellHeld(context.Context, time.Duration) error { return nil }
+
 func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

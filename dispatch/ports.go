@@ -59,5 +59,8 @@ type Registrations interface {
 	// Lapsed lists registrations that ran out more than age ago, whose node is gone; they
 	// stay until they are removed (Phones).
 	Lapsed(ctx context.Context, age time.Duration) ([]device.Stranded, error)
+	// TellHeld tells the events of registrations that were held back for age or longer
+	// because a device had too many.
+	TellHeld(ctx context.Context, age time.Duration) error
 	activities.Phones
 }

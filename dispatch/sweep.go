@@ -16,6 +16,9 @@ const (
 	// lapseEvery is after how many sweeps, all of which found the database, it is looked
 	// for. When the database was away, its nodes write first what they owe.
 	lapseEvery = 5
+	// heldFor is for how long events of registrations are held back when a device has too
+	// many: so often is told how it stands.
+	heldFor = time.Minute
 	// lapseWithin bounds one look.
 	lapseWithin = 5 * time.Second
 )
@@ -39,10 +42,13 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 	}
 }
 
-// sweepPhones tells the owners of phones whose registration ran out at a dead node.
+// sweepPhones tells what was held back of registrations, and the owners of phones whose registration ran out at a dead node.
 func (d *Dispatcher) sweepPhones(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lapseWithin)
 	defer cancel()
+	if err := d.conf.Ledger.TellHeld(ctx, heldFor); err != nil {
+		return // the database is away: next time
+	}
 	lapsed, err := d.conf.Ledger.Lapsed(ctx, lapsedFor)
 	if err != nil {
 		return // the database is away: next time

@@ -210,7 +210,7 @@ type historyView struct {
 	At        time.Time     `json:"at"`
 	Change    device.Change `json:"change" enum:"registered,moved,unregistered,replaced,expired,lost,rejected" doc:"moved: to another address or transport; replaced: it made room for a newer one; lost: its connection closed, it answered no more, or its node is gone."`
 	Reason    device.Reason `json:"reason,omitempty" enum:"wrong_password,banned,other_device,not_allowed,too_many_contacts,bad_request" doc:"Of rejected."`
-	Times     int           `json:"times" doc:"Rejections for one reason in a row are one line, with when and where the last came from."`
+	Times     int           `json:"times" doc:"For how many this line stands, which has when and where the last was: of one change, or one reason of a rejection, an hour has four lines of their own (one of rejections), and one for all others."`
 	Contact   string        `json:"contact,omitempty" example:"sip:1001@192.0.2.7:5060"`
 	Address   string        `json:"address" example:"192.0.2.7:5060"`
 	Transport string        `json:"transport" example:"udp"`

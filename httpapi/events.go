@@ -44,6 +44,7 @@ type deviceEvent struct {
 	UserAgent     string        `json:"user_agent"`
 	Node          id.Node       `json:"node"`
 	Registrations int           `json:"registrations" doc:"How many there are now."`
+	Times         int           `json:"times,omitempty" doc:"Of a device with more than a hundred changes in an hour: for how many this event, which has the last, stands."`
 }
 
 // snapshotView is the first message of a stream that does not resume.

@@ -128,7 +128,7 @@ type HistoryLine struct {
 	At        time.Time `bun:"at" json:"at"`
 	Change    Change    `bun:"change" json:"change"`
 	Reason    Reason    `bun:"reason" json:"reason,omitempty"` // of a rejection
-	Times     int       `bun:"times" json:"times"`             // rejections for the same reason in a row are one line
+	Times     int       `bun:"times" json:"times"`             // beyond a few in an hour, one line stands for all of a kind; the rest of it is of the last
 	Contact   string    `bun:"contact" json:"contact,omitempty"`
 	Address   string    `bun:"address" json:"address"` // ip:port; of several the last
 	Transport string    `bun:"transport" json:"transport"`

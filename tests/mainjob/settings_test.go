@@ -230,6 +230,35 @@ func TestSEED46_AnInternalDevice_IsOneThatRegisters(t *testing.T) {
 	require.Equal(t, 480, ten.WaitEnded(dials(t, ten, a, "5460")).Code)
 }
 
+// Somebody with one device's password registers from one place after the other: the history
+// has the first few, and one line for all others that says how many, and where the last is.
+func TestRegistrations_FromEverMorePlaces_AreCountedInTheHistory(t *testing.T) {
+	t.Parallel()
+	ten := hall.Tenant(t, stage.Plan{})
+	admin := ten.Login("admin")
+	const places = 15
+	var last string
+	for range places {
+		p := ten.NewPhone("1001", softphone.Config{})
+		require.NoError(t, p.Register(ten.Context(), time.Minute))
+		last = p.Addr()
+	}
+	var registered, replaced []any
+	for _, l := range asked(t, admin, http.StatusOK, http.MethodGet, "/v1/devices/1001/registrations", nil)["history"].([]any) {
+		switch line := l.(map[string]any); line["change"] {
+		case "registered":
+			registered = append(registered, line["times"])
+			if len(registered) == 1 {
+				require.Equal(t, last, line["address"])
+			}
+		case "replaced":
+			replaced = append(replaced, line["times"])
+		}
+	}
+	require.Equal(t, []any{places - 4.0, 1.0, 1.0, 1.0, 1.0}, registered, "the latest first")
+	require.Equal(t, []any{1.0, 1.0, 1.0, 1.0, 1.0}, replaced, "ten are kept")
+}
+
 // SEED-44: the user is who is billed: what its telephones dial, several of them, and what
 // goes through its number outside is its account, read per day; nobody else's calls are in
 // it, and it reads its own only.
