@@ -49,6 +49,8 @@ func TestWebhook_ReceiverDeadAndWorkerKilled_EverythingArrivesInOrder(t *testing
 	crm.Open()
 	require.NoError(t, hall.Worker.Start(back(t)))
 	ten.Books(2)
+	a.WaitFree() // the last event of either agent
+	b.WaitFree()
 	told := crm.WaitAccepted("both calls", func(told []stage.Told) bool {
 		cleared := 0
 		for _, m := range told {

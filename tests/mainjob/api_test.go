@@ -170,7 +170,7 @@ func TestSEED105_TwoBusinessesWithTheSameNumbers_StayApart(t *testing.T) {
 		require.Equal(t, "4930201", c.From)
 	}
 	require.Equal(t, softphone.Up, toTwo.Status().State)
-	require.Equal(t, []string{"NotReady(LOGIN)", "Ready", "Reserved", "Busy"}, lastStates(two, there, 4))
+	there.WentThrough("NotReady(LOGIN)", "Ready", "Reserved", "Busy")
 }
 
 // SEED-38: a queue that only another tenant has does not exist here.

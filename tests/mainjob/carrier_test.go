@@ -48,6 +48,7 @@ func TestAgentDialsOut_TheNetworkSpeaksBeforeTheAnswer_TheAgentHearsIt(t *testin
 	require.NoError(t, rung.Answer())
 	ten.WaitUp(call)
 	ten.Talk(call, rung)
+	a.Wait("Busy")
 	require.NoError(t, rung.HangUp())
 	require.True(t, ten.WaitEnded(call).Remote)
 	a.Wait("NotReady(LOGIN)")

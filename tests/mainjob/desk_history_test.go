@@ -90,14 +90,13 @@ func TestHistory_Forced_Replays(t *testing.T) {
 // Reasons with limits, and the end of the shift.
 func TestHistory_LimitsAndEndOfShift_Replays(t *testing.T) {
 	t.Parallel()
-	end := time.Now().UTC().Add(15 * time.Second).Truncate(time.Second)
 	ten := hall.Tenant(t, stage.Plan{Change: func(d *tenancy.Document) {
 		d.Tenant.Policies.NotReadyReasons = []tenancy.Reason{
 			{Code: "LUNCH", Limit: tenancy.Duration(time.Second)}, {Code: "BREAK", Limit: tenancy.Duration(time.Second), Then: "ready"},
 		}
-		d.Agents[0].ShiftEnd = end.Format("15:04:05")
 	}})
 	a := ten.Agent(1)
+	shiftEnds(t, ten, a)
 	a.SignIn()
 	a.NotReady("LUNCH")
 	_, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be over the limit", func(s stage.Session) bool { return s.OverSince != nil })

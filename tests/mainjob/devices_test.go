@@ -70,6 +70,7 @@ func TestSEED49_AnInternalNumber_CallsTheNumberOutside(t *testing.T) {
 		require.NoError(t, rung.Answer())
 		ten.WaitUp(call)
 		ten.Talk(call, rung)
+		a.Wait("Busy")
 		require.NoError(t, call.HangUp())
 		ten.WaitEnded(rung)
 		a.Wait("NotReady(LOGIN)")

@@ -26,6 +26,7 @@ func TestSEED80_OutboundRequiresNotReady_DiallingWhileReadyIsRefused(t *testing.
 
 	inside := dials(t, ten, a, "1002")
 	ten.Talk(inside, colleague.Answered())
+	a.Wait("Busy")
 	require.NoError(t, inside.HangUp())
 	a.Wait("Ready")
 
@@ -35,6 +36,7 @@ func TestSEED80_OutboundRequiresNotReady_DiallingWhileReadyIsRefused(t *testing.
 	require.NoError(t, rung.Answer())
 	ten.WaitUp(call)
 	ten.Talk(call, rung)
+	a.Wait("Busy")
 	require.NoError(t, call.HangUp())
 	a.Wait("NotReady(CALLING)")
 }

@@ -34,7 +34,7 @@ func TestForced_TwoSupervisorsWithTheSameKey_AreTwoCommands(t *testing.T) {
 // that they see; during a call it is pending. SEED-14: others are refused.
 func TestSEED104_ForcedWithAReasonThatTheAgentSees(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{Agents: 2, WrapUp: time.Second, Change: func(d *tenancy.Document) {
+	ten := hall.Tenant(t, stage.Plan{Agents: 2, WrapUp: wrapUpLong, Change: func(d *tenancy.Document) {
 		d.Teams = append(d.Teams, tenancy.Team{Name: "elsewhere"})
 		d.Agents[1].Team = "elsewhere"
 		d.Tenant.Policies.NotReadyReasons = []tenancy.Reason{{Code: "LUNCH"}}
@@ -84,6 +84,16 @@ func TestSEED104_ForcedWithAReasonThatTheAgentSees(t *testing.T) {
 	require.Equal(t, "FIRE", s.Order.Reason)
 }
 
+// shiftEnds ends the shift of an agent who is not signed in yet soon, but not before what
+// is to happen until then has happened on a loaded machine.
+func shiftEnds(t *testing.T, ten *stage.Tenant, a *stage.Agent) (end time.Time) {
+	t.Helper()
+	admin := ten.Login("admin")
+	end = time.Now().UTC().Add(15 * time.Second).Truncate(time.Second)
+	asked(t, admin, http.StatusOK, http.MethodPatch, "/v1/agents/"+a.Number, map[string]any{"shift_end": end.Format(time.TimeOnly)})
+	return end
+}
+
 // The tenant's reasons for Not Ready have time limits: over them, it is shown, or what the
 // tenant wants follows. A shift ends at its time, after a running call.
 func TestTimeLimitsAndEndOfShift(t *testing.T) {
@@ -112,9 +122,9 @@ func TestTimeLimitsAndEndOfShift(t *testing.T) {
 	})
 	t.Run("end of shift", func(t *testing.T) {
 		t.Parallel()
-		end := time.Now().UTC().Add(15 * time.Second).Truncate(time.Second)
-		ten := hall.Tenant(t, stage.Plan{Change: func(d *tenancy.Document) { d.Agents[0].ShiftEnd = end.Format("15:04:05") }})
+		ten := hall.Tenant(t, stage.Plan{})
 		a := ten.Agent(1)
+		end := shiftEnds(t, ten, a)
 		require.Equal(t, end, a.SignIn().ShiftEnd.UTC())
 		a.Ready()
 		customer := ten.Call("4942200", "8000")

@@ -38,17 +38,18 @@ func TestMusic_CallersHearWhatTheirQueueChose(t *testing.T) {
 	// Nodes hear of a change a moment after the administrator does.
 	hears := func(what func(context.Context, *softphone.Call) error) {
 		t.Helper()
+		all := ten.Context()
 		for {
 			customer := ten.Call("4930123", "8000")
 			ten.WaitUp(customer)
-			soon, cancel := context.WithTimeout(ten.Context(), 2*time.Second)
+			soon, cancel := context.WithTimeout(all, 2*time.Second)
 			err := what(soon, customer)
 			cancel()
 			require.NoError(t, customer.HangUp())
 			if err == nil {
 				return
 			}
-			require.NoError(t, ten.Context().Err(), "%v", err)
+			require.NoError(t, all.Err(), "%v", err)
 		}
 	}
 	tone := func(freq float64) func(context.Context, *softphone.Call) error {

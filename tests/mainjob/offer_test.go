@@ -16,7 +16,7 @@ import (
 // to the next agent at once.
 func TestRONA_AgentBecomesNotReady_CallerIsReofferedAtOnce(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: 2 * time.Second})
+	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: 5 * time.Second})
 	deaf := ten.ReadyAgent(1)
 	next := ten.ReadyAgent(2)
 	customer := ten.Call("4930100", "8000")
@@ -54,7 +54,7 @@ func TestRONA_CallerKeepsTheOldPlaceInLine(t *testing.T) {
 // The queue may leave a RONA agent Ready; alone, the agent is asked again.
 func TestRONA_PolicyStay_AgentStaysReadyAndIsAskedAgain(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{Ring: 2 * time.Second, OnRONA: "stay"})
+	ten := hall.Tenant(t, stage.Plan{Ring: 5 * time.Second, OnRONA: "stay"})
 	a := ten.ReadyAgent(1)
 	customer := ten.Call("4930100", "8000")
 	ten.WaitEnded(a.Offered())
@@ -275,7 +275,7 @@ func TestPhoneUnregistersWhileReady_AgentBecomesNotReadyDeviceLost(t *testing.T)
 // goes on to the next agent.
 func TestPhoneIsDead_CallerGoesToTheNextAgent(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: 2 * time.Second})
+	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: 5 * time.Second})
 	dead := ten.ReadyAgent(1)
 	alive := ten.ReadyAgent(2)
 	dead.Phone.Vanish()

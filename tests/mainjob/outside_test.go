@@ -76,7 +76,7 @@ func TestSEED23_TheAgentsNumberIsCalled_ThenTheCustomerIsBridged(t *testing.T) {
 // so: the call goes to the next agent, and who was called is told why it is Not Ready.
 func TestSEED23_TheAgentsNumberIsBusyOrSilent_TheNextAgentIsCalled(t *testing.T) {
 	t.Parallel()
-	ten, beyond := mobiles(t, stage.Plan{Agents: 2, Ring: 3 * time.Second})
+	ten, beyond := mobiles(t, stage.Plan{Agents: 2, Ring: 10 * time.Second})
 	a, b := ten.Person(1), ten.Agent(2)
 	sat(t, a.Sit(map[string]any{"interface": "mobile"}), http.StatusCreated)
 	b.SignIn()
@@ -91,6 +91,7 @@ func TestSEED23_TheAgentsNumberIsBusyOrSilent_TheNextAgentIsCalled(t *testing.T)
 		ten.WaitEnded(rung)
 		b.Ready()
 		ten.Talk(customer, b.Answered())
+		b.Wait("Busy")
 		require.NoError(t, customer.HangUp())
 		b.Wait("Ready")
 		b.NotReady("LUNCH")

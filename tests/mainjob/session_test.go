@@ -107,11 +107,11 @@ func TestSignOutInEveryState(t *testing.T) {
 	}{
 		"NotReady":               {stage.Plan{}, signOutNotReady},
 		"Ready":                  {stage.Plan{}, signOutReady},
-		"Reserved, not answered": {stage.Plan{Ring: 2 * time.Second}, signOutReservedNotAnswered},
+		"Reserved, not answered": {stage.Plan{Ring: 10 * time.Second}, signOutReservedNotAnswered},
 		"Reserved, answered":     {stage.Plan{WrapUp: time.Second}, signOutReservedAnswered},
 		"Reserved, given up":     {stage.Plan{}, signOutReservedGivenUp},
 		"Busy":                   {stage.Plan{}, signOutBusy},
-		"WorkingAfterCall":       {stage.Plan{WrapUp: 2 * time.Second}, signOutInWrapUp},
+		"WorkingAfterCall":       {stage.Plan{WrapUp: wrapUpLong}, signOutInWrapUp},
 	} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()

@@ -36,7 +36,7 @@ func seen[V any](t *testing.T, c client.Client, workflow string) (v V) {
 // Every fact of a session delivered twice changes nothing, in each state that follows it.
 func TestSignalDeliveredTwice_SessionStaysAsItIs(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{WrapUp: 3 * time.Second})
+	ten := hall.Tenant(t, stage.Plan{WrapUp: wrapUpLong})
 	a := ten.ReadyAgent(1)
 	temporal := hall.Client(t)
 	workflow := id.AgentWorkflow(id.Tenant(ten.Domain), "1001")
@@ -85,7 +85,7 @@ func TestSignalDeliveredTwice_SessionStaysAsItIs(t *testing.T) {
 // ran out long ago, nor the answer that connected it.
 func TestSignalDeliveredTwice_CallStaysAsItIs(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: 2 * time.Second})
+	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: 5 * time.Second})
 	deaf, a := ten.ReadyAgent(1), ten.ReadyAgent(2)
 	customer := ten.Call("4930403", "8000")
 	ten.WaitEnded(deaf.Offered())

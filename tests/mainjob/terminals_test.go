@@ -42,7 +42,7 @@ func TestSEED61_ClosingOneOfTwoTerminals_ChangesNothing(t *testing.T) {
 	after := a.View()
 	require.Equal(t, before.Memberships, after.Memberships)
 	require.Equal(t, "Ready", after.State)
-	for n := range 3 { // longer than the grace
+	for n := 0; time.Since(closed) <= time.Second; n++ { // longer than the grace
 		customer := ten.Call("4930300", "8000")
 		rung := a.Answered()
 		ten.Talk(customer, rung)
@@ -50,7 +50,6 @@ func TestSEED61_ClosingOneOfTwoTerminals_ChangesNothing(t *testing.T) {
 		ten.WaitEnded(rung)
 		require.True(t, a.Wait("Ready").Memberships[0].CheckedIn, "call %d", n)
 	}
-	require.Greater(t, time.Since(closed), time.Second)
 
 	shut(t, a, "tab-2")
 	a.Wait("LoggedOff(CLOSED)")

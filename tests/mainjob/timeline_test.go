@@ -153,7 +153,9 @@ func TestRecord_QueueCallWithWrapUp_TellsEveryTimeAndEvent(t *testing.T) {
 	require.False(t, c.ArrivedAt.IsZero() || c.AnsweredAt.Before(c.ArrivedAt) || c.EndedAt.Before(c.AnsweredAt))
 	require.Positive(t, *c.TalkMS)
 	require.Zero(t, *c.HoldMS)
-	require.InDelta(t, 500, float64(*c.WrapUpMS), 300)
+	worked := ofKind(t, line, "WrapUpEnded").At.Sub(ofKind(t, line, "WrapUpStarted").At)
+	require.GreaterOrEqual(t, worked, 500*time.Millisecond, "wrap-up lasts what it says; a loaded machine ends it later")
+	require.InDelta(t, worked.Milliseconds(), *c.WrapUpMS, 1)
 	require.Len(t, c.Offers, 1)
 	require.Equal(t, []string{"1001", "answered", "", "1001"}, []string{c.Offers[0].Agent, c.Offers[0].Outcome, c.Offers[0].Cause, c.Offers[0].Device})
 	for _, l := range c.Legs {
@@ -192,7 +194,7 @@ func TestTimeline_RejectedByOneAgent_AnsweredByTheNext(t *testing.T) {
 
 func TestTimeline_RONA(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: time.Second})
+	ten := hall.Tenant(t, stage.Plan{Agents: 2, Ring: 5 * time.Second})
 	deaf, next := ten.ReadyAgent(1), ten.ReadyAgent(2)
 	customer := ten.Call("4930100", "8000")
 	ten.WaitEnded(deaf.Offered())
@@ -203,7 +205,7 @@ func TestTimeline_RONA(t *testing.T) {
 	line := lineOf(t, ten, c.ID, "Initiated Queued Decision Offered Delivered OfferExpired Decision Offered Delivered Established ConnectionCleared ConnectionCleared CallCleared")
 	require.Equal(t, "Agent 1001 did not answer. The caller keeps the place in line.", ofKind(t, line, "OfferExpired").Sentence)
 	require.Equal(t, "no_answer", c.Offers[0].Outcome)
-	require.GreaterOrEqual(t, *c.RingMS, int64(1000))
+	require.GreaterOrEqual(t, *c.RingMS, int64(5000))
 }
 
 func TestTimeline_Abandoned(t *testing.T) {
@@ -290,7 +292,6 @@ func TestCallsOfATeam_AreSeenByWhoReadsTheTeam(t *testing.T) {
 	}
 	_, err := watch.WaitCall(ten.Context(), "be shown", func(c stage.CallView) bool { return c.ID == calls[a] && c.Phase == "Talking" })
 	require.NoError(t, err)
-	require.False(t, watch.Knows(calls[b]), "the other team's call is not in the stream")
 	var list struct {
 		Items []stage.CallView `json:"items"`
 	}
@@ -307,7 +308,9 @@ func TestCallsOfATeam_AreSeenByWhoReadsTheTeam(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, map[*stage.Agent]int{a: 200, b: 404}[who], ans.Status)
 	}
-	ten.WaitCall("end", func(c stage.CallView) bool { return c.ID == calls[a] && c.Phase == "Ended" })
+	_, err = watch.WaitCall(ten.Context(), "end", func(c stage.CallView) bool { return c.ID == calls[a] && c.Phase == "Ended" })
+	require.NoError(t, err)
+	require.False(t, watch.Knows(calls[b]), "the other team's call is not in the stream, which has come beyond it")
 	require.NoError(t, lead.Into(ten.Context(), &list, http.MethodGet, "/v1/calls?live=false", nil))
 	require.Len(t, list.Items, 1, "also afterwards")
 }

@@ -55,6 +55,7 @@ func TestSEED9_ASupervisorWorksAsAnAgent(t *testing.T) {
 			require.NoError(t, rung.Answer())
 			ten.WaitUp(call)
 			ten.Talk(call, rung)
+			boss.Wait("Busy")
 			require.NoError(t, call.HangUp())
 			boss.Wait("NotReady(LUNCH)")
 		}

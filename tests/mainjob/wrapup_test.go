@@ -11,6 +11,9 @@ import (
 	"holdfast/tests/stage"
 )
 
+// wrapUpLong is for tests that do something in wrap-up: a loaded machine takes its time.
+const wrapUpLong = 10 * time.Second
+
 // talked brings an agent into wrap-up after a queue call.
 func talked(t *testing.T, ten *stage.Tenant) *stage.Agent {
 	t.Helper()
@@ -27,7 +30,7 @@ func talked(t *testing.T, ten *stage.Tenant) *stage.Agent {
 // SEED-96: in wrap-up the agent gets no new queue call.
 func TestSEED96_InWrapUpNoNewQueueCallComes(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{WrapUp: 2 * time.Second})
+	ten := hall.Tenant(t, stage.Plan{WrapUp: wrapUpLong})
 	a := talked(t, ten)
 	before := a.Phone.Invites()
 	customer := ten.Call("4933100", "8000")
@@ -43,7 +46,7 @@ func TestSEED96_InWrapUpNoNewQueueCallComes(t *testing.T) {
 // SEED-97, SEED-99: the only change allowed is to Not Ready, held as pending until the timer ends.
 func TestSEED97_InWrapUpOnlyNotReadyIsAllowed_HeldAsPendingUntilTheTimerEnds(t *testing.T) {
 	t.Parallel()
-	ten := hall.Tenant(t, stage.Plan{WrapUp: 3 * time.Second})
+	ten := hall.Tenant(t, stage.Plan{WrapUp: wrapUpLong})
 	a := talked(t, ten)
 	refused := a.Try(http.MethodPost, "/v1/agent-session/wrap-up", map[string]string{"action": "finish"})
 	require.Equal(t, http.StatusConflict, refused.Status, string(refused.Body))

@@ -119,7 +119,7 @@ func (b *baresip) quit() {
 	_ = b.cmd.Process.Signal(os.Interrupt)
 	select {
 	case <-b.done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(stage.Patience):
 		_ = b.cmd.Process.Kill()
 		<-b.done
 	}

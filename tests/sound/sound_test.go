@@ -79,7 +79,7 @@ func TestBaresipCustomer_HearsMusicWhileWaiting_ThenTheAgent(t *testing.T) {
 	heard := customer.heard()
 	require.Greater(t, seconds(heard, media.MusicLow), 1.0, "music while waiting")
 	require.Greater(t, seconds(heard, agentTone), 1.0, "then the agent")
-	last := heard[len(heard)*3/4:]
+	last := heard[len(heard)-8000:] // a second of the conversation's two and more, however long it waited
 	require.Less(t, seconds(last, media.MusicLow), 0.3, "and no music into the conversation")
 }
 

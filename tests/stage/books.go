@@ -68,14 +68,31 @@ func (ten *Tenant) Books(n int) []Line {
 }
 
 // WaitFree waits until the database would give the agent the next caller: Ready, and
-// reserved for nobody. What the event stream shows may be of before the last call.
-func (a *Agent) WaitFree() {
+// reserved for nobody; and returns the version of the view that says so. What the event
+// stream shows may be of before the last call.
+func (a *Agent) WaitFree() (version int64) {
 	a.ten.t.Helper()
-	sql := a.ten.stage.SQL(a.ten.t)
-	a.ten.eventually("agent "+a.Number+" to be free", func(ctx context.Context) (free bool, err error) {
-		err = sql.QueryRow(ctx, `SELECT available AND offer IS NULL FROM presence WHERE tenant_id = $1 AND agent = $2`, a.ten.Domain, a.Number).Scan(&free)
-		return free, err
-	})
+	a.ten.Until("agent "+a.Number+" to be free", func() bool { version = a.free(); return version > 0 })
+	require.Positive(a.ten.t, version, "agent %s should be free: Ready, and reserved for nobody", a.Number)
+	return version
+}
+
+// free is the version of the view by which the agent is free, or 0; also while the
+// database is away.
+func (a *Agent) free() (version int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	c, err := pgx.Connect(ctx, a.ten.stage.Postgres.DSN())
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = c.Close(ctx) }()
+	err = c.QueryRow(ctx, `SELECT version FROM presence WHERE tenant_id = $1 AND agent = $2 AND state = 'Ready' AND available AND offer IS NULL`,
+		a.ten.Domain, a.Number).Scan(&version)
+	if err != nil {
+		return 0
+	}
+	return version
 }
 
 // SignedOut proves that the database has the agent as signed out: in no state that

@@ -236,11 +236,16 @@ func (a *Agent) Try(method, path string, body any, headers ...string) Answer {
 }
 
 // Wait returns when the agent is in the state, as the supervisor's stream shows it.
-// A reason may follow in brackets: "NotReady(RONA)".
+// A reason may follow in brackets: "NotReady(RONA)". Ready is what the database calls free
+// as well (WaitFree): a stream that has not shown the last call yet shows Ready of before it.
 func (a *Agent) Wait(state string) Session {
 	a.ten.t.Helper()
+	var newest int64
+	if state == "Ready" {
+		newest = a.WaitFree()
+	}
 	s, err := a.ten.Watch.WaitSession(a.ten.Context(), a.Number, "become "+state, func(s Session) bool {
-		return s.State == state || s.State+"("+s.Reason+")" == state
+		return s.Version >= newest && (s.State == state || s.State+"("+s.Reason+")" == state)
 	})
 	require.NoError(a.ten.t, err)
 	return s
