@@ -71,7 +71,7 @@ func (w *world) dialled(from id.Agent, device id.Device, number, trunk string) c
 func booking(t *testing.T) *world {
 	t.Helper()
 	url := dbtest.URL(t)
-	w := &world{T: t, DB: dbtest.Open(t, db.Config{URL: url}), url: url, super: dbtest.Super(t, url), tenant: demoTenant}
+	w := &world{TB: t, DB: dbtest.Open(t, db.Config{URL: url}), url: url, super: dbtest.Super(t, url), tenant: demoTenant}
 	apply(t, w.DB, outsideInChina)
 	return w
 }
@@ -99,7 +99,7 @@ func TestCloseCall_DialledOutside_IsBookedToTheOwnerOfTheDevice(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []record.Booking{{
 		Tenant: demoTenant, Call: ref.Call, Leg: "external-1", Kind: record.BookedDialled, Account: "1001", Device: "1001", Trunk: "carrier",
-		Number: "0301234567", AnsweredAt: t0.Add(5 * time.Second), EndedAt: t0.Add(65 * time.Second), Price: price(120_000), Currency: "CNY", Tariff: "+86",
+		Number: "0301234567", AnsweredAt: t0.Add(5 * time.Second), EndedAt: t0.Add(65 * time.Second), Price: new(tariff.Amount(120_000)), Currency: "CNY", Tariff: "+86",
 	}}, list, "once, though its record was written twice; the trunk is not taken for the device of the same name")
 	list, err = w.Bookings(t.Context(), demoTenant, record.BookingQuery{Device: "lobby"})
 	require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestCloseCall_ThroughAnExternalDevice_IsBookedToItsAccount(t *testing.T) {
 	require.Equal(t, id.User("admin"), list[0].Account)
 	require.Equal(t, "+8641139735857", list[0].Number)
 	require.Equal(t, id.Device("carrier"), list[0].Device)
-	require.Equal(t, []any{price(90_000), "CNY", "+86411"}, []any{list[0].Price, list[0].Currency, list[0].Tariff})
+	require.Equal(t, []any{new(tariff.Amount(90_000)), "CNY", "+86411"}, []any{list[0].Price, list[0].Currency, list[0].Tariff})
 }
 
 // SEED-50: so is a queue's call that an agent took on its number outside; one that was taken
@@ -163,14 +163,14 @@ func TestBookingDays_SumUpPerAccountAndDay(t *testing.T) {
 	days, err := w.BookingDays(t.Context(), demoTenant, record.BookingQuery{Zone: shanghai})
 	require.NoError(t, err)
 	require.Equal(t, []record.BookingDay{
-		{Account: "1001", Day: "2026-11-22", Kind: record.BookedDialled, Calls: 1, Talk: time.Minute, Price: price(120_000), Currency: "CNY"},
-		{Account: "1001", Day: "2026-11-22", Kind: record.BookedDialled, Calls: 1, Talk: time.Minute, Price: price(900_000), Currency: "EUR"},
-		{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 3, Talk: 3 * time.Minute, Price: price(240_000), Currency: "CNY", Unpriced: 1},
-		{Account: "admin", Day: "2026-11-21", Kind: record.BookedExternal, Calls: 1, Talk: time.Minute, Price: price(90_000), Currency: "CNY"},
+		{Account: "1001", Day: "2026-11-22", Kind: record.BookedDialled, Calls: 1, Talk: time.Minute, Price: new(tariff.Amount(120_000)), Currency: "CNY"},
+		{Account: "1001", Day: "2026-11-22", Kind: record.BookedDialled, Calls: 1, Talk: time.Minute, Price: new(tariff.Amount(900_000)), Currency: "EUR"},
+		{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 3, Talk: 3 * time.Minute, Price: new(tariff.Amount(240_000)), Currency: "CNY", Unpriced: 1},
+		{Account: "admin", Day: "2026-11-21", Kind: record.BookedExternal, Calls: 1, Talk: time.Minute, Price: new(tariff.Amount(90_000)), Currency: "CNY"},
 	}, days)
 	days, err = w.BookingDays(t.Context(), demoTenant, record.BookingQuery{Account: "1001", Since: t0, Until: t0.Add(11 * time.Hour)})
 	require.NoError(t, err)
-	require.Equal(t, []record.BookingDay{{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 4, Talk: 4 * time.Minute, Price: price(360_000), Currency: "CNY", Unpriced: 1}}, days)
+	require.Equal(t, []record.BookingDay{{Account: "1001", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 4, Talk: 4 * time.Minute, Price: new(tariff.Amount(360_000)), Currency: "CNY", Unpriced: 1}}, days)
 	days, err = w.BookingDays(t.Context(), demoTenant, record.BookingQuery{Since: t0.Add(3 * time.Hour), Until: t0.Add(4 * time.Hour)})
 	require.NoError(t, err)
 	require.Nil(t, days[0].Price, "nothing has a price: that is not 0")

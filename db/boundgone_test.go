@@ -30,11 +30,7 @@ func TestBindings_DeviceIsDeletedMeanwhile_TheSessionIsToldAndHoldsNothing(t *te
 	s := w.session("1001", "support")
 	s.p.Bound = []id.Device{"desk", "other"}
 	save := s.state(agent.NotReady, t0)
-	deleting, err := w.super.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = deleting.Exec(t.Context(), `DELETE FROM devices WHERE name = 'desk'`)
-	require.NoError(t, err)
-
+	deleting, stood := w.holding(`DELETE FROM devices WHERE name = 'desk'`)
 	done := make(chan record.Saved, 1)
 	go func() {
 		saved, err := w.SaveAgent(t.Context(), save)
@@ -43,11 +39,7 @@ func TestBindings_DeviceIsDeletedMeanwhile_TheSessionIsToldAndHoldsNothing(t *te
 		}
 		done <- saved
 	}()
-	select {
-	case <-done:
-		require.Fail(t, "it did not wait for the deletion")
-	case <-time.After(300 * time.Millisecond):
-	}
+	stood()
 	require.NoError(t, deleting.Commit(t.Context()))
 	gone := []agent.Taken{{Device: "desk"}}
 	require.Equal(t, gone, (<-done).Taken)

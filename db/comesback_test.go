@@ -114,7 +114,7 @@ func TestDialAllowed_IsHeldAgainstDevicesAndRoutes(t *testing.T) {
 			var err error
 			r, err = w.Route(t.Context(), w.tenant, number)
 			return err == nil && r.Kind == kind
-		}, 5*time.Second, 5*time.Millisecond)
+		}, 20*time.Second, 5*time.Millisecond)
 		return r.Barred
 	}
 	require.Empty(t, why("041139735857", call.ToTrunk))
@@ -125,12 +125,12 @@ func TestDialAllowed_IsHeldAgainstDevicesAndRoutes(t *testing.T) {
 	require.Empty(t, why("8000", call.ToQueue))
 
 	require.NoError(t, limit())
-	require.Eventually(t, func() bool { return why("0043158858", call.ToTrunk) == "" }, 5*time.Second, 5*time.Millisecond, "changed policies count at once")
+	require.Eventually(t, func() bool { return why("0043158858", call.ToTrunk) == "" }, 20*time.Second, 5*time.Millisecond, "changed policies count at once")
 	require.Contains(t, why("00499001234567", call.ToTrunk), "premium rate")
 	w.exec(`UPDATE devices SET number = '+499001234567', dial = '00499001234567' WHERE tenant_id = $1 AND name = 'carrier'`, string(w.tenant))
 	w.exec(`SELECT pg_notify('holdfast_directory', $1)`, string(w.tenant))
 	require.Eventually(t, func() bool {
 		r, err := w.Route(t.Context(), w.tenant, "5000")
 		return err == nil && r.Targets[0] == leg.Address{Device: "carrier", Kind: leg.PSTN, URI: "00499001234567"} && r.Barred != ""
-	}, 5*time.Second, 5*time.Millisecond, "also one that was kept since before")
+	}, 20*time.Second, 5*time.Millisecond, "also one that was kept since before")
 }

@@ -88,10 +88,10 @@ func TestRoute_DirectoryChangesInAnotherProcess_IsLookedUpAnew(t *testing.T) {
 		return r.Queue.Ring
 	}
 	require.Equal(t, 15*time.Second, ring())
-	require.Eventually(t, func() bool { return d.Keeps(demoTenant, "8000") || ring() == 0 }, 5*time.Second, 5*time.Millisecond,
+	require.Eventually(t, func() bool { return d.Keeps(demoTenant, "8000") || ring() == 0 }, 20*time.Second, 5*time.Millisecond,
 		"routes are kept once changes are heard of")
 	apply(t, other, func(doc *tenancy.Document) { doc.Queues[0].Ring = tenancy.Duration(25 * time.Second) })
-	require.Eventually(t, func() bool { return ring() == 25*time.Second }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return ring() == 25*time.Second }, 20*time.Second, 5*time.Millisecond)
 }
 
 func TestProfile_HasWhatTheSignInNeeds(t *testing.T) {

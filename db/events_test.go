@@ -250,4 +250,4 @@ func TestNudges_ReachOtherProcesses(t *testing.T) {
 	}
 }
 
-func newOther(w *world) *db.DB { return openAnother(w.T, w.url) }
+func newOther(w *world) *db.DB { return openAnother(w.TB, w.url) }

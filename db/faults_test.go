@@ -18,7 +18,7 @@ import (
 	"holdfast/domain/record"
 )
 
-func openAnother(t *testing.T, url string) *db.DB {
+func openAnother(t testing.TB, url string) *db.DB {
 	t.Helper()
 	return dbtest.Open(t, db.Config{URL: url})
 }

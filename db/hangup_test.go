@@ -13,16 +13,23 @@ import (
 	"holdfast/domain/leg"
 )
 
-// hold runs a statement that locks, and returns when somebody stands at the lock how to
-// let go.
+// hold runs a statement that locks, until it is released.
 func (w *world) hold(sql string) (stood, release func()) {
 	w.Helper()
-	holder := dbtest.Super(w.T, w.url)
+	tx, stood := w.holding(sql)
+	return stood, func() { require.NoError(w, tx.Rollback(context.WithoutCancel(w.Context()))) }
+}
+
+// holding runs a statement that locks, in a transaction of its own, and returns how to wait
+// until somebody stands at the lock.
+func (w *world) holding(sql string) (tx pgx.Tx, stood func()) {
+	w.Helper()
+	holder := dbtest.Super(w.TB, w.url)
 	tx, err := holder.BeginTx(w.Context(), pgx.TxOptions{})
 	require.NoError(w, err)
 	_, err = tx.Exec(w.Context(), sql)
 	require.NoError(w, err, sql)
-	stood = func() {
+	return tx, func() {
 		w.Helper()
 		require.Eventually(w, func() bool {
 			var hit bool
@@ -30,7 +37,6 @@ func (w *world) hold(sql string) (stood, release func()) {
 			return hit
 		}, 10*time.Second, time.Millisecond, "nobody stands at the lock")
 	}
-	return stood, func() { require.NoError(w, tx.Rollback(context.WithoutCancel(w.Context()))) }
 }
 
 // rows counts what a table has of the tenant.

@@ -79,7 +79,7 @@ func (w *world) cannotReach(table string, row json.RawMessage, as string) {
 	w.one(&columns, `SELECT string_agg(attname, ', ') FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''`, table)
 	err := w.attempt(as, nil, `INSERT INTO `+table+` (`+columns+`) OVERRIDING SYSTEM VALUE
 		SELECT `+columns+` FROM jsonb_populate_record(NULL::`+table+`, $1)`, row)
-	requireDenied(w.T, err, table)
+	requireDenied(w.TB, err, table)
 }
 
 func (w *world) cannotWrite(table string, row json.RawMessage) {
@@ -87,12 +87,12 @@ func (w *world) cannotWrite(table string, row json.RawMessage) {
 	var column string
 	w.one(&column, `SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum = 1`, table)
 	for _, sql := range []string{`UPDATE ` + table + ` SET ` + column + ` = ` + column, `DELETE FROM ` + table} {
-		requireDenied(w.T, w.attempt("other.example", nil, sql), table)
+		requireDenied(w.TB, w.attempt("other.example", nil, sql), table)
 	}
-	requireDenied(w.T, w.attempt("other.example", nil, `INSERT INTO `+table+` SELECT * FROM jsonb_populate_record(NULL::`+table+`, $1)`, row), table)
+	requireDenied(w.TB, w.attempt("other.example", nil, `INSERT INTO `+table+` SELECT * FROM jsonb_populate_record(NULL::`+table+`, $1)`, row), table)
 }
 
-func requireDenied(t *testing.T, err error, table string) {
+func requireDenied(t testing.TB, err error, table string) {
 	t.Helper()
 	var pg *pgconn.PgError
 	require.ErrorAs(t, err, &pg, table)
@@ -152,7 +152,7 @@ func (w *world) configure() {
 // the product itself goes.
 func (w *world) furnish() {
 	w.Helper()
-	ctx, t := w.Context(), w.T
+	ctx, t := w.Context(), w.TB
 	w.configure()
 	_, err := w.Beat(ctx, device.Node{Name: "node-1", Boot: "b1", Address: "192.0.2.1:5060", Started: t0, Seen: t0})
 	require.NoError(t, err)
@@ -261,7 +261,7 @@ func TestIsolation_WithoutASuperuser_OwnerMigrates_MemberServes(t *testing.T) {
 	_, err := super.Exec(t.Context(), `GRANT holdfast_app TO `+server)
 	require.NoError(t, err)
 	require.NoError(t, d.Ping(t.Context()))
-	w := &world{T: t, DB: d, url: url, super: super, tenant: acme}
+	w := &world{TB: t, DB: d, url: url, super: super, tenant: acme}
 	w.furnish()
 	trunks, err := d.Trunks(t.Context())
 	require.NoError(t, err)
@@ -290,7 +290,7 @@ func as(t *testing.T, address, user string) string {
 	return u.String()
 }
 
-func connectAsApp(t *testing.T, url string) *pgx.Conn {
+func connectAsApp(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	config, err := pgx.ParseConfig(url)
 	require.NoError(t, err)

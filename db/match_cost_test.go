@@ -2,7 +2,6 @@ package db_test
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -216,15 +215,16 @@ func (w *world) readies(alone bool) func() time.Duration {
 	}
 }
 
-// Without load from elsewhere on the machine, and with commits on disk, this is what
-// the opening's transaction costs. It runs only when it is asked for, for its figures
-// mean nothing beside other work.
-func TestMatch_Durable_TimesAtLowLoad(t *testing.T) {
-	if os.Getenv("HOLDFAST_TEST_FSYNC") == "" {
-		t.Skip("set HOLDFAST_TEST_FSYNC=1 to measure with commits on disk")
-	}
-	w, busy := newWorld(t, "support"), newWorld(t, "support")
+// BenchmarkMatch is what the opening's transaction costs without load from elsewhere on the
+// machine; with HOLDFAST_TEST_FSYNC=1, with commits on disk.
+func BenchmarkMatch(b *testing.B) {
+	w, busy := newWorld(b, "support"), newWorld(b, "support")
 	w.fill("support", 50, 0)
-	opening, ready := inTurns(500, w.openings(), busy.readies(true))
-	t.Logf("a call arrives, an agent is there: %s; an agent becomes ready, a call waits: %s", opening, ready)
+	opens, readies := w.openings(), busy.readies(true)
+	var opening, ready time.Duration
+	for b.Loop() {
+		opening, ready = opening+opens(), ready+readies()
+	}
+	b.ReportMetric(float64(opening.Microseconds())/float64(b.N), "µs/arrival")
+	b.ReportMetric(float64(ready.Microseconds())/float64(b.N), "µs/ready")
 }

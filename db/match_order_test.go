@@ -114,7 +114,7 @@ func TestOpen_QueueIsGone_IsNotFound(t *testing.T) {
 func TestApply_StrategyChanges_ReadyAgentsStandInTheNewOrder(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t)
-	w := &world{T: t, DB: d, tenant: demoTenant}
+	w := &world{TB: t, DB: d, tenant: demoTenant}
 	w.session("1001", "support").ready(t0)
 	w.session("1002", "support").ready(t0.Add(time.Second))
 	w.session("1003", "support").ready(t0.Add(2 * time.Second))

@@ -39,7 +39,7 @@ func (w *world) hook(name string, set map[string]any) directory.Thing {
 // tell writes an event.
 func (w *world) tell(stream event.Stream, version int, kind, view string) {
 	w.Helper()
-	conn := connectAsApp(w.T, w.url)
+	conn := connectAsApp(w.TB, w.url)
 	require.NoError(w, pgx.BeginFunc(w.Context(), conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(w.Context(), `SELECT set_config('holdfast.tenant', $1, true)`, string(w.tenant)); err != nil {
 			return err

@@ -35,7 +35,7 @@ func TestNumbersAndTrunks_ExternalDevicesStayReachable(t *testing.T) {
 
 	w.exec(`DELETE FROM profile_changes`)
 	w.make(directory.Number, "+*", map[string]any{"trunk": "other"})
-	require.Eventually(t, func() bool { return dialled() == "+8641139735857" }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return dialled() == "+8641139735857" }, 20*time.Second, 5*time.Millisecond)
 	require.Contains(t, told(t, w.DB), "1002", "its number is dialled in another form now")
 	require.NoError(t, w.Delete(t.Context(), w.ada(), number))
 	p, _, err := w.Profile(t.Context(), agent.Ref{Tenant: demoTenant, Agent: "1002"})

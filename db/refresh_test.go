@@ -20,7 +20,7 @@ func loginWorld(t *testing.T) (*world, *time.Time) {
 	t.Helper()
 	now := time.Now().Truncate(time.Microsecond) // the database has a clock of its own besides
 	url := dbtest.URL(t)
-	w := &world{T: t, DB: dbtest.Open(t, db.Config{URL: url, Now: func() time.Time { return now }}), url: url, super: dbtest.Super(t, url), tenant: acme}
+	w := &world{TB: t, DB: dbtest.Open(t, db.Config{URL: url, Now: func() time.Time { return now }}), url: url, super: dbtest.Super(t, url), tenant: acme}
 	w.configure()
 	return w, &now
 }

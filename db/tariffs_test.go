@@ -23,11 +23,6 @@ import (
 	"holdfast/domain/tenancy"
 )
 
-func price(millionths int64) *tariff.Amount {
-	a := tariff.Amount(millionths)
-	return &a
-}
-
 // The arithmetic of the database is that of the package tariff.
 func TestPrice_InSQL_IsThatOfTheDomain(t *testing.T) {
 	t.Parallel()
@@ -72,7 +67,7 @@ func TestPrice_InSQL_IsThatOfTheDomain(t *testing.T) {
 func TestCloseCall_BooksThePriceOfTheLongestPrefix(t *testing.T) {
 	t.Parallel()
 	url := dbtest.URL(t)
-	w := &world{T: t, DB: dbtest.Open(t, db.Config{URL: url}), url: url, super: dbtest.Super(t, url), tenant: demoTenant}
+	w := &world{TB: t, DB: dbtest.Open(t, db.Config{URL: url}), url: url, super: dbtest.Super(t, url), tenant: demoTenant}
 	random := rand.New(rand.NewPCG(20, 11))
 	var all []tariff.Tariff
 	apply(t, w.DB, func(doc *tenancy.Document) {
@@ -153,8 +148,8 @@ func TestCloseCall_AfterAnotherCountry_UnderstandsNumbersFromThere(t *testing.T)
 		require.NoError(t, err)
 		return list[0].Price
 	}
-	require.Equal(t, price(120_000), talk(0))
-	require.Equal(t, price(120_000), talk(1), "without asking again")
+	require.Equal(t, new(tariff.Amount(120_000)), talk(0))
+	require.Equal(t, new(tariff.Amount(120_000)), talk(1), "without asking again")
 	_, err := w.Update(t.Context(), w.root("tenants:update"), directory.Change{Kind: directory.Tenant, Name: string(demoTenant), Set: map[string]any{"country": "DE"}})
 	require.NoError(t, err)
 	hour := 1
@@ -285,7 +280,7 @@ func TestEraseContact_ATariffForOneNumber_TellsItNoMore(t *testing.T) {
 	require.Len(t, list, 2)
 	seen := map[string]string{}
 	for _, b := range list {
-		require.Equal(t, price(120_000), b.Price)
+		require.Equal(t, new(tariff.Amount(120_000)), b.Price)
 		seen[b.Tariff] = b.Number
 	}
 	require.Equal(t, map[string]string{"+4930": "+4930xxxxxxxx", "+49301": "+4930xxxxxxxx"}, seen)

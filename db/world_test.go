@@ -23,7 +23,7 @@ const acme id.Tenant = "acme.example"
 
 // world is a tenant with queues, and hands to play calls and agents with.
 type world struct {
-	*testing.T
+	testing.TB
 	*db.DB
 	url    string
 	super  *pgx.Conn
@@ -34,10 +34,10 @@ type world struct {
 
 // newWorld makes a database with tenant acme and the named queues, all of the
 // default strategy.
-func newWorld(t *testing.T, queues ...id.Queue) *world {
+func newWorld(t testing.TB, queues ...id.Queue) *world {
 	t.Helper()
 	url := dbtest.URL(t)
-	w := &world{T: t, DB: dbtest.Open(t, db.Config{URL: url}), url: url, super: dbtest.Super(t, url), tenant: acme}
+	w := &world{TB: t, DB: dbtest.Open(t, db.Config{URL: url}), url: url, super: dbtest.Super(t, url), tenant: acme}
 	w.exec(`INSERT INTO organizations VALUES ('acme')`)
 	w.exec(`INSERT INTO divisions VALUES ('acme', 'main')`)
 	w.exec(`INSERT INTO tenants (tenant_id, organization, division) VALUES ($1, 'acme', 'main')`, string(acme))

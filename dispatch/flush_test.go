@@ -28,7 +28,7 @@ func TestFlush_WaitsUntilEverythingIsDelivered(t *testing.T) {
 	select {
 	case err := <-flushed:
 		require.NoError(t, err)
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("not flushed")
 	}
 }

@@ -89,7 +89,7 @@ func follow(t *testing.T, c Config) *Follower {
 
 func following(t *testing.T, f *Follower) {
 	t.Helper()
-	require.Eventually(t, func() bool { return f.Check(t.Context()) == nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Check(t.Context()) == nil }, 20*time.Second, time.Millisecond)
 }
 
 func TestFollower_HandsEachTenantItsEventsInOrderFromNowOn(t *testing.T) {
@@ -108,7 +108,7 @@ func TestFollower_HandsEachTenantItsEventsInOrderFromNowOn(t *testing.T) {
 	for seq := range int64(1200) { // more than one batch, less than a buffer of each tenant
 		log.add(one(3+seq, id.Tenant("ab"[seq%3/2:seq%3/2+1])))
 		if seq == 600 {
-			require.Eventually(t, func() bool { return f.Stats().Position >= 600 }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return f.Stats().Position >= 600 }, 20*time.Second, time.Millisecond)
 			drain(t, events, 3, 400)
 			drain(t, second, 3, 400)
 		}
@@ -171,7 +171,7 @@ func TestFollower_WhileTheSourceIsAwayNothingIsLost(t *testing.T) {
 	require.NoError(t, err)
 	defer stop()
 	log.fail(fmt.Errorf("connection refused"))
-	require.Eventually(t, func() bool { return f.Check(t.Context()) != nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Check(t.Context()) != nil }, 20*time.Second, time.Millisecond)
 	log.add(one(1, "a"), one(2, "a"))
 	log.fail(nil)
 	require.EqualValues(t, 1, (<-events).Seq)

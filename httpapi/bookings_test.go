@@ -14,11 +14,6 @@ import (
 	"holdfast/domain/tariff"
 )
 
-func amount(millionths int64) *tariff.Amount {
-	a := tariff.Amount(millionths)
-	return &a
-}
-
 // SEED-47, SEED-50: bookings are read by day and user, in the tenant's days, as JSON and
 // as a table that no spreadsheet takes for formulas.
 func TestBookings_AreReadInTheTenantsDays_AsJSONAndAsTable(t *testing.T) {
@@ -26,7 +21,7 @@ func TestBookings_AreReadInTheTenantsDays_AsJSONAndAsTable(t *testing.T) {
 	h := newHouse(t)
 	for i := range 3 {
 		h.things.bookings = append(h.things.bookings, record.Booking{Call: id.Call(fmt.Sprint("c", i)), Leg: "external-1", Kind: record.BookedDialled, Account: "anna",
-			Device: "1001", Trunk: "carrier", Number: "+49301", AnsweredAt: noon.Add(-time.Duration(i) * time.Minute), EndedAt: noon.Add(time.Minute), Price: amount(240_000), Currency: "CHF", Tariff: "+49"})
+			Device: "1001", Trunk: "carrier", Number: "+49301", AnsweredAt: noon.Add(-time.Duration(i) * time.Minute), EndedAt: noon.Add(time.Minute), Price: new(tariff.Amount(240_000)), Currency: "CHF", Tariff: "+49"})
 	}
 	h.things.bookings[1].Price, h.things.bookings[1].Tariff = nil, "" // nobody said what it costs
 	got := h.ask("admin", http.MethodGet, "/v1/bookings?user=anna&device=1001&from=2026-11-20&to=2026-11-21&limit=2", "")

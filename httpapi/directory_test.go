@@ -15,6 +15,7 @@ import (
 	"holdfast/domain/fault"
 	"holdfast/domain/id"
 	"holdfast/domain/record"
+	"holdfast/domain/tariff"
 	"holdfast/domain/tenancy"
 )
 
@@ -146,7 +147,7 @@ func (d *things) BookingDays(_ context.Context, _ id.Tenant, q record.BookingQue
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.booked = append(d.booked, q)
-	return []record.BookingDay{{Account: "=anna", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 2, Talk: 90 * time.Second, Price: amount(120_000), Currency: "CHF", Unpriced: 1}}, nil
+	return []record.BookingDay{{Account: "=anna", Day: "2026-11-21", Kind: record.BookedDialled, Calls: 2, Talk: 90 * time.Second, Price: new(tariff.Amount(120_000)), Currency: "CHF", Unpriced: 1}}, nil
 }
 
 // teamsAgents are who is in which team.

@@ -142,7 +142,7 @@ func TestEvents_AnAgentGetsItsSnapshotThenItsOwnSessionAndCalls(t *testing.T) {
 	require.Equal(t, "Ended", l.next().data["phase"])
 	close(h.feed.events) // too slow, or the feed ended
 	l.ended()
-	require.Eventually(t, func() bool { return h.api.streams.count() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.api.streams.count() == 0 }, 20*time.Second, time.Millisecond)
 	require.Equal(t, 1, h.feed.stopped)
 }
 

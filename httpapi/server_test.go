@@ -128,7 +128,7 @@ func TestServe_StopsInOrder_StreamsEndAndTheAuditTrailIsComplete(t *testing.T) {
 	select {
 	case err := <-served:
 		require.NoError(t, err)
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("did not stop")
 	}
 	defer h.reader.lock()()

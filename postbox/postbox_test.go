@@ -324,7 +324,7 @@ func TestDrain_LingersForMore_UntilItIsEnough(t *testing.T) {
 	h.mu.Lock()
 	h.lines["call:9"] = []webhook.Message{{Delivery: 9, Event: event.Event{Seq: 9, Stream: "call:9", View: json.RawMessage(`{}`)}}}
 	h.mu.Unlock()
-	require.Eventually(t, func() bool { return h.Poke(crm) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.Poke(crm) }, 20*time.Second, time.Millisecond)
 	<-arrived
 	close(enough)
 	require.Equal(t, 2, (<-ended).Delivered)

@@ -219,8 +219,8 @@ func TestHop_TheConnectionBetweenTheNodesBreaks_TheCallGoesOn(t *testing.T) {
 	between := transaction.Flow{Transport: "TCP", Remote: a.tcp}
 	require.True(t, b.layer.Alive(between))
 	b.layer.Disconnect(between)
-	require.Eventually(t, func() bool { return !b.layer.Alive(between) }, 5*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return b.layer.Alive(between) }, 5*time.Second, time.Millisecond, "it is made anew")
+	require.Eventually(t, func() bool { return !b.layer.Alive(between) }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return b.layer.Alive(between) }, 20*time.Second, time.Millisecond, "it is made anew")
 	require.NoError(t, customer.HangUp())
 	require.NoError(t, agent.Wait(b.soon(), softphone.Ended))
 	b.empty()
@@ -320,7 +320,7 @@ func TestHop_TheConnectionBetweenTheNodesIsBroken_TheByeGoesByANewOne(t *testing
 	b.peers.lines = map[string]*line{} // nobody makes it anew
 	b.peers.mu.Unlock()
 	b.layer.Disconnect(between)
-	require.Eventually(t, func() bool { return !b.layer.Alive(between) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !b.layer.Alive(between) }, 20*time.Second, time.Millisecond)
 	began := time.Now()
 	require.NoError(t, customer.HangUp())
 	require.NoError(t, agent.Wait(b.soon(), softphone.Ended))

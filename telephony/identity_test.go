@@ -110,7 +110,7 @@ func TestIdentity_AnAnonymousDeviceAtAFixedAddress_IsKnown(t *testing.T) {
 	require.True(t, in.Private)
 	_, in = s.dial(p, softphone.Dial{From: nobody, Headers: map[string]string{"P-Preferred-Identity": "<sip:door@demo.localhost>"}})
 	require.Equal(t, id.Device("door"), in.Device)
-	require.Eventually(t, func() bool { return w.calls() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return w.calls() == 2 }, 20*time.Second, time.Millisecond)
 }
 
 // A carrier's caller who does not want to be shown is a carrier's caller, also where the carrier's Contact has the name of a

@@ -172,7 +172,7 @@ func TestInbound_ATrunkOfSeveralTenants_TheCalledDomainDecides(t *testing.T) {
 	require.Eventually(t, func() bool {
 		trunk, _ := s.carriers.from(netip.MustParseAddr("127.0.0.1"), "new.localhost")
 		return trunk.Name == "new"
-	}, 5*time.Second, time.Millisecond)
+	}, 20*time.Second, time.Millisecond)
 	_, in = s.dial(p, softphone.Dial{To: "sip:8000@new.localhost"})
 	require.Equal(t, id.Tenant("new.localhost"), in.Tenant)
 }

@@ -39,7 +39,7 @@ func (s *stage) confirmed(in call.Incoming) {
 	require.Eventually(s.t, func() bool {
 		is := false
 		return a.ask(func() { is = a.customer.phase == up }) && is
-	}, 5*time.Second, time.Millisecond)
+	}, 20*time.Second, time.Millisecond)
 }
 
 func direction(d string) string { return offerPCMU + "a=" + d + "\r\n" }

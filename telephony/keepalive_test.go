@@ -35,7 +35,7 @@ func TestKeepAlive_APhoneOnTCPThatFallsSilent_IsLost(t *testing.T) {
 	s.waitPhone("lost", "1001", went) // it answers no more
 	_, in := s.dial(s.customer("4930123"), softphone.Dial{})
 	require.Equal(t, call.RingUnreachable, s.wait(s.ring(in, order(in, 1, "1001"))).Outcome)
-	require.Eventually(t, func() bool { return s.layer.Stats().ConnsAlive == 0 }, 5*time.Second, time.Millisecond,
+	require.Eventually(t, func() bool { return s.layer.Stats().ConnsAlive == 0 }, 20*time.Second, time.Millisecond,
 		"the connection is closed, so that a phone that lives registers anew")
 
 	back := s.stream()

@@ -214,7 +214,7 @@ func TestLimit_AFullTrunk_NothingGoesOutByIt(t *testing.T) {
 
 	require.NoError(t, one.HangUp())
 	s.w.waitFact(t, s.w.waitCall(t, 0).Call, call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup, Remote: true})
-	require.Eventually(t, func() bool { return s.index.busy(trunkKey(demo, "loopback")) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.index.busy(trunkKey(demo, "loopback")) == 1 }, 20*time.Second, time.Millisecond)
 }
 
 // A number outside that the tenant does not let be dialled is not, whatever its address has been kept since.

@@ -100,7 +100,7 @@ func TestPeers_ANodeDoesNotAnswer_ItIsNotDialledBeforeThePauseIsOver(t *testing.
 	require.False(t, s.peers.aged(0)[addr].dialling)
 	until(0)
 	s.peers.keep()
-	require.Eventually(t, func() bool { l := s.peers.aged(0)[addr]; return l.failed == 1 && !l.dialling }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { l := s.peers.aged(0)[addr]; return l.failed == 1 && !l.dialling }, 20*time.Second, time.Millisecond)
 	require.True(t, s.peers.aged(0)[addr].next.After(s.now()))
 }
 

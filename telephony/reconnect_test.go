@@ -155,7 +155,7 @@ func TestInbound_ACallersConnectionIsGone_TheAgentIsNotLeftAlone(t *testing.T) {
 	done := s.ring(in, order(in, 1, "1001"))
 	agent := s.rings(p)
 	require.NoError(t, caller.conn.Close())
-	require.Eventually(t, func() bool { return s.layer.Stats().ConnsAlive == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.layer.Stats().ConnsAlive == 0 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, agent.Answer())
 	require.Equal(t, call.RingRescinded, s.wait(done).Outcome)
 	require.NoError(t, agent.Wait(s.soon(), softphone.Ended))

@@ -73,7 +73,7 @@ func TestRing_TwoPhonesAnswerAtOnce_ExactlyOneIsConnected(t *testing.T) { // SEE
 			require.Eventually(t, func() bool {
 				st := c.Status().State
 				return st == softphone.Ended || st == softphone.Up
-			}, 5*time.Second, time.Millisecond)
+			}, 20*time.Second, time.Millisecond)
 		}
 		require.Eventually(t, func() bool {
 			up = 0
@@ -83,7 +83,7 @@ func TestRing_TwoPhonesAnswerAtOnce_ExactlyOneIsConnected(t *testing.T) { // SEE
 				}
 			}
 			return up == 1
-		}, 5*time.Second, time.Millisecond, "the losers stay connected")
+		}, 20*time.Second, time.Millisecond, "the losers stay connected")
 		for _, c := range calls {
 			if st := c.Status(); st.State == softphone.Ended {
 				require.Equal(t, headers.AnsweredElsewhere.String(), st.Reason)

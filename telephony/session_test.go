@@ -96,7 +96,7 @@ func (s *stage) refreshed(clock *clockwork, in call.Incoming) {
 	require.Eventually(s.t, func() bool {
 		is := false
 		return a.ask(func() { is = a.customer.dialog.Timer.RefreshAt.After(clock.now()) }) && is
-	}, 5*time.Second, time.Millisecond)
+	}, 20*time.Second, time.Millisecond)
 }
 
 func TestSession_AnOfferThatMeetsOurs_491(t *testing.T) { // RFC 3261 §14.2

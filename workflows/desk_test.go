@@ -161,14 +161,20 @@ func (w *world) Drop(_ context.Context, _ call.Ref, d call.Drop) error {
 // t0 is when the virtual clock begins.
 var t0 = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 
-// stage is a workflow environment with its world.
-func stage(t *testing.T) (*testsuite.TestWorkflowEnvironment, *world) {
-	t.Helper()
+// virtual is a workflow environment, silent and on the SDK's virtual clock.
+func virtual() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
 	env.SetTestTimeout(time.Minute)                                             // nor at rest
+	return env
+}
+
+// stage is a workflow environment with its world.
+func stage(t *testing.T) (*testsuite.TestWorkflowEnvironment, *world) {
+	t.Helper()
+	env := virtual()
 	env.SetStartTime(t0)
 	w := &world{ring: func(r call.Ring) (call.RingEnded, error) {
 		return call.RingEnded{Offer: r.Offer, Outcome: call.RingAnswered, Leg: r.Leg, Device: r.Targets[0].Device, AnsweredAt: t0}, nil

@@ -3,7 +3,6 @@ package workflows_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -11,10 +10,8 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
 
 	"holdfast/activities"
 	"holdfast/domain/fault"
@@ -65,11 +62,7 @@ func (w *watchtower) guard(s workflows.Guarded) {
 }
 
 func newWatchtower(t *testing.T, ends []heard, sightings []activities.Sighting, lose func(n int, l activities.Loss) error) *watchtower {
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	w := &watchtower{t: t, TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
-	w.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
-	w.SetTestTimeout(time.Minute)                                             // nor at rest
+	w := &watchtower{t: t, TestWorkflowEnvironment: virtual()}
 	var node *activities.Node
 	var records *activities.Records
 	w.RegisterActivity(&activities.Records{})

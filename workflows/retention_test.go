@@ -3,15 +3,11 @@ package workflows_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/activities"
@@ -23,11 +19,7 @@ import (
 // does not end it.
 func TestRetention_GoesOnWhileThereIsMore_ThenRests(t *testing.T) {
 	t.Parallel()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
-	env.SetTestTimeout(time.Minute)                                             // nor at rest
+	env := virtual()
 	var all *activities.Retention
 	env.RegisterActivity(&activities.Retention{})
 	start, rounds := env.Now(), []time.Duration{}

@@ -3,15 +3,12 @@ package workflows_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/activities"
@@ -36,11 +33,7 @@ type sender struct {
 
 func newSender(t *testing.T, runs ...webhook.Drained) *sender {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	s := &sender{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, runs: runs}
-	s.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
-	s.SetTestTimeout(time.Minute)                                             // nor at rest
+	s := &sender{TestWorkflowEnvironment: virtual(), t: t, runs: runs}
 	var all *activities.Webhooks
 	s.RegisterActivity(&activities.Webhooks{})
 	start := s.Now()
@@ -111,11 +104,7 @@ func TestWebhook_ARunFails_ItTriesAgain(t *testing.T) {
 // The care of all webhooks goes its round each hour.
 func TestWebhookCare_GoesItsRoundEachHour(t *testing.T) {
 	t.Parallel()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
-	env.SetTestTimeout(time.Minute)                                             // nor at rest
+	env := virtual()
 	var all *activities.Webhooks
 	env.RegisterActivity(&activities.Webhooks{})
 	start, rounds := env.Now(), []time.Duration{}

@@ -161,7 +161,7 @@ func TestCheckPorts_TemporalsPortComesFree_IsWaitedFor(t *testing.T) {
 	s := &site{env: environment{HTTPAddr: "127.0.0.1:0", SIPAddr: "127.0.0.1:0"}, out: out, options: devOptions{uiPort: port}}
 	checked := make(chan error, 1)
 	go func() { checked <- s.checkPorts(t.Context()) }()
-	require.Eventually(t, func() bool { return out.text() != "" }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return out.text() != "" }, 20*time.Second, time.Millisecond)
 	require.Equal(t, fmt.Sprintf("Port %d is still in use; waiting 3 s for it.\n", port), out.text())
 	require.NoError(t, l.Close())
 	require.NoError(t, <-checked)

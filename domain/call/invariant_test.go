@@ -18,20 +18,27 @@ func TestStep_AnyEventsInAnyOrder_KeepTheStateSound(t *testing.T) {
 	t.Parallel()
 	m := machine(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		s, at := m.Reach(t, rapid.SampledFrom(m.Variants).Draw(rt, "start"))
-		for range rapid.IntRange(1, 40).Draw(rt, "length") {
-			e := rapid.SampledFrom(m.Columns).Draw(rt, "event").Make(s)
-			due, d := s.Deadline()
-			if d != nil && rapid.IntRange(0, 7).Draw(rt, "wait") == 0 {
-				e, at = d, golden.Later(at, due)
-			}
-			if e == nil {
-				continue
-			}
-			at = at.Add(time.Duration(rapid.IntRange(0, 5000).Draw(rt, "ms")) * time.Millisecond)
-			s = soundStep(t, m, s, at, e)
-		}
+		anything(t, rt, time.Millisecond, func(s call.State, at time.Time, e call.Event) call.State { return soundStep(t, m, s, at, e) })
 	})
+}
+
+// anything lets events happen in any order to a call in any state, up to 5 s apart in units
+// of grain; step is what becomes of each.
+func anything(t *testing.T, rt *rapid.T, grain time.Duration, step func(s call.State, at time.Time, e call.Event) call.State) {
+	m := machine(t)
+	s, at := m.Reach(t, rapid.SampledFrom(m.Variants).Draw(rt, "start"))
+	for range rapid.IntRange(1, 40).Draw(rt, "length") {
+		e := rapid.SampledFrom(m.Columns).Draw(rt, "event").Make(s)
+		due, d := s.Deadline()
+		if d != nil && rapid.IntRange(0, 7).Draw(rt, "wait") == 0 {
+			e, at = d, golden.Later(at, due)
+		}
+		if e == nil {
+			continue
+		}
+		at = at.Add(time.Duration(rapid.IntRange(0, int(5*time.Second/grain)).Draw(rt, "later")) * grain)
+		s = step(s, at, e)
+	}
 }
 
 func soundStep(t *testing.T, m *proof, s call.State, at time.Time, e call.Event) call.State {

@@ -35,32 +35,21 @@ func tiled(t require.TestingT, r call.Record) {
 // Whatever happens to a call in whatever order: its record adds up.
 func TestRecord_OfAnyCall_StretchesAddUpToItsTime(t *testing.T) {
 	t.Parallel()
-	m := machine(t)
 	closed := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		s, at := m.Reach(t, rapid.SampledFrom(m.Variants).Draw(rt, "start"))
-		for range rapid.IntRange(1, 40).Draw(rt, "length") {
-			e := rapid.SampledFrom(m.Columns).Draw(rt, "event").Make(s)
-			due, d := s.Deadline()
-			if d != nil && rapid.IntRange(0, 7).Draw(rt, "wait") == 0 {
-				e, at = d, golden.Later(at, due)
-			}
-			if e == nil {
-				continue
-			}
-			at = at.Add(time.Duration(rapid.IntRange(0, 5_000_000).Draw(rt, "µs")) * time.Microsecond)
+		anything(t, rt, time.Microsecond, func(s call.State, at time.Time, e call.Event) call.State {
 			next, effects, err := s.Step(at, e)
 			if err != nil {
-				continue
+				return s
 			}
-			s = next
 			for _, f := range effects {
 				if f.Close != nil {
 					closed++
 					tiled(rt, f.Close.Record)
 				}
 			}
-		}
+			return next
+		})
 	})
 	require.Positive(t, closed)
 }

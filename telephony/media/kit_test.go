@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // rig is an engine under test and the events that it reported.
 type rig struct {

@@ -171,12 +171,12 @@ func TestLayer_AcceptedConnection_IsUsedForRequestsToThePeer(t *testing.T) {
 	require.Equal(t, []string{"100", "486"}[1:], b.wait(t))
 
 	server.Disconnect(flow)
-	require.Eventually(t, func() bool { return !server.Alive(flow) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !server.Alive(flow) }, 20*time.Second, time.Millisecond)
 	_, err = server.Layer.Request(invite(3, "TCP", remote), b.on)
 	require.ErrorIs(t, err, ErrFlowGone)
 	require.Eventually(t, func() bool {
 		return phone.heardAll("INVITE", "closed")
-	}, 5*time.Second, time.Millisecond, "the phone hears of the end, too")
+	}, 20*time.Second, time.Millisecond, "the phone hears of the end, too")
 }
 
 func TestLayer_LargeRequest_GoesOverUDPInFragments(t *testing.T) {
@@ -269,7 +269,7 @@ func TestStream_MessagesInPiecesAndTogether_AreFramed(t *testing.T) {
 	write(t, c, "\r\n"+one[:10])
 	write(t, c, one[10:len(one)-1])
 	write(t, c, one[len(one)-1:]+overTCP(request("OPTIONS", "z9hG4bK2", "2", ""))+overTCP(request("OPTIONS", "z9hG4bK3", "3", "")))
-	require.Eventually(t, func() bool { return n.Stats().Received == 3 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return n.Stats().Received == 3 }, 20*time.Second, time.Millisecond)
 	require.Contains(t, read(t, c), "SIP/2.0 200 OK")
 }
 
@@ -337,7 +337,7 @@ func refusesSecond(t *testing.T, n *node) {
 	require.Error(t, err)
 	require.EqualValues(t, 1, n.Stats().Refused)
 	require.NoError(t, first.Close())
-	require.Eventually(t, func() bool { return n.Stats().ConnsAlive == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return n.Stats().ConnsAlive == 0 }, 20*time.Second, time.Millisecond)
 	third := dialRaw(t, n)
 	write(t, third, "\r\n\r\n")
 	require.Equal(t, "\r\n", read(t, third))

@@ -100,7 +100,7 @@ func TestAcknowledge_LostACK_IsSentAgainByTheLayer(t *testing.T) {
 	ack.RemoveHeader("Via")
 	require.NoError(t, tx.Acknowledge(ack))
 	acknowledged.Store(true)
-	require.Eventually(t, func() bool { return callee.heardAll("INVITE", "ack") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return callee.heardAll("INVITE", "ack") }, 20*time.Second, time.Millisecond)
 	require.Empty(t, answered, "the user is not bothered again")
 	require.NotZero(t, callee.Stats().RepeatedOut)
 }
@@ -111,7 +111,7 @@ func TestSend_ACKWithoutTransaction_ArrivesAtTheUser(t *testing.T) {
 	ack := invite(1, "UDP", callee.udp)
 	ack.Method, ack.CSeq().MethodName = sip.ACK, sip.ACK
 	require.NoError(t, caller.Send(ack))
-	require.Eventually(t, func() bool { return callee.heardAll("ack") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return callee.heardAll("ack") }, 20*time.Second, time.Millisecond)
 }
 
 func TestTrace_SeesBothDirections(t *testing.T) {

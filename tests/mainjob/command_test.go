@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -110,9 +109,11 @@ func TestExportAndApply_RoundTrip_LosesNothing(t *testing.T) {
 	head, _, found := strings.Cut(text, "numbers:\n")
 	require.True(t, found)
 	require.Contains(t, ran(t, ten, 0, head, "apply", "-f", "-").Out, "8000")
-	require.Equal(t, 404, ten.WaitEnded(ten.Call("4930501", "8000")).Code, "the number is gone")
+	leads(t, ten, "8000", false)
 	require.Contains(t, ran(t, ten, 0, text, "apply", "-f", "-").Out, "8000")
 	require.Equal(t, text, exported(t, ten))
+	leads(t, ten, "8000", true)
+	ten.Books(known(t, ten)) // who found that out has left
 
 	a := ten.ReadyAgent(1)
 	customer := ten.Call("4930502", "8000")
@@ -135,14 +136,25 @@ func TestApply_ReachesTheRunningSystem(t *testing.T) {
 	require.Zero(t, a.Phone.Invites())
 
 	ran(t, ten, 0, "", "apply", "-f", edited(t, ten, `number: "8000"`, `number: "8009"`))
-	require.Eventually(t, func() bool { // the node hears of it a moment after apply has ended
-		return ten.Call("4930505", "8009").Wait(ten.Context(), softphone.Up) == nil
-	}, stage.Patience, 20*time.Millisecond)
-	require.Eventually(t, func() bool { // and of what it had kept later than of what it looks up
-		late := ten.Call("4930504", "8000")
-		if late.Wait(ten.Context(), softphone.Up) == nil {
-			return late.HangUp() != nil
+	leads(t, ten, "8009", true)
+	leads(t, ten, "8000", false)
+}
+
+// leads waits until a number leads to a queue in which nobody is free, or nowhere any more: the
+// node hears of a change a moment after apply has ended, and of what it had kept later than of
+// what it looks up.
+func leads(t *testing.T, ten *stage.Tenant, number string, somewhere bool) {
+	t.Helper()
+	so := false
+	ten.Until(number+" leads elsewhere", func() bool {
+		c := ten.Call("4930501", number)
+		if c.Wait(ten.Context(), softphone.Up) == nil {
+			require.NoError(t, c.HangUp())
+			so = somewhere
+		} else {
+			so = !somewhere && c.Status().Code == 404
 		}
-		return late.Status().Code == 404
-	}, stage.Patience, 20*time.Millisecond)
+		return so
+	})
+	require.True(t, so, "%s leads somewhere: %v", number, somewhere)
 }

@@ -23,18 +23,13 @@ import (
 // 0 go to the network beyond; the supervisor pays for it.
 func ordinary(t *testing.T, more func(*tenancy.Document)) (*stage.Tenant, *softphone.Phone) {
 	t.Helper()
-	beyond, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: "carrier"})
-	require.NoError(t, err)
-	t.Cleanup(beyond.Close)
-	return hall.Tenant(t, stage.Plan{Agents: 2, Change: func(d *tenancy.Document) {
+	return reaching(t, stage.Plan{Agents: 2, Change: func(d *tenancy.Document) {
 		d.Tenant.Country = "CN"
-		d.Trunks[0].Host = beyond.Addr()
-		d.Numbers = append(d.Numbers, tenancy.Number{Number: "0*", Trunk: "carrier"})
 		d.Devices = append(d.Devices, tenancy.Device{Name: "ordinary", Kind: leg.PSTN, Number: "041139735857", Extension: "5000", Owner: "supervisor"})
 		if more != nil {
 			more(d)
 		}
-	}}), beyond
+	}}, "0*")
 }
 
 // booked waits for the tenant's bookings, as "kind account device number".

@@ -17,12 +17,33 @@ import (
 // leading 0 reaches it.
 func carrier(t *testing.T, plan stage.Plan) (*stage.Tenant, *softphone.Phone) {
 	t.Helper()
-	beyond, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: "carrier"})
+	plan.Change = func(d *tenancy.Document) {
+		d.Numbers = append(d.Numbers, tenancy.Number{Number: "8001", Agent: "1001"})
+	}
+	return reaching(t, plan, "0*")
+}
+
+// network is a telephone of another network, or the network itself.
+func network(t *testing.T, name string) *softphone.Phone {
+	t.Helper()
+	p, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: name})
 	require.NoError(t, err)
-	t.Cleanup(beyond.Close)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// reaching is a tenant by whose trunk calls to these numbers go to the network beyond it.
+func reaching(t *testing.T, plan stage.Plan, numbers ...string) (*stage.Tenant, *softphone.Phone) {
+	t.Helper()
+	beyond, more := network(t, "carrier"), plan.Change
 	plan.Change = func(d *tenancy.Document) {
 		d.Trunks[0].Host = beyond.Addr()
-		d.Numbers = append(d.Numbers, tenancy.Number{Number: "0*", Trunk: "carrier"}, tenancy.Number{Number: "8001", Agent: "1001"})
+		for _, n := range numbers {
+			d.Numbers = append(d.Numbers, tenancy.Number{Number: n, Trunk: "carrier"})
+		}
+		if more != nil {
+			more(d)
+		}
 	}
 	return hall.Tenant(t, plan), beyond
 }
@@ -68,9 +89,7 @@ func TestSEED7_AgentDialsOut_OfSeveralTrunksTheNumbersRouteDecides(t *testing.T)
 	beyond := map[string]*softphone.Phone{}
 	plan := stage.Plan{Change: func(d *tenancy.Document) {
 		for i, name := range []string{"alpha", "beta", "gamma"} {
-			p, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: name})
-			require.NoError(t, err)
-			t.Cleanup(p.Close)
+			p := network(t, name)
 			beyond[name] = p
 			d.Trunks = append(d.Trunks, tenancy.Trunk{Name: name, Host: p.Addr()})
 			d.Numbers = append(d.Numbers, tenancy.Number{Number: fmt.Sprintf("0%d*", i), Trunk: name})

@@ -18,16 +18,11 @@ import (
 // is dialled there reaches beyond.
 func mobiles(t *testing.T, plan stage.Plan) (*stage.Tenant, *softphone.Phone) {
 	t.Helper()
-	beyond, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: "exchange"})
-	require.NoError(t, err)
-	t.Cleanup(beyond.Close)
 	plan.Change = func(d *tenancy.Document) {
-		d.Trunks[0].Host = beyond.Addr()
-		d.Numbers = append(d.Numbers, tenancy.Number{Number: "+*", Trunk: "carrier"})
 		d.Devices = append(d.Devices, tenancy.Device{Name: "mobile", Kind: leg.PSTN, Agent: "1001", Number: "+41441234567"})
 		d.Agents[0].Addresses = append(d.Agents[0].Addresses, "mobile")
 	}
-	return hall.Tenant(t, plan), beyond
+	return reaching(t, plan, "+*")
 }
 
 // SEED-22, SEED-23, SEED-24: an agent works by its number outside: the queue's call dials

@@ -20,16 +20,11 @@ import (
 // outside. Besides it commands its subordinate, also while it talks.
 func TestSEED9_ASupervisorWorksAsAnAgent(t *testing.T) {
 	t.Parallel()
-	beyond, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: "exchange"})
-	require.NoError(t, err)
-	t.Cleanup(beyond.Close)
-	ten := hall.Tenant(t, stage.Plan{Agents: 2, WrapUp: time.Second, Change: func(d *tenancy.Document) {
+	ten, beyond := reaching(t, stage.Plan{Agents: 2, WrapUp: time.Second, Change: func(d *tenancy.Document) {
 		d.Users[2].Roles, d.Users[2].Teams = []account.Role{account.Supervisor}, []id.Team{"service"}
-		d.Trunks[0].Host = beyond.Addr()
-		d.Numbers = append(d.Numbers, tenancy.Number{Number: "0*", Trunk: "carrier"}, tenancy.Number{Number: "+*", Trunk: "carrier"})
 		d.Devices = append(d.Devices, tenancy.Device{Name: "mobile", Kind: leg.PSTN, Agent: "1001", Number: "+41441234567"})
 		d.Agents[0].Addresses = append(d.Agents[0].Addresses, "mobile")
-	}})
+	}}, "0*", "+*")
 	boss, other := ten.Agent(1), ten.Agent(2)
 	other.SignIn()
 	for by, device := range map[string]string{"phone": "1001", "mobile": "mobile"} {
