@@ -26,6 +26,7 @@ func TestCarry_Refusal_ArrivesWithEverythingAndIsNotRetried(t *testing.T) {
 	var app *temporal.ApplicationError
 	require.ErrorAs(t, err, &app)
 	require.True(t, app.NonRetryable())
+	require.Equal(t, temporal.ApplicationErrorCategoryBenign, app.Category(), "it is nothing for the log of errors")
 	var view agent.View
 	got := activities.Deliver(err, &view)
 	require.Equal(t, refused, got)
@@ -38,6 +39,7 @@ func TestCarry_WhatPasses_IsRetried(t *testing.T) {
 		var app *temporal.ApplicationError
 		require.ErrorAs(t, activities.Carry(err), &app)
 		require.False(t, app.NonRetryable())
+		require.Equal(t, temporal.ApplicationErrorCategoryUnspecified, app.Category())
 	}
 	require.NoError(t, activities.Carry(nil))
 	require.Nil(t, activities.Deliver(errors.New("of somebody else")))

@@ -11,7 +11,8 @@ import (
 // Carry turns err into what Temporal can carry to another process: an application
 // error whose type is the fault's kind and whose first detail is the fault. What a
 // repetition can't cure (invalid, forbidden, not found, refused by the state) is not
-// retried. More details may be added, e.g. a view. Nil stays nil.
+// retried. What is gone, or refused by the state, is an answer of everyday life: the SDK
+// doesn't log it as an error of ours. More details may be added, e.g. a view. Nil stays nil.
 func Carry(err error, details ...any) error {
 	if err == nil {
 		return nil
@@ -23,6 +24,7 @@ func Carry(err error, details ...any) error {
 	}
 	return temporal.NewApplicationErrorWithOptions(err.Error(), string(f.Kind), temporal.ApplicationErrorOptions{
 		NonRetryable: final(f.Kind),
+		Category:     category(f.Kind),
 		Details:      append([]any{f}, details...),
 	})
 }
@@ -33,6 +35,13 @@ func final(k fault.Kind) bool {
 		return true
 	}
 	return false
+}
+
+func category(k fault.Kind) temporal.ApplicationErrorCategory {
+	if k == fault.NotFound || k == fault.Conflict {
+		return temporal.ApplicationErrorCategoryBenign
+	}
+	return temporal.ApplicationErrorCategoryUnspecified
 }
 
 // Deliver reads what Carry wrote out of an error chain of the SDK; further details

@@ -120,7 +120,11 @@ func (k kind) ownOnly(by directory.Author) bool {
 }
 
 func noSuch(of directory.Ref) error {
-	return &fault.Error{Kind: fault.NotFound, Code: "no_such_" + string(of.Kind), Sentence: fmt.Sprintf("There is no %s %s.", of.Kind, of.Name)}
+	sentence := fmt.Sprintf("There is no %s %s.", of.Kind, of.Name)
+	if of.Kind == directory.OIDC {
+		sentence = "The tenant has no OpenID Connect provider."
+	}
+	return &fault.Error{Kind: fault.NotFound, Code: "no_such_" + string(of.Kind), Sentence: sentence}
 }
 
 // Things lists things that the author may see, a page at a time; next is the cursor of

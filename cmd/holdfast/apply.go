@@ -106,15 +106,20 @@ func apply(ctx context.Context, g *ground, wanted tenancy.Document, dry bool, ou
 		}
 	}
 	words := map[bool]string{false: "changed", true: "would change"}[dry]
-	switch len(changes) {
-	case 0:
+	if len(changes) == 0 {
 		_, err = fmt.Fprintf(out, "%s is as the file says.\n", wanted.Tenant.Domain)
-	case 1:
-		_, err = fmt.Fprintf(out, "%s: 1 thing %s.\n", wanted.Tenant.Domain, words)
-	default:
-		_, err = fmt.Fprintf(out, "%s: %d things %s.\n", wanted.Tenant.Domain, len(changes), words)
+		return err
 	}
+	_, err = fmt.Fprintf(out, "%s: %s %s.\n", wanted.Tenant.Domain, counted(len(changes), "thing"), words)
 	return err
+}
+
+// counted is a number with its word, which takes an s.
+func counted[N int | int64](n N, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
 func exportCommand() *cobra.Command {

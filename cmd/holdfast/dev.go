@@ -317,8 +317,12 @@ func (s *site) stopEngine(ctx context.Context, name string, stop func(context.Co
 // noteEnvironment writes the variables by which the other commands reach this
 // site. They hold secrets: only its owner may read them.
 func (s *site) noteEnvironment() error {
-	return s.folder.write(devVariables, fmt.Sprintf("HOLDFAST_DATABASE_URL='%s'\nTEMPORAL_ADDRESS='%s'\nTEMPORAL_NAMESPACE='%s'\n",
-		s.env.DatabaseURL, s.temporal.Frontend(), s.temporal.Namespace()))
+	key, err := s.folder.tokenText()
+	if err != nil {
+		return err
+	}
+	return s.folder.write(devVariables, fmt.Sprintf("HOLDFAST_DATABASE_URL='%s'\nHOLDFAST_TOKEN_KEY='%s'\nTEMPORAL_ADDRESS='%s'\nTEMPORAL_NAMESPACE='%s'\n",
+		s.env.DatabaseURL, key, s.temporal.Frontend(), s.temporal.Namespace()))
 }
 
 // welcome says where everything is, and how to hear the first call.

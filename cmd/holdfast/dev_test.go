@@ -83,7 +83,12 @@ func TestDev_FromAnEmptyFolderToTheFirstCall_AndAgainOnTheSameFolder(t *testing.
 	for _, line := range []string{"✓ Postgres", "✓ Temporal", "✓ Demo tenant", "✓ HTTP API", "http://" + d.at("http") + "/docs", "phone --as 1001@demo.localhost"} {
 		require.Contains(t, d.text, line)
 	}
-	_, err := openFolder(data)
+	variables, err := os.ReadFile(filepath.Join(data, devVariables))
+	require.NoError(t, err)
+	for _, name := range []string{"HOLDFAST_DATABASE_URL='", "HOLDFAST_TOKEN_KEY='", "TEMPORAL_ADDRESS='", "TEMPORAL_NAMESPACE='"} {
+		require.Contains(t, string(variables), name)
+	}
+	_, err = openFolder(data)
 	require.ErrorContains(t, err, "is in use by another holdfast dev")
 	firstCall(t, d)
 	res, err := http.Get("http://" + d.at("http") + "/readyz")

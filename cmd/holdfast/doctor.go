@@ -113,7 +113,7 @@ func checkVariables(_ context.Context, e environment) []finding {
 	if len(e.TokenKeys) == 0 {
 		found = append(found, warn("tokens", "HOLDFAST_TOKEN_KEY is not set: api will not start, and worker sends for no webhook (dev makes its own)"))
 	} else {
-		found = append(found, fine("tokens", "%d key(s) for access tokens", len(e.TokenKeys)))
+		found = append(found, fine("tokens", "%s for access tokens", counted(len(e.TokenKeys), "key")))
 	}
 	return found
 }
@@ -263,7 +263,7 @@ func auditFindings(chains []record.AuditChain) []finding {
 	if len(heads) > 5 {
 		heads = append(heads[:5], "…")
 	}
-	return append(found, fine("audit", "%d lines in %d trails are what was written (%s)", lines, len(chains), strings.Join(heads, ", ")))
+	return append(found, fine("audit", "%s in %s: all as they were written (%s)", counted(lines, "line"), counted(len(chains), "trail"), strings.Join(heads, ", ")))
 }
 
 func databaseFinding(host string, s db.Examination) finding {

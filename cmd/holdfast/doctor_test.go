@@ -20,6 +20,6 @@ func TestDoctor_TellsATamperedTrail(t *testing.T) {
 	found = auditFindings([]record.AuditChain{whole})
 	require.Len(t, found, 1)
 	require.False(t, found[0].wrong || found[0].warning)
-	require.Contains(t, found[0].sentence, "20 lines in 1 trails are what was written (acme.example 20:abcd)")
+	require.Contains(t, found[0].sentence, "20 lines in 1 trail: all as they were written (acme.example 20:abcd)")
 	require.Empty(t, auditFindings(nil))
 }

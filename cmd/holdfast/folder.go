@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// tokenFile holds the secret of access tokens.
+const tokenFile = "token.key"
+
 // folder is where `holdfast dev` keeps everything: databases, keys, logs. One
 // process owns it at a time; the kernel frees the lock however that process ends.
 type folder struct {
@@ -82,7 +85,20 @@ func (f *folder) write(name, text string) error {
 // tokenKey reads the secret of access tokens, or makes one for a new folder, so
 // that who is signed in stays so over a restart.
 func (f *folder) tokenKey() (tokenKeys, error) {
-	file := f.in("token.key")
+	text, err := f.tokenText()
+	if err != nil {
+		return nil, err
+	}
+	var keys tokenKeys
+	if err := keys.UnmarshalText([]byte(text)); err != nil {
+		return nil, usage("%s %w; remove it to get a new one", f.in(tokenFile), err)
+	}
+	return keys, nil
+}
+
+// tokenText is that secret as HOLDFAST_TOKEN_KEY has it.
+func (f *folder) tokenText() (string, error) {
+	file := f.in(tokenFile)
 	b, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		secret := make([]byte, 32)
@@ -91,13 +107,9 @@ func (f *folder) tokenKey() (tokenKeys, error) {
 		err = os.WriteFile(file, b, 0o600)
 	}
 	if err != nil {
-		return nil, usage("the key of access tokens can't be kept: %w", err)
+		return "", usage("the key of access tokens can't be kept: %w", err)
 	}
-	var keys tokenKeys
-	if err := keys.UnmarshalText([]byte(strings.TrimSpace(string(b)))); err != nil {
-		return nil, usage("%s %w; remove it to get a new one", file, err)
-	}
-	return keys, nil
+	return strings.TrimSpace(string(b)), nil
 }
 
 // log opens a log file anew; the one of the run before is kept beside it.

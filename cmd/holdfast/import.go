@@ -85,12 +85,12 @@ func bring(ctx context.Context, g *ground, b httpapi.Bringing, out io.Writer) er
 		fmt.Fprintf(out, "row %d%s: %s\n", p.Row, column, p.Sentence)
 	}
 	if n := len(done.Problems); n > 0 {
-		return usage("nothing was imported: %d cells or rows are wrong", n)
+		return usage("nothing was imported: %s found", counted(n, "fault"))
 	}
 	words := map[bool]string{false: "", true: " (dry run: nothing was changed)"}[b.DryRun]
 	if done.PasswordsLeft > 0 {
-		fmt.Fprintf(out, "%d passwords of users who are there already were left as they are.\n", done.PasswordsLeft)
+		fmt.Fprintf(out, "Passwords of users who are there already were left as they are: %d.\n", done.PasswordsLeft)
 	}
-	_, err = fmt.Fprintf(out, "%s: %d %s made, %d changed, %d as the file says already%s.\n", b.Tenant, done.Created, b.What, done.Changed, done.Same, words)
+	_, err = fmt.Fprintf(out, "%s, %s: %d made, %d changed, %d as the file says already%s.\n", b.Tenant, b.What, done.Created, done.Changed, done.Same, words)
 	return err
 }

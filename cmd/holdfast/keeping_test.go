@@ -47,24 +47,24 @@ func TestImportCommand_NamesBadCells_AndImportsTheRest(t *testing.T) {
 		return out.String(), err
 	}
 	said, err := run("users", "name;roles;disabled\nanna;regular_agent;maybe\nbob;king;no\n", false)
-	require.ErrorContains(t, err, "nothing was imported: 2 cells or rows are wrong")
+	require.ErrorContains(t, err, "nothing was imported: 2 faults found")
 	require.Equal(t, exitUsage, exitCode(err))
 	require.Contains(t, said, "row 2, disabled: must be true or false\n")
 	require.Contains(t, said, "row 3, roles: ")
 	users := "name,roles,password\nanna,regular_agent,a long password\nbob,regular_agent,another password\n"
 	said, err = run("users", users, true)
 	require.NoError(t, err)
-	require.Equal(t, "acme.example: 2 users made, 0 changed, 0 as the file says already (dry run: nothing was changed).\n", said)
+	require.Equal(t, "acme.example, users: 2 made, 0 changed, 0 as the file says already (dry run: nothing was changed).\n", said)
 	said, err = run("users", users, false)
 	require.NoError(t, err)
-	require.Equal(t, "acme.example: 2 users made, 0 changed, 0 as the file says already.\n", said)
+	require.Equal(t, "acme.example, users: 2 made, 0 changed, 0 as the file says already.\n", said)
 	said, err = run("users", users, false)
 	require.NoError(t, err)
-	require.Equal(t, "2 passwords of users who are there already were left as they are.\nacme.example: 0 users made, 0 changed, 2 as the file says already.\n", said)
+	require.Equal(t, "Passwords of users who are there already were left as they are: 2.\nacme.example, users: 0 made, 0 changed, 2 as the file says already.\n", said)
 	for what, file := range map[string]string{"contacts": "display_name,numbers\nCarla,+493012345678\n", "devices": "name,kind\ndesk-1,sip\n"} {
 		said, err = run(what, file, false)
 		require.NoError(t, err, "%s: %s", what, said)
-		require.Contains(t, said, " 1 "+what+" made")
+		require.Contains(t, said, what+": 1 made")
 	}
 	said, err = run("agents", "user,number\nada,1009\n", false)
 	require.Equal(t, exitUsage, exitCode(err), "who administers is no agent")
@@ -99,5 +99,5 @@ func TestResealCommand_AndDoctor_SayWhetherAnOldKeyIsNeeded(t *testing.T) {
 	require.Contains(t, out.String(), "acme.example: 1 of 1 secrets sealed anew\n1 of 1 secrets sealed anew. No secret needs another key than the first any more.\n")
 	now := checkSealed(t.Context(), alone, g.db)
 	require.False(t, now.warning || now.wrong)
-	require.Equal(t, "1 secrets, all sealed with the first key", now.sentence)
+	require.Equal(t, "1 secret, all sealed with the first key", now.sentence)
 }

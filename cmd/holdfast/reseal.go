@@ -69,5 +69,5 @@ func checkSealed(ctx context.Context, e environment, d *db.DB) finding {
 	case all.Old > 0:
 		return warn("sealed", "%d of %d secrets are sealed with an old key, or not at all: run holdfast reseal before you drop it", all.Old, all.Secrets)
 	}
-	return fine("sealed", "%d secrets, all sealed with the first key", all.Secrets)
+	return fine("sealed", "%s, all sealed with the first key", counted(all.Secrets, "secret"))
 }

@@ -16,7 +16,7 @@ type signedIn struct {
 	client http.Client
 	api    string
 	token  string
-	state  string
+	state  string // of the agent, in words
 }
 
 // signIn logs a user in and makes its agent ready.
@@ -31,7 +31,8 @@ func signIn(ctx context.Context, api, tenant, user, password string) (*signedIn,
 	}
 	s.token = login.Token
 	var view struct {
-		State string `json:"state"`
+		State       string    `json:"state"`
+		WrapUpUntil time.Time `json:"wrap_up_until"`
 	}
 	if err := s.do(ctx, http.MethodPost, "/v1/agent-session", map[string]string{"interface": "phone"}, &view); err != nil {
 		return nil, err
@@ -40,6 +41,9 @@ func signIn(ctx context.Context, api, tenant, user, password string) (*signedIn,
 		return nil, err
 	}
 	s.state = view.State
+	if !view.WrapUpUntil.IsZero() { // of the last call, before which it signed out
+		s.state += view.WrapUpUntil.Local().Format(" until 15:04:05, then Ready")
+	}
 	return s, nil
 }
 
