@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -23,6 +24,39 @@ const (
 
 // pressTime is how long a digit is pressed that an INFO tells without a duration.
 const pressTime = 160 * time.Millisecond
+
+// The bounds of what is passed on to a party as INFO: a sender need not wait for the answer to the one before, and each
+// is a transaction of up to 32 s with a party that may be silent. A hand presses ten keys a second at most; a phone that
+// sends a whole card number at once has done so with twenty.
+const (
+	infoFlying = 8
+	infoEvery  = 100 * time.Millisecond
+	infoBurst  = 20
+)
+
+// infoGate counts the INFOs that are passed on to one party. The zero value is open.
+type infoGate struct {
+	flying atomic.Int32 // not answered yet
+	spent  time.Time    // when those of the last seconds don't count any more
+	shut   bool         // it has refused one
+}
+
+// enter reports whether one more may be passed on now; leave must follow its answer.
+func (g *infoGate) enter(now time.Time) bool {
+	spent := now
+	if g.spent.After(now) {
+		spent = g.spent
+	}
+	spent = spent.Add(infoEvery)
+	if g.flying.Load() >= infoFlying || spent.Sub(now) > infoBurst*infoEvery {
+		return false
+	}
+	g.spent = spent
+	g.flying.Add(1)
+	return true
+}
+
+func (g *infoGate) leave() { g.flying.Add(-1) }
 
 // info takes digits that a phone sends by signalling: they are pressed to the other party as telephone-events, or passed on
 // as they are if that party knows none. Other packages are unknown to us (RFC 6086 §4.2.2).
@@ -106,8 +140,17 @@ func (a *actor) partner(l *sipLeg) *sipLeg {
 	return nil
 }
 
-// passInfo sends a party's INFO to the other one, and its answer back.
+// passInfo sends a party's INFO to the other one, and its answer back. What is too much gets 503 without Retry-After: that
+// one has failed, like by a 500, and nothing else (RFC 3261 §21.5.4); 480 would end the call (RFC 5057 §5.1).
 func (a *actor) passInfo(l, other *sipLeg, tx *transaction.Server) {
+	if !other.infos.enter(a.node.now()) {
+		if !other.infos.shut {
+			other.infos.shut = true
+			a.log.Info("a party tells more by INFO than is passed on", "leg", string(l.id))
+		}
+		a.respond(l, tx, tx.NewResponse(sip.StatusServiceUnavailable, ""))
+		return
+	}
 	a.sendInfo(other, tx.Request(), false, func(code int) {
 		if !l.phase.lives() {
 			code = sip.StatusCallTransactionDoesNotExists
@@ -125,12 +168,14 @@ func (a *actor) sendInfo(l *sipLeg, from *sip.Request, again bool, then func(cod
 		if err == nil && res.StatusCode < 200 {
 			return
 		}
+		l.infos.leave()
 		a.box.post(func() {
 			if err != nil {
 				then(sip.StatusInternalServerError)
 				return
 			}
 			if challenges(res) && l.account != nil && !again && l.phase.lives() && l.account.Learn(plain, res) == nil {
+				l.infos.flying.Add(1)
 				a.sendInfo(l, from, true, then)
 				return
 			}
@@ -142,6 +187,7 @@ func (a *actor) sendInfo(l *sipLeg, from *sip.Request, again bool, then func(cod
 		})
 	})
 	if err != nil {
+		l.infos.leave()
 		a.wrote("INFO", l, err)
 		then(sip.StatusInternalServerError)
 	}

@@ -2,6 +2,7 @@ package telephony
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,6 +95,52 @@ func TestInfo_ThePartnerRefusesIt_TheSenderIsTold(t *testing.T) {
 		require.Equal(t, told, s.informs(customer, relayed, "Signal=5"), theirs)
 		require.NoError(t, agent.HangUp())
 	}
+}
+
+// A phone that sends more keys than a hand can press: those that are too many fail one by one, and nothing else does.
+func TestInfo_MoreThanAHandCanPress_IsRefused(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	customer, agent, _ := s.talkers(softphone.Config{NoDigits: true}, softphone.Config{})
+	told := map[int]int{}
+	for n := range 5 * infoBurst {
+		code := s.informs(agent, relayed, "Signal=5")
+		told[code]++
+		require.False(t, n < infoBurst && code != 200, "%d: %d", n, code)
+	}
+	require.Positive(t, told[503])
+	require.Len(t, customer.Infos(), told[200])
+	require.Equal(t, 5*infoBurst, told[200]+told[503])
+	require.Eventually(t, func() bool { return s.informs(agent, relayed, "Signal=6") == 200 }, 5*time.Second, infoEvery)
+	require.NoError(t, customer.Audio.WaitTone(s.soon(), 440), "they go on talking")
+	require.NoError(t, agent.HangUp())
+	s.empty()
+}
+
+// A party that answers no INFO is not sent one after the other.
+func TestInfo_ThePartnerIsSilent_FewAreInFlight(t *testing.T) {
+	t.Parallel()
+	s := play(t)
+	customer, agent, _ := s.talkers(softphone.Config{NoDigits: true, RefuseInfo: -1}, softphone.Config{})
+	codes := make(chan int, infoFlying)
+	var all sync.WaitGroup
+	for range infoFlying {
+		all.Go(func() {
+			code, err := agent.Info(s.within(time.Minute), softphone.Info{Type: relayed, Body: "Signal=5"})
+			if err != nil {
+				t.Errorf("INFO: %v", err)
+			}
+			codes <- code
+		})
+	}
+	require.Eventually(t, func() bool { return len(customer.Infos()) >= infoFlying }, 10*time.Second, time.Millisecond)
+	require.Equal(t, 503, s.informs(agent, relayed, "Signal=6"))
+	all.Wait()
+	for range infoFlying {
+		require.Equal(t, 500, <-codes)
+	}
+	require.NoError(t, agent.HangUp())
+	s.empty()
 }
 
 func TestInfo_WhatIsNoDigit(t *testing.T) {

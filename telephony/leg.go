@@ -55,8 +55,9 @@ type sipLeg struct {
 	held       bool      // the phone put us on hold
 	playing    *media.Clip
 	bridged    bool
-	takesOver  bool // our 2xx has an offer, the ACK brings the answer
-	update     bool // the peer allows UPDATE
+	takesOver  bool     // our 2xx has an offer, the ACK brings the answer
+	update     bool     // the peer allows UPDATE
+	infos      infoGate // what is passed on to it
 	timer      alarm
 	unsent     error // why the 2xx could not be sent
 }

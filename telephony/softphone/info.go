@@ -75,6 +75,9 @@ func (c *Call) informed(tx *transaction.Server) {
 	req := tx.Request()
 	c.infos = append(c.infos, Info{headers.Value(req, "Content-Type"), string(req.Body())})
 	code := 200
+	if c.phone.conf.RefuseInfo < 0 {
+		return
+	}
 	if c.phone.conf.RefuseInfo != 0 {
 		code = c.phone.conf.RefuseInfo
 	}

@@ -34,7 +34,7 @@ type Config struct {
 	Password  string
 	Codecs    []uint8 // payload types in order of preference; default PCMU, PCMA
 	NoDigits  bool    // it does not know telephone-event: digits come by INFO
-	// RefuseInfo is the status by which it refuses INFO; 0: it takes it.
+	// RefuseInfo is the status by which it refuses INFO; 0: it takes it; less: it does not answer.
 	RefuseInfo int
 	Timers     transaction.Timers
 	Log        *slog.Logger // default: silent
