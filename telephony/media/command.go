@@ -11,7 +11,6 @@ func (sh *shard) add(s *Stream, out sender) error {
 		sh.legs.remove(l)
 		return err
 	}
-	s.home.Store(sh)
 	return nil
 }
 

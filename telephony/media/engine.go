@@ -293,13 +293,23 @@ func (e *Engine) Reopen(call string, saved Saved) (*Stream, error) {
 	return e.attach(call, pair, saved.resume(e.clock.wall(e.clock.now())))
 }
 
+// attach gives the stream to its shard, whose next command it is: nobody waits for it, because a caller waits for us.
+// Only a system without memory refuses to watch two sockets more; the stream is closed then, and says so to whoever
+// uses it next.
 func (e *Engine) attach(call string, pair portPair, out sender) (*Stream, error) {
 	s := &Stream{engine: e, call: call, pair: pair, ssrc: out.ssrc}
 	sh := e.shardOf(call)
-	err := sh.do(func() error { return sh.add(s, out) })
-	if err != nil {
+	s.home.Store(sh)
+	attached := sh.post(func() {
+		if err := sh.add(s, out); err != nil {
+			e.log.Error("Media stream could not be watched", "err", err)
+			s.slot = -1
+			e.ports.abandon(pair)
+		}
+	})
+	if !attached {
 		e.ports.abandon(pair)
-		return nil, fmt.Errorf("open media stream: %w", err)
+		return nil, fmt.Errorf("open media stream: %w", ErrClosed)
 	}
 	return s, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestEngine_CloseTwice_AndEverythingAfterIsErrClosed(t *testing.T) {
@@ -224,4 +225,21 @@ func TestLateness_Quantile_IsWithinAQuarter(t *testing.T) {
 		require.Less(t, us, top(i), "value %d", us)
 		require.True(t, i == 0 || us >= top(i-1), "value %d", us)
 	}
+}
+
+// A system that watches no more sockets: the stream is closed and its ports are free again.
+func TestEngine_SocketsCantBeWatched_StreamIsClosed(t *testing.T) {
+	t.Parallel()
+	first, last := freeRange(t, 1)
+	r := newRig(t, func(c *Config) { c.PortMin, c.PortMax = first, last })
+	pair, err := r.Engine.ports.open()
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(pair.rtcp))
+	pair.rtcp = -1
+	s, err := r.Engine.attach("call", pair, freshSender())
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Configure(Params{Remote: netip.MustParseAddrPort("127.0.0.1:4000"), Out: []Codec{PCMU}}), ErrClosed)
+	require.NoError(t, s.Close())
+	again := r.open("another")
+	require.Equal(t, first+first&1, again.Port())
 }
