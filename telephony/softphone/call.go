@@ -68,11 +68,12 @@ type Call struct {
 }
 
 func newCall(p *Phone, incoming bool) (*Call, error) {
+	now := time.Now() // what the phone does now is not the caller's time
 	audio, err := openAudio(p.ip)
 	if err != nil {
 		return nil, err
 	}
-	return &Call{phone: p, incoming: incoming, Audio: audio, session: newSession(p.conf.NoDigits), changed: make(chan struct{}), times: Times{Invited: time.Now()}}, nil
+	return &Call{phone: p, incoming: incoming, Audio: audio, session: newSession(p.conf.NoDigits), changed: make(chan struct{}), times: Times{Invited: now}}, nil
 }
 
 // Status is a snapshot of a call.
