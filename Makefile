@@ -11,6 +11,9 @@ ARGS ?=
 # How long each fuzz target runs, and how long the end-to-end tests may take.
 FUZZTIME    ?= 20s
 E2E_TIMEOUT ?= 20m
+# Where git does not trust the folder (it belongs to somebody else), or is not there, the
+# build goes without the commit that "holdfast version" shows.
+STAMP := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 # -race needs a C compiler; without one the tests run all the same.
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
@@ -41,14 +44,14 @@ build: bin/holdfast devstack ## Build bin/holdfast and bin/holdfast-devstack
 .PHONY: bin/holdfast
 bin/holdfast:
 	$(call say,Building bin/holdfast)
-	@scripts/progress.sh $(GO) build -v -o bin/holdfast ./cmd/holdfast
+	@scripts/progress.sh $(GO) build -v $(STAMP) -o bin/holdfast ./cmd/holdfast
 
 .PHONY: devstack
 devstack: bin/holdfast-devstack ## Build bin/holdfast-devstack (Temporal with its Web UI) when its sources changed
 
 bin/holdfast-devstack: $(DEVSTACK_SOURCES)
 	$(call say,Building bin/holdfast-devstack: about 4 minutes on 2 cores the first time)
-	@cd devstack && $(DEVSTACK_GO) ../scripts/progress.sh $(GO) build -v -ldflags "-s -w" -o ../bin/holdfast-devstack ./cmd/holdfast-devstack
+	@cd devstack && $(DEVSTACK_GO) ../scripts/progress.sh $(GO) build -v $(STAMP) -ldflags "-s -w" -o ../bin/holdfast-devstack ./cmd/holdfast-devstack
 	@touch bin/holdfast-devstack
 
 .PHONY: setup-run setup-test

@@ -72,5 +72,6 @@ func TestOIDC_TheTenantsUsersSignInByItsProvider(t *testing.T) {
 	trail(t, admin, "sign-in:oidc@ user.create user:newcomer ok")
 	trail(t, admin, "newcomer@ login user:newcomer ok")
 	asked(t, admin, http.StatusNoContent, http.MethodDelete, "/v1/oidc", nil)
+	require.Equal(t, "The tenant has no OpenID Connect provider.", asked(t, admin, http.StatusNotFound, http.MethodGet, "/v1/oidc", nil)["detail"])
 	pair(t, tryLogin(t, ten, hall.Anonymous(), "supervisor", stage.Password))
 }
