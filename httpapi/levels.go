@@ -75,7 +75,7 @@ type tenantPolicies struct {
 	DecisionDays             *int    `json:"decision_days,omitempty" minimum:"0" maximum:"36500" doc:"For how many days the decisions about calls are kept; 0: as long as the calls."`
 	BookingDays              *int    `json:"booking_days,omitempty" minimum:"0" maximum:"36500" doc:"For how many days it is kept what calls were booked to; 0: for good."`
 	RemovedDays              *int    `json:"removed_days,omitempty" minimum:"1" maximum:"36500" doc:"For how many days what was deleted can be restored."`
-	DialAllowed              *[]line `json:"dial_allowed,omitempty" maxItems:"250" doc:"The beginnings of the numbers that may be dialled, such as +49; + is any; an empty list too. Premium rate numbers and satellites need a beginning of their own, such as +49900 and +881."`
+	DialAllowed              *[]line `json:"dial_allowed,omitempty" maxItems:"250" doc:"The beginnings of the numbers that may be dialled, such as +49; + is any; an empty list too. Premium rate numbers, satellites and codes that choose another carrier need a beginning of their own, such as +49900, +881 and +4910."`
 }
 
 type tenantView struct {

@@ -31,17 +31,23 @@ const longerThanCountry = 3
 var beyond = []int{870, 878, 881, 882, 883}
 
 // Refuse says why a number may not be dialled from the tenant's country; empty: it may.
-// Numbers at premium rate and of satellites need to be allowed by a beginning of their
-// own; calls for help are never refused. What can't be understood, such as a service
+// Numbers at premium rate and of satellites, and codes that choose another carrier, need to
+// be allowed by a beginning of their own; calls for help are never refused. What can't be understood, such as a service
 // code, may be dialled if nothing is excluded, or as a number of the own country.
 func (l Limits) Refuse(dialled string) string {
 	dialled = strings.TrimSpace(dialled)
 	if l.help(dialled) {
 		return ""
 	}
+	if why, chosen := l.byCarrier(dialled); chosen {
+		return why
+	}
 	n, ok := l.understand(dialled)
 	if !ok {
 		for _, part := range within(dialled) {
+			if why, chosen := l.byCarrier(part); chosen && why != "" {
+				return why
+			}
 			if n, ok := l.understand(part); ok {
 				if why := l.dear(n); why != "" {
 					return why
@@ -60,6 +66,22 @@ func (l Limits) Refuse(dialled string) string {
 		return e164 + " may not be dialled: " + l.sentence()
 	}
 	return ""
+}
+
+// byCarrier says why a number may not be dialled by way of a carrier that is chosen call by
+// call, and whether it would be. The carrier needs to be allowed by a beginning of its own,
+// and the number that follows is one like any other.
+func (l Limits) byCarrier(dialled string) (why string, chosen bool) {
+	s, code, rest, chosen := l.carrier(dialled)
+	switch least := s.calling + s.begins; {
+	case !chosen:
+		return "", false
+	case !l.named(code, len(least)):
+		return fmt.Sprintf("%s chooses another carrier for one call (call-by-call), at its price: it has to be allowed by its own prefix, such as %s", s.dialled(code), least), true
+	case rest == "":
+		return "", true
+	}
+	return l.Refuse(rest), true
 }
 
 // dear says why a number may not be dialled that costs more than others.
@@ -89,7 +111,7 @@ const serviceCode = 2
 func within(dialled string) []string {
 	list := strings.FieldsFunc(dialled, func(r rune) bool { return !strings.ContainsRune("+0123456789 ()/.-", r) })
 	for _, part := range slices.Clone(list) {
-		if len(part) > serviceCode {
+		if len(part) > serviceCode && !strings.HasPrefix(dialled, part) { // which is no service code
 			list = append(list, part[serviceCode:])
 		}
 	}

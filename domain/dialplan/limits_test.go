@@ -62,6 +62,33 @@ func TestLimits_WhatMayBeDialled(t *testing.T) {
 		{nil, "0301234567#", fine},
 		{nil, "*100#", fine},
 		{[]string{"+", "+49900"}, "09001234567#", "can't be understood"},
+		{nil, "01013 09001234567", "call-by-call"}, // through another carrier, at its price
+		{nil, "01013 030 1234567", "call-by-call"},
+		{nil, "010012 030 1234567", "call-by-call"},
+		{nil, "01013", "call-by-call"},
+		{nil, "01013 0049 900 1234567 8901", "call-by-call"}, // too long for a number
+		{nil, "+49 10 13 0301234567", "call-by-call"},
+		{nil, "+49 (0)1013 0301234567", "call-by-call"},
+		{nil, "00491013 0301234567", "call-by-call"},
+		{nil, "*31#010130301234567", "call-by-call"},
+		{nil, "010130301234567#", "call-by-call"},
+		{nil, "01013x0301234567", "call-by-call"},
+		{nil, "010/13/030/1234567", "call-by-call"},
+		{[]string{"+"}, "01013 030 1234567", "call-by-call"},
+		{[]string{"+49"}, "01013 030 1234567", "call-by-call"},
+		{[]string{"+49", "+491013"}, "01013 030 1234567", fine},
+		{[]string{"+49", "+491013"}, "010130301234567#", "can't be understood"},
+		{[]string{"+49", "+491013"}, "01033 030 1234567", "call-by-call"},
+		{[]string{"+49", "+4910"}, "010012 030 1234567", fine},
+		{[]string{"+49", "+4910"}, "01013 09001234567", "premium rate"},
+		{[]string{"+49", "+4910"}, "01013 0049 900 1234567 8901", "premium rate"},
+		{[]string{"+49", "+4910"}, "01013 0043 1 58858", "only numbers that begin with +49"},
+		{[]string{"+49", "+4910"}, "01013 01033 030 1234567", fine},
+		{[]string{"+49", "+491013"}, "01013 01033 030 1234567", "call-by-call"},
+		{nil, "+12125550123", fine},
+		{nil, "+4315885810", fine},
+		{nil, "0151 01012345", fine},
+		{nil, "0310 123456", fine},
 	} {
 		why := dialplan.Limits{Country: "DE", Allowed: c.allowed}.Refuse(c.dialled)
 		if c.why == fine {
@@ -71,6 +98,12 @@ func TestLimits_WhatMayBeDialled(t *testing.T) {
 		}
 	}
 	require.Contains(t, dialplan.Limits{Country: "US"}.Refuse("*6719005551234"), "premium rate", "*67 is a service code without a mark behind it")
+	for country, dialled := range map[string]string{"US": "1010288 1 900 555 1234", "AT": "1002 0900 123456", "CH": "10700 0900 123456"} {
+		require.Contains(t, dialplan.Limits{Country: country}.Refuse(dialled), "call-by-call", country)
+	}
+	require.Contains(t, dialplan.Limits{}.Refuse("00491013030123456"), "call-by-call")
+	require.Contains(t, dialplan.Limits{Country: "FR"}.Refuse("+491013030123456"), "call-by-call")
+	require.Empty(t, dialplan.Limits{Country: "GB"}.Refuse("01013 123456"))
 	for dialled, why := range map[string]string{"+493012345601": fine, "00493012345601": fine, "112": fine, "911": fine, "03012345601": "can't be understood", "+41446681800": "only numbers"} {
 		got := dialplan.Limits{Allowed: []string{"+49"}}.Refuse(dialled)
 		require.Equal(t, why == fine, got == "", "%s without a country: %s", dialled, got)

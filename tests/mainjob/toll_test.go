@@ -31,7 +31,7 @@ func TestDialAllowed_WhatTheTenantDoesNotAllow_IsRefusedWithTheReason(t *testing
 	ten, beyond := inGermany(t, tenancy.CallPolicies{DialAllowed: []string{"+49"}}, nil)
 	a := ten.Agent(1)
 	a.SignIn()
-	for _, number := range []string{"0025261234567", "+43158858", "09001234567"} {
+	for _, number := range []string{"0025261234567", "+43158858", "09001234567", "010130301234567"} {
 		refused := ten.WaitEnded(dials(t, ten, a, number))
 		require.Equal(t, 403, refused.Code, number)
 		require.Contains(t, refused.Reason, "This number may not be dialled")
