@@ -36,7 +36,7 @@ func TestCall_ToAPhone_BothHearTheOthersTone(t *testing.T) {
 	}()
 	defer cancel()
 	o := callOptions{
-		line: lineOptions{server: p.Addr(), domain: "demo.localhost", transport: "udp"}, from: "4930123456", last: 1500e6,
+		line: lineOptions{server: p.Addr(), domain: "demo.localhost", transport: "udp"}, from: "4930123456", last: 4e9,
 		headers: []string{"X-CC-Account=42"}, sounds: sounds{tone: 1000, record: filepath.Join(dir, "customer.wav")},
 	}
 	require.NoError(t, placeCall(t.Context(), &narrator{out: &customer}, "1001", o))
@@ -280,7 +280,7 @@ func TestPhone_Dials_AndHangsUpAfterTheTalk(t *testing.T) {
 	go func() {
 		taken <- (&desk{tell: &narrator{out: &there}, options: phoneOptions{calls: 1, sounds: sounds{tone: 440}}}).takeCalls(t.Context(), colleague)
 	}()
-	d := &desk{tell: &narrator{out: &here}, options: phoneOptions{dial: "1002", talk: 1500e6, sounds: sounds{tone: 1000}}}
+	d := &desk{tell: &narrator{out: &here}, options: phoneOptions{dial: "1002", talk: 4e9, sounds: sounds{tone: 1000}}}
 	require.NoError(t, d.placeCall(t.Context(), p))
 	require.NoError(t, <-taken)
 	require.Regexp(t, `(?s)dials 1002.*answered after.*hears 440 Hz.*hangs up`, here.String())
