@@ -12,6 +12,11 @@ import (
 	"holdfast/tests/stage"
 )
 
+// promptly is what a loaded machine may make of what takes milliseconds, by the phones' own
+// clocks; what was forgotten would be found by a sweep, which looks at nothing younger. How fast
+// it is on an idle machine the bench says.
+const promptly = 5 * time.Second
+
 // RONA: the offer runs out, the agent becomes NotReady(RONA), and the caller is offered
 // to the next agent at once.
 func TestRONA_AgentBecomesNotReady_CallerIsReofferedAtOnce(t *testing.T) {
@@ -23,7 +28,7 @@ func TestRONA_AgentBecomesNotReady_CallerIsReofferedAtOnce(t *testing.T) {
 	missed := ten.WaitEnded(deaf.Offered())
 	require.True(t, missed.Remote, "the phone was told to stop")
 	rung := next.Offered()
-	require.Less(t, rung.Status().Times.Invited.Sub(missed.Times.Ended), 2*time.Second, "no dead time between two offers")
+	require.Less(t, rung.Status().Times.Invited.Sub(missed.Times.Ended), promptly, "no dead time between two offers")
 	require.NoError(t, rung.Answer())
 	ten.Talk(customer, rung)
 	deaf.Wait("NotReady(RONA)")
@@ -104,7 +109,7 @@ func TestCallerHangsUpWhileRinging_PhoneStopsAndAgentIsReadyAgain(t *testing.T) 
 	left := ten.WaitEnded(customer)
 	stopped := ten.WaitEnded(rung)
 	require.True(t, stopped.Remote)
-	require.Less(t, stopped.Times.Ended.Sub(left.Times.Ended), 2*time.Second, "the ringing stops by reflex")
+	require.Less(t, stopped.Times.Ended.Sub(left.Times.Ended), promptly, "the ringing stops by reflex")
 	require.Equal(t, "Ready", a.Wait("Ready").State)
 	gone := ten.WaitCall("end", func(c stage.CallView) bool { return c.Phase == "Ended" })
 	require.Equal(t, "abandoned", gone.Cause)
