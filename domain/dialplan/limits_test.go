@@ -8,14 +8,28 @@ import (
 	"holdfast/domain/dialplan"
 )
 
+const fine = ""
+
+// attempt is a number that is dialled in Germany, and a word of why it is refused.
+type attempt struct {
+	allowed []string
+	dialled string
+	why     string
+}
+
+func (a attempt) check(t *testing.T) {
+	t.Helper()
+	why := dialplan.Limits{Country: "DE", Allowed: a.allowed}.Refuse(a.dialled)
+	if a.why == fine {
+		require.Empty(t, why, "%s with %v", a.dialled, a.allowed)
+		return
+	}
+	require.Contains(t, why, a.why, "%s with %v", a.dialled, a.allowed)
+}
+
 func TestLimits_WhatMayBeDialled(t *testing.T) {
 	t.Parallel()
-	const fine = ""
-	for _, c := range []struct {
-		allowed []string
-		dialled string
-		why     string
-	}{
+	for _, a := range []attempt{
 		{nil, "030 1234567", fine},
 		{nil, "+43 1 58858", fine},
 		{nil, "*21#", fine},
@@ -62,6 +76,20 @@ func TestLimits_WhatMayBeDialled(t *testing.T) {
 		{nil, "0301234567#", fine},
 		{nil, "*100#", fine},
 		{[]string{"+", "+49900"}, "09001234567#", "can't be understood"},
+	} {
+		a.check(t)
+	}
+	require.Contains(t, dialplan.Limits{Country: "US"}.Refuse("*6719005551234"), "premium rate", "*67 is a service code without a mark behind it")
+	for dialled, why := range map[string]string{"+493012345601": fine, "00493012345601": fine, "112": fine, "911": fine, "03012345601": "can't be understood", "+41446681800": "only numbers"} {
+		got := dialplan.Limits{Allowed: []string{"+49"}}.Refuse(dialled)
+		require.Equal(t, why == fine, got == "", "%s without a country: %s", dialled, got)
+		require.Contains(t, got, why)
+	}
+}
+
+func TestLimits_CodesThatChooseAnotherCarrier(t *testing.T) {
+	t.Parallel()
+	for _, a := range []attempt{
 		{nil, "01013 09001234567", "call-by-call"}, // through another carrier, at its price
 		{nil, "01013 030 1234567", "call-by-call"},
 		{nil, "010012 030 1234567", "call-by-call"},
@@ -90,25 +118,14 @@ func TestLimits_WhatMayBeDialled(t *testing.T) {
 		{nil, "0151 01012345", fine},
 		{nil, "0310 123456", fine},
 	} {
-		why := dialplan.Limits{Country: "DE", Allowed: c.allowed}.Refuse(c.dialled)
-		if c.why == fine {
-			require.Empty(t, why, "%s with %v", c.dialled, c.allowed)
-		} else {
-			require.Contains(t, why, c.why, "%s with %v", c.dialled, c.allowed)
-		}
+		a.check(t)
 	}
-	require.Contains(t, dialplan.Limits{Country: "US"}.Refuse("*6719005551234"), "premium rate", "*67 is a service code without a mark behind it")
 	for country, dialled := range map[string]string{"US": "1010288 1 900 555 1234", "AT": "1002 0900 123456", "CH": "10700 0900 123456"} {
 		require.Contains(t, dialplan.Limits{Country: country}.Refuse(dialled), "call-by-call", country)
 	}
 	require.Contains(t, dialplan.Limits{}.Refuse("00491013030123456"), "call-by-call")
 	require.Contains(t, dialplan.Limits{Country: "FR"}.Refuse("+491013030123456"), "call-by-call")
 	require.Empty(t, dialplan.Limits{Country: "GB"}.Refuse("01013 123456"))
-	for dialled, why := range map[string]string{"+493012345601": fine, "00493012345601": fine, "112": fine, "911": fine, "03012345601": "can't be understood", "+41446681800": "only numbers"} {
-		got := dialplan.Limits{Allowed: []string{"+49"}}.Refuse(dialled)
-		require.Equal(t, why == fine, got == "", "%s without a country: %s", dialled, got)
-		require.Contains(t, got, why)
-	}
 }
 
 func TestLimits_APrefix_IsDigitsWithAPlus(t *testing.T) {
