@@ -32,7 +32,7 @@ func TestHistory_WindowsDie_Replays(t *testing.T) {
 	a.Ready()
 	customer := ten.Call("4930611", "8000")
 	ten.Talk(customer, a.Answered())
-	_, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be signed out later", func(s stage.Session) bool { return s.Pending != nil })
+	_, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be signed out later", func(s stage.Session) bool { return s.State == "Busy" && s.Pending != nil })
 	require.NoError(t, err)
 	require.NoError(t, customer.HangUp())
 	a.Wait("LoggedOff(CLOSED)")

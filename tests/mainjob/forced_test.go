@@ -130,7 +130,7 @@ func TestTimeLimitsAndEndOfShift(t *testing.T) {
 		customer := ten.Call("4942200", "8000")
 		rung := a.Answered()
 		ten.Talk(customer, rung)
-		s, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be signed out later", func(s stage.Session) bool { return s.Pending != nil })
+		s, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be signed out later", func(s stage.Session) bool { return s.State == "Busy" && s.Pending != nil })
 		require.NoError(t, err)
 		require.Equal(t, []string{"Busy", "SHIFT_END"}, []string{s.State, s.Pending.Reason})
 		ten.Talk(customer, rung)

@@ -73,7 +73,7 @@ func TestSEED100_NoGrace_TheLastWindowsDeathEndsTheSessionAfterTheCall(t *testin
 	customer := ten.Call("4943100", "8000")
 	rung := a.Answered()
 	ten.Talk(customer, rung)
-	s, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be signed out later", func(s stage.Session) bool { return s.Pending != nil })
+	s, err := ten.Watch.WaitSession(ten.Context(), a.Number, "be signed out later", func(s stage.Session) bool { return s.State == "Busy" && s.Pending != nil })
 	require.NoError(t, err)
 	require.Equal(t, []string{"Busy", "LoggedOff", "CLOSED"}, []string{s.State, s.Pending.State, s.Pending.Reason})
 	ten.Talk(customer, rung)

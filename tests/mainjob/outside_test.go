@@ -131,9 +131,7 @@ func TestSEED36_ThePhoneIsLost_TheNumberOutsideTakesOver(t *testing.T) {
 // why no call is offered, and takes the next one, without a word, when a line is free.
 func TestHistory_SEED23_NoLineIsFree_TheNextAgentIsCalledAndNobodyIsBlamed(t *testing.T) {
 	t.Parallel()
-	beyond, err := softphone.New(t.Context(), softphone.Config{Server: hall.SIP(), User: "exchange"})
-	require.NoError(t, err)
-	t.Cleanup(beyond.Close)
+	beyond := network(t, "exchange")
 	ten := hall.Tenant(t, stage.Plan{Agents: 3, Change: func(d *tenancy.Document) {
 		d.Trunks = append(d.Trunks, tenancy.Trunk{Name: "out", Host: beyond.Addr(), Limit: 1})
 		d.Numbers = append(d.Numbers, tenancy.Number{Number: "+*", Trunk: "out"})
