@@ -97,6 +97,16 @@ func segmentsSoFar(now call.View, events []eventRow) ([]call.Segment, error) {
 	if !now.QueuedAt.IsZero() {
 		kept = append(kept, call.Segment{Kind: "waiting", Queue: now.Queue, From: now.QueuedAt})
 	}
+	offerEnded := func(v call.View, at time.Time, otherwise leg.Cause) {
+		end("offer", at, otherwise)
+		if o := v.Ended; o != nil { // an event of an older release does not say it
+			for i, s := range kept {
+				if s.Kind == o.Kind && s.Offer == o.Offer {
+					kept[i] = *o
+				}
+			}
+		}
+	}
 	offers := 0
 	for _, e := range events {
 		var v call.View
@@ -111,11 +121,11 @@ func segmentsSoFar(now call.View, events []eventRow) ([]call.Segment, error) {
 			offers++
 			kept = append(kept, call.Segment{Kind: "offer", Agent: v.Agent, Queue: v.Queue, Offer: id.NewOffer(v.ID, offers), From: v.Since})
 		case "OfferExpired":
-			end("offer", e.At, leg.NoAnswer)
+			offerEnded(v, e.At, leg.NoAnswer)
 		case "OfferRejected":
-			end("offer", e.At, leg.Rejected)
+			offerEnded(v, e.At, leg.Rejected)
 		case "OfferRescinded":
-			end("offer", e.At, leg.Rescinded)
+			offerEnded(v, e.At, leg.Rescinded)
 		case "Established":
 			end("", e.At, "")
 			rang(kept, v)

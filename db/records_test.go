@@ -266,12 +266,6 @@ func TestTimeline_TellsWhatHappenedAndWhy_InOrder(t *testing.T) {
 	w.SetClock(func() time.Time { return t0.Add(20 * time.Second) })
 	s = w.answer(s, t0.Add(20*time.Second))
 	s = w.step(s, t0.Add(80*time.Second), call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup, Remote: true})
-	entries, err := w.Timeline(t.Context(), s.Ref())
-	require.NoError(t, err)
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.At.UTC().Format("05 ")+e.Kind+": "+e.Sentence)
-	}
 	require.Equal(t, []string{
 		"00 Initiated: A call from +4930000001 to 8000 arrived.",
 		"00 Queued: The call entered queue support.",
@@ -286,7 +280,45 @@ func TestTimeline_TellsWhatHappenedAndWhy_InOrder(t *testing.T) {
 		"20 ConnectionCleared: The connection with +4930000001 ended: hung up.",
 		"20 ConnectionCleared: The connection with agent 1002 ended: hung up.",
 		"20 CallCleared: The call ended after 1m0s of conversation: hung up (by customer).",
-	}, got)
+	}, w.line(s))
+}
+
+// While a call still talks, its time line says of each offer that came to nothing what it
+// will say when the call is over.
+func TestTimeline_WhileTheCallTalks_OffersEndedByTheirTrueCause(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		e    call.RingEnded
+		told string
+	}{
+		{call.RingEnded{Outcome: call.RingTrunkBusy, SIPCode: 503, Device: "mobile"}, "OfferRescinded: The offer to agent 1001 was taken back: no line was free."},
+		{call.RingEnded{Outcome: call.RingOverload}, "OfferRescinded: The offer to agent 1001 was taken back: no capacity."},
+		{call.RingEnded{Outcome: call.RingBusy, SIPCode: 486, Device: "1001", RangAt: t0.Add(time.Second)}, "OfferRejected: Agent 1001 did not take the call: busy (SIP 486 Busy Here). The caller keeps the place in line."},
+		{call.RingEnded{Outcome: call.RingNoAnswer, RangAt: t0.Add(time.Second)}, "OfferExpired: Agent 1001 did not answer. The caller keeps the place in line."},
+	} {
+		w := newWorld(t, "support")
+		w.SetClock(func() time.Time { return t0 })
+		w.session("1001", "support").ready(t0)
+		w.session("1002", "support").ready(t0.Add(time.Second))
+		s := w.open(w.arriving("support", t0))
+		c.e.Offer = s.Offer.ID
+		s = w.answer(w.step(s, t0.Add(10*time.Second), c.e), t0.Add(20*time.Second))
+		live := w.line(s)
+		require.Contains(t, live, "10 "+c.told)
+		s = w.step(s, t0.Add(50*time.Second), call.LegEnded{Leg: call.CallerLeg, Cause: leg.Hangup, Remote: true})
+		require.Equal(t, live, w.line(s)[:len(live)], "the same when it is over")
+	}
+}
+
+// line is the time line of a call, in words.
+func (w *world) line(s call.State) (words []string) {
+	w.Helper()
+	entries, err := w.Timeline(w.Context(), s.Ref())
+	require.NoError(w, err)
+	for _, e := range entries {
+		words = append(words, e.At.UTC().Format("05 ")+e.Kind+": "+e.Sentence)
+	}
+	return words
 }
 
 func TestQueueLive_ShowsTheLineInOrder_AndWhoServes(t *testing.T) {

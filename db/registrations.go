@@ -130,12 +130,19 @@ func (d *DB) TellHeld(ctx context.Context, age time.Duration) error {
 		return tx.NewRaw(`SELECT tenant_id AS tenant, device FROM registration_held WHERE since <= ?0 ORDER BY since LIMIT ?1`,
 			d.now().Add(-age), mostHeld).Scan(ctx, &held)
 	})
+	if err != nil {
+		return failure(op, err)
+	}
 	for _, h := range held {
+		told := d.fly(ctx, h.Tenant, func(f *flight) error {
+			f.queue(`SELECT holdfast_tell_held($1, $2)`, string(h.Tenant), string(h.Device))
+			return nil
+		})
 		if err == nil {
-			err = d.fly(ctx, h.Tenant, func(f *flight) error {
-				f.queue(`SELECT holdfast_tell_held($1, $2)`, string(h.Tenant), string(h.Device))
-				return nil
-			})
+			err = told // the others are told all the same
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	if len(held) > 0 {

@@ -165,6 +165,9 @@ type View struct {
 	EndedBy    string    `json:"ended_by,omitempty"` // of an ended call: customer, agent:<number>, user:<name>, system
 	Outcome    string    `json:"outcome,omitempty"`  // of an ended call: answered, abandoned, diverted, failed
 
+	// Ended is the offer that came to nothing, of the event that tells so; nil otherwise.
+	Ended *Segment `json:"offer_ended,omitempty"`
+
 	// Contact is who the customer is; set by the database only, when a view is read.
 	Contact id.Contact `json:"contact,omitempty"`
 }

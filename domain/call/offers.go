@@ -254,7 +254,7 @@ func (n *step) offerFailed(c leg.Cause, report bool) {
 	n.enter(Queued)
 	n.place(o.ID)
 	n.playMusic()
-	n.save(failedEvent(c), false)
+	n.saveEnded(o.ID, failedEvent(c))
 }
 
 // tried notes that an agent's offer failed: the latest last.

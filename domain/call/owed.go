@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/domain/id"
 	"holdfast/domain/leg"
 )
 
@@ -29,6 +30,17 @@ func (n *step) emit(e Effect) {
 func (n *step) save(event string, leave bool) {
 	leave = leave || n.owes(func(o Effect) bool { return o.Save != nil && o.Save.Leave })
 	n.emit(Effect{Save: &Save{View: n.View(), Event: event, Leave: leave}})
+}
+
+// saveEnded is save for an offer that came to nothing: its event tells how it ended,
+// which the record of the call will, but only when the call is over.
+func (n *step) saveEnded(o id.Offer, event string) {
+	n.save(event, false)
+	for _, seg := range n.Segments {
+		if seg.Kind == segOffer && seg.Offer == o {
+			n.out[len(n.out)-1].Save.View.Ended = &seg // whom it points to is what is owed, too
+		}
+	}
 }
 
 func (s State) owes(which func(Effect) bool) bool { return slices.ContainsFunc(s.Owed, which) }
