@@ -34,15 +34,17 @@ type books struct {
 	stored  map[call.Ref]call.State
 	started map[call.Ref]bool
 	writes  []string
-	lapsed  []device.Stranded     // registrations that ran out
-	lapses  int                   // how often they were looked for
-	gone    int                   // how many looks for orphans still fail
-	unheard bool                  // the session takes every device for unreachable
-	kept    map[id.Agent]id.Offer // for what presence rows are reserved
-	buried  []id.Agent
-	asked   string // as whose run
-	looks   int    // how often overdue reservations were looked for
-	placed  func() // happens when an opening has been committed
+	lapsed  []device.Stranded // registrations that ran out
+	// heldStuck lets no event that was held back be told.
+	heldStuck bool
+	lapses    int                   // how often they were looked for
+	gone      int                   // how many looks for orphans still fail
+	unheard   bool                  // the session takes every device for unreachable
+	kept      map[id.Agent]id.Offer // for what presence rows are reserved
+	buried    []id.Agent
+	asked     string // as whose run
+	looks     int    // how often overdue reservations were looked for
+	placed    func() // happens when an opening has been committed
 }
 
 func newBooks() *books {
@@ -191,7 +193,12 @@ func (b *books) SaveRegistration(_ context.Context, r device.Registration) (id.A
 
 func (b *books) Rejected(context.Context, device.Rejection) error { return nil }
 
-func (b *books) TellHeld(context.Context, time.Duration) error { return nil }
+func (b *books) TellHeld(ctx context.Context, _ time.Duration) error {
+	if b.heldStuck {
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
 
 func (b *books) Lapsed(context.Context, time.Duration) ([]device.Stranded, error) {
 	b.mu.Lock()

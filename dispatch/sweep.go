@@ -38,17 +38,25 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 		}
 		if n++; n%lapseEvery == 0 {
 			d.sweepPhones(ctx)
+			d.tellHeld(ctx)
 		}
 	}
 }
 
-// sweepPhones tells what was held back of registrations, and the owners of phones whose registration ran out at a dead node.
+// tellHeld tells what was held back of registrations. It comes last, with a time of its
+// own: nobody's reachability waits for it.
+func (d *Dispatcher) tellHeld(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lapseWithin)
+	defer cancel()
+	if err := d.conf.Ledger.TellHeld(ctx, heldFor); err != nil && ctx.Err() == nil {
+		d.log.Info("Events of registrations that were held back could not all be told yet.", "err", err)
+	}
+}
+
+// sweepPhones tells the owners of phones whose registration ran out at a dead node.
 func (d *Dispatcher) sweepPhones(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lapseWithin)
 	defer cancel()
-	if err := d.conf.Ledger.TellHeld(ctx, heldFor); err != nil {
-		return // the database is away: next time
-	}
 	lapsed, err := d.conf.Ledger.Lapsed(ctx, lapsedFor)
 	if err != nil {
 		return // the database is away: next time

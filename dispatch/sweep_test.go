@@ -24,6 +24,20 @@ func TestSweeper_RegistrationRanOutAtADeadNode_ItsOwnerHearsOfIt(t *testing.T) {
 	require.Eventually(t, func() bool { return d.books.left() == 0 }, 10*time.Second, time.Millisecond, "then it is removed")
 }
 
+// Whether somebody can be reached does not wait for events that nobody can tell now.
+func TestSweeper_HeldBackEventsCantBeTold_TheOwnerOfALostPhoneHearsOfItAllTheSame(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, well)
+		d.books.heldStuck = true
+		d.books.lapsed = []device.Stranded{{Tenant: "acme.example", Device: "1001", Instance: "a", Node: "node-1"}}
+		d.Start()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Zero(t, d.books.left())
+	})
+}
+
 func (b *books) left() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
