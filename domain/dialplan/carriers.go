@@ -29,6 +29,10 @@ var selections = []selection{
 	{[]string{"US", "CA"}, "+1", "", "101", func(string) int { return 4 }},
 }
 
+// longestInternal is how many digits the number of a private branch exchange has at most
+// where it may look like a code: no number outside is as short, code and all.
+const longestInternal = 5
+
 // dialled is a code as it is dialled within the country.
 func (s selection) dialled(code string) string {
 	return s.trunk + strings.TrimPrefix(code, s.calling)
@@ -49,13 +53,16 @@ func (l Limits) carrier(dialled string) (s selection, code, rest string, chosen 
 		abroad = "+" + d[2:]
 	}
 	for _, s := range selections {
+		if abroad == "" && s.trunk == "" && len(d) <= longestInternal {
+			continue // 1001 is a desk, and the code of a carrier only before a number
+		}
 		for _, begins := range []string{s.calling + s.begins, s.calling + s.trunk + s.begins} {
 			number := abroad
 			if abroad == "" && slices.Contains(s.regions, l.Country) {
 				number, begins = d, s.trunk+s.begins
 			}
-			if tail, found := strings.CutPrefix(number, begins); found {
-				n := min(s.length(tail), len(tail))
+			tail, found := strings.CutPrefix(number, begins)
+			if n := s.length(tail); found && n <= len(tail) { // the beginning of a code is none
 				return s, s.calling + s.begins + tail[:n], tail[n:], true
 			}
 		}

@@ -123,6 +123,11 @@ func TestLimits_CodesThatChooseAnotherCarrier(t *testing.T) {
 	for country, dialled := range map[string]string{"US": "1010288 1 900 555 1234", "AT": "1002 0900 123456", "CH": "10700 0900 123456"} {
 		require.Contains(t, dialplan.Limits{Country: country}.Refuse(dialled), "call-by-call", country)
 	}
+	for _, c := range [][2]string{{"AT", "100"}, {"AT", "1001"}, {"AT", "10012"}, {"CH", "101"}, {"CH", "1001"}, {"CH", "10700"}, {"US", "101"}, {"US", "10100"},
+		{"DE", "010"}, {"DE", "1001"}, {"DE", "10130"}, {"AT", "133"}, {"CH", "117"}, {"US", "911"}, {"DE", "110"}, {"DE", "112"}, {"AT", "112"}, {"CH", "1414"}} {
+		require.Empty(t, dialplan.Limits{Country: c[0]}.Refuse(c[1]), "a desk behind a private branch exchange, or help: %v", c)
+	}
+	require.Contains(t, dialplan.Limits{Country: "AT"}.Refuse("1002#0900123456"), "premium rate")
 	require.Contains(t, dialplan.Limits{}.Refuse("00491013030123456"), "call-by-call")
 	require.Contains(t, dialplan.Limits{Country: "FR"}.Refuse("+491013030123456"), "call-by-call")
 	require.Empty(t, dialplan.Limits{Country: "GB"}.Refuse("01013 123456"))
