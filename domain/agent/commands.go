@@ -257,7 +257,7 @@ func (n *step) bind(e Bind) {
 	if e.Mode != "" {
 		n.Binding.Mode = e.Mode
 	}
-	n.Standard, n.Delay = false, nil // it may be reached by another way now
+	n.Standard, n.Delay = false, nil // another try was asked for
 	n.bindTo(e.Addresses, e.Reachable)
 	n.claim(e.Claim)
 	n.loseDevice()
@@ -274,6 +274,7 @@ func (n *step) bindTo(addresses []leg.Address, reachable []id.Device) {
 	}
 	if !slices.Equal(addresses, n.Binding.Addresses) {
 		n.Holding, n.Binding.Taken = true, nil
+		n.Delay = nil // it is reached by another way now
 	}
 	n.Binding.Addresses = slices.Clone(addresses)
 	n.Binding.Reachable = []id.Device{}
