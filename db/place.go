@@ -55,7 +55,7 @@ SELECT (SELECT count(*) FROM (
 	// their order, and what keeps them.
 	sqlExcluded = `
 SELECT m.agent, m.penalty, m.position, p.state, p.view->>'reason', p.view->'pending'->>'state',
-       p.offer IS NOT NULL, $2 = ANY (p.queues)
+       p.offer IS NOT NULL, $2 = ANY (p.queues), p.view->'delay'->>'cause'
   FROM (SELECT * FROM memberships
          WHERE line = hashtextextended($1 || '/' || $2, 0) AND tenant_id = $1 AND queue = $2 ORDER BY position LIMIT $3) m
   LEFT JOIN LATERAL (SELECT * FROM presence WHERE tenant_id = $1 AND agent = m.agent LIMIT 1) p ON true`
@@ -239,12 +239,16 @@ func (f *flight) findPosition(into *int, t id.Tenant, c queue.Caller) {
 
 func (f *flight) findExcluded(into *[]queue.Candidate, t id.Tenant, q id.Queue) {
 	f.each(func(rows pgx.Rows) error {
-		var state, reason, pending *string
+		var state, reason, pending, delay *string
 		var checkedIn *bool
 		var offered bool
 		c := queue.Candidate{Queue: q}
-		if err := rows.Scan(&c.Agent, &c.Penalty, &c.Position, &state, &reason, &pending, &offered, &checkedIn); err != nil {
+		if err := rows.Scan(&c.Agent, &c.Penalty, &c.Position, &state, &reason, &pending, &offered, &checkedIn, &delay); err != nil {
 			return err
+		}
+		if delay != nil {
+			words := "delayed: " + leg.Cause(*delay).Words()
+			reason = &words
 		}
 		c.Excluded = exclusion(state, reason, pending, offered, checkedIn != nil && *checkedIn)
 		*into = append(*into, c)

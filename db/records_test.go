@@ -369,13 +369,18 @@ func TestPlace_NobodyIsEligible_TheDecisionSaysWhatKeepsEachMember(t *testing.T)
 		"not checked in":        func() { anna.save(agent.NotReady, t0) },
 		"NotReady (LUNCH)":      func() { anna.p.Queues = members("support"); anna.v.Reason = "LUNCH"; anna.save(agent.NotReady, t0) },
 		"no phone of the agent": func() { anna.v.Reason = ""; anna.unreachable(t0) },
+		"Ready (delayed: no line was free)": func() {
+			anna.v.Delay = &agent.Delay{Until: t0.Add(time.Hour), Cause: leg.TrunkBusy}
+			anna.unreachable(t0)
+		},
 		"Busy, NotReady is pending": func() {
+			anna.v.Delay = nil
 			anna.v.Pending = &agent.Pending{Status: agent.NotReady}
 			anna.save(agent.Busy, t0)
 		},
 		"has an offer": func() { anna.v.Pending = nil; anna.ready(t0) },
 	}
-	for _, why := range []string{"not checked in", "NotReady (LUNCH)", "no phone of the agent", "Busy, NotReady is pending", "has an offer"} {
+	for _, why := range []string{"not checked in", "NotReady (LUNCH)", "no phone of the agent", "Ready (delayed: no line was free)", "Busy, NotReady is pending", "has an offer"} {
 		because[why]()
 		w.open(w.arriving("support", t0.Add(time.Minute)))
 		w.one(&reason, `SELECT decision->>'reason' FROM decisions WHERE agent IS NULL ORDER BY id DESC LIMIT 1`)
