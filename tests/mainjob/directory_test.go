@@ -1,6 +1,7 @@
 package mainjob
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"holdfast/activities"
 	"holdfast/cmd/tenantfile"
+	"holdfast/domain/agent"
 	"holdfast/domain/id"
 	"holdfast/domain/tenancy"
 	"holdfast/telephony/softphone"
@@ -50,6 +52,16 @@ func member(queue string) func(stage.Session) bool {
 func told(t *testing.T, ten *stage.Tenant, agent id.Agent, signal string) int {
 	t.Helper()
 	changes := map[int64]bool{}
+	for _, m := range tellings(t, ten, agent, signal) {
+		changes[m.Number] = true
+	}
+	delete(changes, 0) // what the sign-in itself found to be another, beside the change that was told
+	return len(changes)
+}
+
+// tellings are the signals of a kind that an agent's running session has had.
+func tellings(t *testing.T, ten *stage.Tenant, agent id.Agent, signal string) (all []activities.Message) {
+	t.Helper()
 	history := hall.Client(t).GetWorkflowHistory(ten.Context(), id.AgentWorkflow(id.Tenant(ten.Domain), agent), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for history.HasNext() {
 		e, err := history.Next()
@@ -57,11 +69,21 @@ func told(t *testing.T, ten *stage.Tenant, agent id.Agent, signal string) int {
 		if s := e.GetWorkflowExecutionSignaledEventAttributes(); s.GetSignalName() == signal {
 			var m activities.Message
 			require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(s.GetInput(), &m))
-			changes[m.Number] = true
+			all = append(all, m)
 		}
 	}
-	delete(changes, 0) // what the sign-in itself found to be another, beside the change that was told
-	return len(changes)
+	return all
+}
+
+// waitWrapUp waits until an agent's running session was told that its wrap-up lasts that long.
+func waitWrapUp(t *testing.T, ten *stage.Tenant, number id.Agent, wrapUp time.Duration) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(tellings(t, ten, number, "profile_changed"), func(m activities.Message) bool {
+			var e agent.ProfileChanged
+			return json.Unmarshal(m.Event, &e) == nil && e.Profile.WrapUp == wrapUp
+		})
+	}, stage.Patience, 20*time.Millisecond)
 }
 
 // twoQueues adds the queue sales on number 8001, without members.
@@ -197,9 +219,8 @@ func TestHistory_ProfileChanges_Replays(t *testing.T) {
 	customer := ten.Call("4930605", "8001")
 	ten.Talk(customer, a.Answered())
 	a.Wait("Busy")
-	before := told(t, ten, "1001", "profile_changed")
 	apply(t, ten, func(d *tenancy.Document) { d.Agents[0].WrapUp = tenancy.Duration(time.Second) })
-	require.Eventually(t, func() bool { return told(t, ten, "1001", "profile_changed") > before }, stage.Patience, 20*time.Millisecond)
+	waitWrapUp(t, ten, "1001", time.Second)
 	require.NoError(t, customer.HangUp())
 	a.Wait("WorkingAfterCall")
 	a.Wait("Ready")
