@@ -15,5 +15,5 @@ var hall *stage.Stage
 // Phones on connections are asked often whether they live, so that one that does not is
 // found within the stage's patience.
 func TestMain(m *testing.M) {
-	os.Exit(stage.Run(m, &hall, stage.Options{Env: append([]string{"HOLDFAST_SIP_KEEPALIVE=5s"}, stage.Webhooks...)}))
+	os.Exit(stage.Run(m, &hall, stage.Options{Faults: true, Env: append([]string{"HOLDFAST_SIP_KEEPALIVE=5s"}, stage.Webhooks...)}))
 }

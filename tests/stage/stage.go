@@ -33,6 +33,7 @@ type Stage struct {
 
 	dir     string
 	binary  string
+	faults  bool
 	ports   []*cluster.Reservation
 	tenants atomic.Int32
 	http    string // base URL
@@ -46,11 +47,14 @@ type Options struct {
 	Env []string
 	// IP is where the node listens and what it advertises; default 127.0.0.1.
 	IP string
+	// Faults says that processes die here: an agent who is told 503 comes back, as it says.
+	// Everywhere else that is a failure.
+	Faults bool
 }
 
 // New builds a stage below dir. The caller ends it with Close, also after an error.
 func New(ctx context.Context, dir string, o Options) (*Stage, error) {
-	s := &Stage{dir: dir}
+	s := &Stage{dir: dir, faults: o.Faults}
 	if err := s.engines(ctx); err != nil {
 		return s, err
 	}
